@@ -1,0 +1,102 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use lingate_model::{BuiltinType, DeviceName, PointId};
+
+use crate::Sink;
+use crate::settings::{SettingsError, Table};
+
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A kind of device, registered in `drivers!`.
+pub struct Driver {
+    /// `driver = "..."` in a device table.
+    pub kind: &'static str,
+    /// A commented device table that parses; `lingate sample` prints it.
+    pub sample: &'static str,
+    /// Takes the driver's own keys out of the device table and out of its point tables; the keys that every device
+    /// has were taken before. All problems at once.
+    pub parse: fn(DeviceSettings<'_>) -> Result<Box<dyn Device>, SettingsError>,
+}
+
+/// What a driver parses: its own keys of one `[[device]]`, with the parts that every device has already checked.
+pub struct DeviceSettings<'a> {
+    pub name: DeviceName,
+    /// `every` of the device: the default interval of its points.
+    pub every: Duration,
+    /// Number of the first point; the device's points are dense from here, in file order.
+    pub first_point: PointId,
+    pub table: Table<'a>,
+    /// One per `[[device.point]]`, in file order.
+    pub points: Vec<PointSettings<'a>>,
+}
+
+pub struct PointSettings<'a> {
+    /// `every` of the point, if it has its own.
+    pub every: Option<Duration>,
+    pub table: Table<'a>,
+}
+
+/// What the gateway needs to know of a point that a driver parsed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    pub id: PointId,
+    pub builtin_type: BuiltinType,
+    /// Decimal places of the finest step in which its value moves; 0 for integers; `None`: full floating point.
+    pub places: Option<u8>,
+    pub interval: Duration,
+    /// Where it is read, for catalogue and lineage: `modbus-tcp holding:102 unit 1`. No host name, no address.
+    pub source: String,
+}
+
+/// A configured device. Cheap; touches the network only in `connect`.
+pub trait Device: Send + Sync {
+    /// In the order of the file, ids dense.
+    fn points(&self) -> &[Point];
+    /// For logs and status: `10.0.4.17:502`.
+    fn address(&self) -> String;
+    /// Has its own deadline.
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Session>, LinkError>>;
+}
+
+/// Runs until the link is lost. Polled and subscribed devices look the same from outside: readings arrive at the sink.
+/// Dropping a session closes it.
+pub trait Session: Send {
+    fn run<'a>(&'a mut self, sink: &'a Sink) -> BoxFuture<'a, LinkError>;
+}
+
+/// The connection is gone (or never came). A point that cannot be read is not one of these but a bad reading.
+#[derive(Debug)]
+pub enum LinkError {
+    Connect { address: String, source: std::io::Error },
+    /// No complete answer within the deadline.
+    Timeout { doing: &'static str, after: Duration },
+    /// The peer sent what the protocol forbids.
+    Protocol { what: String },
+    Closed,
+    /// The gateway is stopping: the sink is gone.
+    SinkClosed,
+}
+
+impl std::error::Error for LinkError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            LinkError::Connect { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LinkError::Connect { address, .. } => write!(f, "cannot connect to {address}"),
+            LinkError::Timeout { doing, after } => write!(f, "no complete answer within {after:?} while {doing}"),
+            LinkError::Protocol { what } => write!(f, "the device broke its protocol: {what}"),
+            LinkError::Closed => f.write_str("the device closed the connection"),
+            LinkError::SinkClosed => f.write_str("the gateway is stopping"),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+use std::fmt;
+use std::time::Duration;
+
+/// Microseconds since 1970-01-01T00:00:00Z, may be negative; no leap seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UtcMicros(pub i64);
+
+impl UtcMicros {
+    /// Whole seconds since 1970, rounded down.
+    pub fn seconds(self) -> i64 {
+        self.0.div_euclid(1_000_000)
+    }
+}
+
+/// How far the wall clock can be believed. Recorded with every batch; never used to decide order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ClockState {
+    /// The kernel reports a synchronised clock.
+    Synced,
+    /// It was synchronised since boot and is not any more.
+    Holdover,
+    /// Nobody has set it since boot.
+    #[default]
+    Unsynced,
+}
+
+impl fmt::Display for ClockState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ClockState::Synced => "synced",
+            ClockState::Holdover => "holdover",
+            ClockState::Unsynced => "unsynced",
+        })
+    }
+}
+
+/// Both clocks, read together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Since the process started; never goes back. All deadlines are on this clock.
+    pub monotonic: Duration,
+    /// Wall time; may jump in both directions. Only ever written down, never used for deadlines.
+    pub utc: UtcMicros,
+    pub clock: ClockState,
+}
+
+/// The one way to ask the time. The daemon has the only real implementation; tests bring their own.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Now;
+}

@@ -1,0 +1,26 @@
+//! The nouns of the line: what a device said, when, and how far it can be trusted.
+//!
+//! Promises:
+//! - A [`Value`] keeps its exact OPC UA built-in type: nothing is widened, rounded or reinterpreted here.
+//! - A name is parsed once at the border. Inside, a name that could break a topic, a path or a log line cannot exist.
+//! - Nothing here reads a clock, a socket or a file. Time comes in as [`Now`].
+
+mod backoff;
+mod clock;
+mod decimal;
+mod names;
+mod point;
+mod reading;
+mod status;
+mod value;
+
+pub use backoff::Backoff;
+pub use clock::{Clock, ClockState, Now, UtcMicros};
+pub use decimal::{Decimal, DecimalError};
+pub use names::{
+    DatasetAlias, DatasetId, DeviceName, EquipmentPath, GatewayId, NameError, PointName, PurposeId, TenantId, Ucum,
+};
+pub use point::{Class, PointId, Priority};
+pub use reading::{DeviceState, Missed, MissedCause, Reading};
+pub use status::{Severity, StatusCode};
+pub use value::{BuiltinType, Value};

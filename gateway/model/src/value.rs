@@ -1,0 +1,132 @@
+use std::fmt;
+use std::sync::Arc;
+
+/// OPC UA built-in type ids (OPC 10000-6, 5.1.2). The number is what the catalogue carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum BuiltinType {
+    Boolean = 1,
+    SByte = 2,
+    Byte = 3,
+    Int16 = 4,
+    UInt16 = 5,
+    Int32 = 6,
+    UInt32 = 7,
+    Int64 = 8,
+    UInt64 = 9,
+    Float = 10,
+    Double = 11,
+    String = 12,
+    DateTime = 13,
+    Guid = 14,
+    ByteString = 15,
+    StatusCode = 19,
+    /// ExtensionObject: bytes of a structure that nobody here understands.
+    Opaque = 22,
+}
+
+impl BuiltinType {
+    pub const ALL: [BuiltinType; 17] = [
+        BuiltinType::Boolean,
+        BuiltinType::SByte,
+        BuiltinType::Byte,
+        BuiltinType::Int16,
+        BuiltinType::UInt16,
+        BuiltinType::Int32,
+        BuiltinType::UInt32,
+        BuiltinType::Int64,
+        BuiltinType::UInt64,
+        BuiltinType::Float,
+        BuiltinType::Double,
+        BuiltinType::String,
+        BuiltinType::DateTime,
+        BuiltinType::Guid,
+        BuiltinType::ByteString,
+        BuiltinType::StatusCode,
+        BuiltinType::Opaque,
+    ];
+
+    pub fn from_id(id: u32) -> Option<BuiltinType> {
+        Self::ALL.into_iter().find(|t| *t as u32 == id)
+    }
+
+    /// Integers, floats and doubles: the types that deadband, rounding and ranges apply to.
+    pub fn is_numeric(self) -> bool {
+        (BuiltinType::SByte as u8..=BuiltinType::Double as u8).contains(&(self as u8))
+    }
+
+    pub fn is_floating(self) -> bool {
+        matches!(self, BuiltinType::Float | BuiltinType::Double)
+    }
+}
+
+/// One value in its exact type. `Debug` shows the type only, so that no log line can carry a process value.
+#[derive(Clone, PartialEq)]
+pub enum Value {
+    Boolean(bool),
+    SByte(i8),
+    Byte(u8),
+    Int16(i16),
+    UInt16(u16),
+    Int32(i32),
+    UInt32(u32),
+    Int64(i64),
+    UInt64(u64),
+    Float(f32),
+    Double(f64),
+    String(Arc<str>),
+    /// 100 ns ticks since 1601-01-01 (OPC 10000-6, 5.2.2.5).
+    DateTime(i64),
+    Guid([u8; 16]),
+    ByteString(Arc<[u8]>),
+    StatusCode(u32),
+    /// Encoding id of the structure and its bytes, carried as they came.
+    Opaque { type_id: Arc<str>, body: Arc<[u8]> },
+}
+
+impl Value {
+    pub fn builtin_type(&self) -> BuiltinType {
+        match self {
+            Value::Boolean(_) => BuiltinType::Boolean,
+            Value::SByte(_) => BuiltinType::SByte,
+            Value::Byte(_) => BuiltinType::Byte,
+            Value::Int16(_) => BuiltinType::Int16,
+            Value::UInt16(_) => BuiltinType::UInt16,
+            Value::Int32(_) => BuiltinType::Int32,
+            Value::UInt32(_) => BuiltinType::UInt32,
+            Value::Int64(_) => BuiltinType::Int64,
+            Value::UInt64(_) => BuiltinType::UInt64,
+            Value::Float(_) => BuiltinType::Float,
+            Value::Double(_) => BuiltinType::Double,
+            Value::String(_) => BuiltinType::String,
+            Value::DateTime(_) => BuiltinType::DateTime,
+            Value::Guid(_) => BuiltinType::Guid,
+            Value::ByteString(_) => BuiltinType::ByteString,
+            Value::StatusCode(_) => BuiltinType::StatusCode,
+            Value::Opaque { .. } => BuiltinType::Opaque,
+        }
+    }
+
+    /// For comparisons only (deadband, range): 64-bit integers beyond 2^53 lose their lowest bits here.
+    pub fn approximate(&self) -> Option<f64> {
+        Some(match *self {
+            Value::SByte(v) => f64::from(v),
+            Value::Byte(v) => f64::from(v),
+            Value::Int16(v) => f64::from(v),
+            Value::UInt16(v) => f64::from(v),
+            Value::Int32(v) => f64::from(v),
+            Value::UInt32(v) => f64::from(v),
+            Value::Int64(v) => v as f64,
+            Value::UInt64(v) => v as f64,
+            Value::Float(v) => f64::from(v),
+            Value::Double(v) => v,
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Value::{:?}(..)", self.builtin_type())
+    }
+}
