@@ -1,0 +1,71 @@
+//! What the health endpoint shows of the engine: counts, times, names and reasons. Never a process value.
+
+use std::collections::BTreeMap;
+
+use lingate_buffer::Usage;
+use lingate_model::{ClockState, DeviceState, UtcMicros};
+
+#[derive(Clone, Debug)]
+pub struct Status {
+    pub devices: Vec<DeviceStatus>,
+    pub datasets: Vec<DatasetStatus>,
+    pub buffer: Usage,
+    pub link: LinkStatus,
+    pub clock: ClockState,
+    pub bundle: Option<BundleStatus>,
+    /// Readings of points that no dataset names.
+    pub unassigned: u64,
+    /// Readings that were lost, by cause. Each is also declared by a gap record once that is possible.
+    pub lost: BTreeMap<&'static str, u64>,
+    /// The disk refuses: reason of the last failed commit, until one succeeds.
+    pub disk_fault: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DeviceStatus {
+    pub name: String,
+    pub state: DeviceState,
+    pub readings: u64,
+    pub bad_readings: u64,
+    pub missed_slots: u64,
+    pub newest: Option<UtcMicros>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DatasetStatus {
+    pub id: String,
+    pub purpose: String,
+    /// `None`: sealing; otherwise why nothing may be sealed.
+    pub denied: Option<String>,
+    pub recipients: usize,
+    pub read: u64,
+    pub kept: u64,
+    /// (step number, readings).
+    pub suppressed: Vec<(u8, u64)>,
+    pub accepted_readings: u64,
+    pub accepted_records: u64,
+    pub acknowledged_readings: u64,
+    pub acknowledged_records: u64,
+    /// Newest reading time among the acknowledged batches.
+    pub newest_acknowledged: Option<UtcMicros>,
+    pub gaps: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct LinkStatus {
+    pub up: bool,
+    /// Why it is down.
+    pub reason: Option<String>,
+    pub in_flight: usize,
+    pub refused: u64,
+    pub last_refusal: Option<String>,
+    pub connects: u64,
+    pub published_bytes: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct BundleStatus {
+    pub version: u64,
+    pub sandbox: String,
+    pub expires: UtcMicros,
+}
