@@ -70,11 +70,19 @@ pub trait Session: Send {
 /// The connection is gone (or never came). A point that cannot be read is not one of these but a bad reading.
 #[derive(Debug)]
 pub enum LinkError {
-    Connect { address: String, source: std::io::Error },
+    Connect {
+        address: String,
+        source: std::io::Error,
+    },
     /// No complete answer within the deadline.
-    Timeout { doing: &'static str, after: Duration },
+    Timeout {
+        doing: &'static str,
+        after: Duration,
+    },
     /// The peer sent what the protocol forbids.
-    Protocol { what: String },
+    Protocol {
+        what: String,
+    },
     Closed,
     /// The gateway is stopping: the sink is gone.
     SinkClosed,
@@ -93,7 +101,9 @@ impl fmt::Display for LinkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LinkError::Connect { address, .. } => write!(f, "cannot connect to {address}"),
-            LinkError::Timeout { doing, after } => write!(f, "no complete answer within {after:?} while {doing}"),
+            LinkError::Timeout { doing, after } => {
+                write!(f, "no complete answer within {after:?} while {doing}")
+            }
             LinkError::Protocol { what } => write!(f, "the device broke its protocol: {what}"),
             LinkError::Closed => f.write_str("the device closed the connection"),
             LinkError::SinkClosed => f.write_str("the gateway is stopping"),

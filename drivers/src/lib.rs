@@ -5,8 +5,8 @@ mod device;
 pub mod settings;
 mod sink;
 
-pub use device::{Device, DeviceSettings, Driver, LinkError, Point, Session};
-pub use sink::{DeviceEvent, Sink};
+pub use device::{BoxFuture, Device, DeviceSettings, Driver, LinkError, Point, Session};
+pub use sink::{DeviceEvent, Sink, SinkClosed};
 
 /// One line per driver.
 macro_rules! drivers {

@@ -1,7 +1,33 @@
 //! Reads one TOML table: every key once, every problem with its place, unknown keys with a suggestion. `config` uses
 //! the same reader for its own tables.
+//!
+//! ```
+//! use lingate_drivers::settings::{DeTable, Table};
+//!
+//! let file = DeTable::parse("unit = 1\ntimeot = '2s'").expect("TOML");
+//! let mut table = Table::new(file.get_ref(), file.span(), "device[0]");
+//! assert_eq!(table.take("unit").integer(0..=255_u8), Some(1));
+//! assert_eq!(table.take("timeout").string(), None);
+//! assert_eq!(table.finish()[0].hint.as_deref(), Some("did you mean \"timeout\"?"));
+//! ```
+//!
+//! Promises: reading never stops at a problem; a key that is taken but wrong is reported once and reads as `None`, so
+//! that the caller can go on with a default; a problem quotes at most 40 characters of the file.
 
+mod key;
+mod nearest;
+mod units;
+
+use std::collections::BTreeMap;
 use std::ops::Range;
+
+/// The spanned document of `toml`: `DeTable::parse(text)`.
+pub use toml::de::DeTable;
+use toml::de::DeValue;
+
+pub use key::Key;
+pub use nearest::nearest;
+pub use units::{parse_duration, parse_size, show_duration, show_size};
 
 /// Something wrong in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +36,7 @@ pub struct Problem {
     pub span: Range<usize>,
     /// `device[2].point[0].register`
     pub path: String,
-    /// What is wrong, in one sentence.
+    /// What is wrong, in one sentence without the path: `is 300, allowed are 0 to 255`.
     pub what: String,
     /// What to do.
     pub hint: Option<String>,
@@ -21,8 +47,143 @@ pub struct Problem {
 pub struct SettingsError(pub Vec<Problem>);
 
 /// A table whose keys are taken one by one; `finish` reports the keys that nobody took.
-/// The author of this module completes it: `take_string`, `take_integer(range)`, `take_decimal`, `take_duration`,
-/// `take_bool`, `take_enum`, `required(...)`, nested tables and arrays, `finish() -> Vec<Problem>`.
+///
+/// Give it away half read (`config` takes the keys of every device, the driver takes the rest): what was taken and what
+/// was wrong goes with it.
+#[derive(Clone, Debug)]
+#[must_use = "finish() tells the problems"]
 pub struct Table<'a> {
-    _table: std::marker::PhantomData<&'a ()>,
+    table: &'a DeTable<'a>,
+    span: Range<usize>,
+    path: String,
+    /// Every key that was asked for, present or not: what an unknown key may have meant.
+    known: BTreeMap<&'static str, ()>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Table<'a> {
+    /// `path` is empty for the whole file. `span`: where a missing key is reported.
+    pub fn new(table: &'a DeTable<'a>, span: Range<usize>, path: impl Into<String>) -> Table<'a> {
+        Table {
+            table,
+            span,
+            path: path.into(),
+            known: BTreeMap::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// The value of `key`, which may be absent.
+    pub fn take(&mut self, key: &'static str) -> Key<'_, 'a> {
+        self.known.insert(key, ());
+        let value = self
+            .table
+            .get(key)
+            .map(|value| (value.get_ref(), value.span()));
+        let path = self.path_of(key);
+        Key::new(value, path, &mut self.problems)
+    }
+
+    /// The value of `key`; reported if absent.
+    pub fn require(&mut self, key: &'static str) -> Key<'_, 'a> {
+        if !self.has(key) {
+            let what = format!("{key:?} is missing");
+            self.problems.push(Problem {
+                span: self.span.clone(),
+                path: self.path_of(key),
+                what,
+                hint: None,
+            });
+        }
+        self.take(key)
+    }
+
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// All keys in the table, taken or not, in alphabetical order: for a table whose only key names its kind, such as
+    /// `{ deadband = 0.5 }`.
+    pub fn keys(&self) -> impl Iterator<Item = &'a str> {
+        self.table.keys().map(|key| key.get_ref().as_ref())
+    }
+
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// `device[2].register`
+    pub fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    /// Where the value of `key` stands; the table itself if it is absent.
+    pub fn span_of(&self, key: &str) -> Range<usize> {
+        self.table
+            .get(key)
+            .map_or_else(|| self.span(), toml::Spanned::span)
+    }
+
+    /// Reports what the caller found wrong with the value of `key`.
+    pub fn problem(&mut self, key: &str, what: impl Into<String>, hint: Option<String>) {
+        let (span, path) = (self.span_of(key), self.path_of(key));
+        self.problems.push(Problem {
+            span,
+            path,
+            what: what.into(),
+            hint,
+        });
+    }
+
+    /// Takes out what was found so far.
+    pub fn take_problems(&mut self) -> Vec<Problem> {
+        std::mem::take(&mut self.problems)
+    }
+
+    /// All problems, in the order of the file; every key that nobody asked for is one of them.
+    pub fn finish(mut self) -> Vec<Problem> {
+        for key in self
+            .table
+            .keys()
+            .filter(|key| !self.known.contains_key(key.get_ref().as_ref()))
+        {
+            let name = key::quote(key.get_ref());
+            let hint = match nearest(key.get_ref(), self.known.keys().copied()) {
+                Some(known) => format!("did you mean {known:?}?"),
+                None => format!(
+                    "known here: {}",
+                    self.known.keys().copied().collect::<Vec<_>>().join(", ")
+                ),
+            };
+            let (what, path) = (format!("{name} is not a setting"), self.path.clone());
+            self.problems.push(Problem {
+                span: key.span(),
+                path,
+                what,
+                hint: Some(hint),
+            });
+        }
+        self.problems.sort_by_key(|problem| problem.span.start);
+        self.problems
+    }
+}
+
+fn kind_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
 }

@@ -1,0 +1,322 @@
+use std::fmt::Display;
+use std::ops::{Range, RangeInclusive};
+use std::str::FromStr;
+use std::time::Duration;
+
+use lingate_model::Decimal;
+use toml::Spanned;
+use toml::de::{DeArray, DeInteger, DeTable, DeValue};
+
+use super::{
+    Problem, Table, kind_of, nearest, parse_duration, parse_size, show_duration, show_size,
+};
+
+/// A text in the file is never longer.
+const TEXT_MAX: usize = 4096;
+
+/// One key of a table, waiting to be read as something. Every reader gives `None` (or an empty list) for an absent key
+/// silently and for a wrong value with a problem.
+#[must_use = "say what it should be"]
+pub struct Key<'t, 'a> {
+    value: Option<(&'a DeValue<'a>, Range<usize>)>,
+    path: String,
+    problems: &'t mut Vec<Problem>,
+}
+
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method of `Key` as a path is bound to one lifetime, a closure is not"
+)]
+impl<'t, 'a> Key<'t, 'a> {
+    pub(super) fn new(
+        value: Option<(&'a DeValue<'a>, Range<usize>)>,
+        path: String,
+        problems: &'t mut Vec<Problem>,
+    ) -> Key<'t, 'a> {
+        Key {
+            value,
+            path,
+            problems,
+        }
+    }
+
+    /// Not empty, at most 4,096 bytes, without control characters.
+    pub fn string(mut self) -> Option<String> {
+        let text = self.text("a text")?;
+        if text.is_empty() || text.len() > TEXT_MAX || text.chars().any(char::is_control) {
+            return self.wrong(
+                format!("is empty, longer than {TEXT_MAX} bytes or has control characters"),
+                None,
+            );
+        }
+        Some(text.to_owned())
+    }
+
+    /// One text or a list of them: `broker = "..."` or `broker = ["...", "..."]`. Empty if absent or wrong.
+    pub fn texts(mut self, count: RangeInclusive<usize>) -> Vec<String> {
+        match self.value {
+            Some((DeValue::Array(array), _)) => self.each(array, &count, |key| key.string()),
+            _ => self.string().into_iter().collect(),
+        }
+    }
+
+    /// In any base that TOML knows.
+    pub fn integer<T: TryFrom<i64> + PartialOrd + Display>(
+        mut self,
+        range: RangeInclusive<T>,
+    ) -> Option<T> {
+        let integer = self.get("an integer", DeValue::as_integer)?;
+        match to_i64(integer)
+            .and_then(|number| T::try_from(number).ok())
+            .filter(|number| range.contains(number))
+        {
+            Some(number) => Some(number),
+            None => self.out_of_range(integer, range.start(), range.end()),
+        }
+    }
+
+    /// A fraction or a share; never NaN.
+    pub fn number(mut self, range: RangeInclusive<f64>) -> Option<f64> {
+        let text = self.get("a number", number_text)?;
+        match text
+            .parse::<f64>()
+            .ok()
+            .filter(|number| range.contains(number))
+        {
+            Some(number) => Some(number),
+            None => self.out_of_range(text, range.start(), range.end()),
+        }
+    }
+
+    /// Exactly what stands in the file, not the double next to it.
+    pub fn decimal(mut self) -> Option<Decimal> {
+        let text = self.get("a number", number_text)?;
+        match text.parse() {
+            Ok(decimal) => Some(decimal),
+            Err(error) => self.wrong(format!("{error}"), None),
+        }
+    }
+
+    /// `[0, 400]`, the first below the second.
+    pub fn decimal_range(mut self) -> Option<(Decimal, Decimal)> {
+        let array = self.get("a list of two numbers", DeValue::as_array)?;
+        if array.len() != 2 {
+            let what = format!(
+                "has {}, expected a lower and an upper limit",
+                elements(array.len())
+            );
+            return self.wrong(what, Some("write it as [0, 400]".to_owned()));
+        }
+        let limits = self.each(array, &(2..=2), |key| key.decimal());
+        let [low, high] = limits[..] else { return None };
+        if low.to_f64() >= high.to_f64() {
+            return self.wrong(
+                format!("begins at {low}, which is not below its end {high}"),
+                None,
+            );
+        }
+        Some((low, high))
+    }
+
+    pub fn boolean(mut self) -> Option<bool> {
+        self.get("true or false", DeValue::as_bool)
+    }
+
+    /// `"500ms"`, `"1s"`, `"5m"`, `"2h"`, `"7d"`.
+    pub fn duration(mut self, range: RangeInclusive<Duration>) -> Option<Duration> {
+        const HINT: &str = "write a whole number with ms, s, m, h or d, such as \"500ms\"";
+        let text = self.get_or_advise("a duration", DeValue::as_str, Some(HINT))?;
+        let Some(duration) = parse_duration(text) else {
+            return self.wrong(
+                format!("is {}, expected a duration", quote(text)),
+                Some(HINT.to_owned()),
+            );
+        };
+        if !range.contains(&duration) {
+            return self.out_of_range(
+                text,
+                show_duration(*range.start()),
+                show_duration(*range.end()),
+            );
+        }
+        Some(duration)
+    }
+
+    /// `"8GiB"`, in bytes.
+    pub fn size(mut self, range: RangeInclusive<u64>) -> Option<u64> {
+        const HINT: &str = "write a whole number with B, KiB, MiB, GiB or TiB, such as \"8GiB\"";
+        let text = self.get_or_advise("a size", DeValue::as_str, Some(HINT))?;
+        let Some(size) = parse_size(text) else {
+            return self.wrong(
+                format!("is {}, expected a size", quote(text)),
+                Some(HINT.to_owned()),
+            );
+        };
+        if !range.contains(&size) {
+            return self.out_of_range(text, show_size(*range.start()), show_size(*range.end()));
+        }
+        Some(size)
+    }
+
+    /// A name or anything else that parses itself; its error goes behind the quoted text.
+    pub fn parsed<T: FromStr<Err: Display>>(self) -> Option<T> {
+        self.parsed_with(|text| {
+            text.parse()
+                .map_err(|error: T::Err| (error.to_string(), None))
+        })
+    }
+
+    /// As `parsed`, by a function that says what is wrong and what to do.
+    pub fn parsed_with<T>(
+        mut self,
+        parse: impl FnOnce(&str) -> Result<T, (String, Option<String>)>,
+    ) -> Option<T> {
+        let text = self.text("a text")?;
+        match parse(text) {
+            Ok(parsed) => Some(parsed),
+            Err((what, hint)) => self.wrong(format!("{} {what}", quote(text)), hint),
+        }
+    }
+
+    /// One of the given words.
+    pub fn word<T: Clone>(mut self, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text("a word")?;
+        if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
+            return Some(meaning.clone());
+        }
+        let allowed: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
+        let hint = nearest(&text.to_lowercase(), words.iter().map(|(word, _)| *word));
+        let what = format!("is {}, allowed are {}", quote(text), allowed.join(", "));
+        self.wrong(what, hint.map(|word| format!("did you mean {word:?}?")))
+    }
+
+    /// `[flush]` or `flush = { ... }`.
+    pub fn table(mut self) -> Option<Table<'a>> {
+        let table = self.get("a table", DeValue::as_table)?;
+        Some(self.below(table))
+    }
+
+    /// `[[device]]` or `minimize = [ { ... }, { ... } ]`; what is not a table is reported and left out.
+    pub fn tables(mut self, count: RangeInclusive<usize>) -> Vec<Table<'a>> {
+        let Some(array) = self.get("a list of tables", DeValue::as_array) else {
+            return Vec::new();
+        };
+        self.each(array, &count, |key| key.table())
+    }
+
+    /// Reads every element of a list; none if there are too few or too many, which is reported.
+    fn each<T>(
+        &mut self,
+        array: &'a DeArray<'a>,
+        count: &RangeInclusive<usize>,
+        read: impl Fn(Key<'_, 'a>) -> Option<T>,
+    ) -> Vec<T> {
+        if !count.contains(&array.len()) {
+            let what = format!(
+                "has {}, allowed are {} to {}",
+                elements(array.len()),
+                count.start(),
+                count.end()
+            );
+            self.wrong::<T>(what, None);
+            return Vec::new();
+        }
+        let path_of = |index: usize| format!("{}[{index}]", self.path);
+        let element = |(index, value): (usize, &'a Spanned<DeValue<'a>>)| {
+            let value = Some((value.get_ref(), value.span()));
+            read(Key {
+                value,
+                path: path_of(index),
+                problems: self.problems,
+            })
+        };
+        array.iter().enumerate().filter_map(element).collect()
+    }
+
+    fn below(&self, table: &'a DeTable<'a>) -> Table<'a> {
+        Table::new(table, self.span(), self.path.clone())
+    }
+
+    fn span(&self) -> Range<usize> {
+        self.value.as_ref().map_or(0..0, |(_, span)| span.clone())
+    }
+
+    fn text(&mut self, expected: &str) -> Option<&'a str> {
+        self.get(expected, DeValue::as_str)
+    }
+
+    fn get<T>(
+        &mut self,
+        expected: &str,
+        read: impl FnOnce(&'a DeValue<'a>) -> Option<T>,
+    ) -> Option<T> {
+        self.get_or_advise(expected, read, None)
+    }
+
+    fn get_or_advise<T>(
+        &mut self,
+        expected: &str,
+        read: impl FnOnce(&'a DeValue<'a>) -> Option<T>,
+        hint: Option<&str>,
+    ) -> Option<T> {
+        let (value, _) = self.value.as_ref()?;
+        match read(value) {
+            Some(read) => Some(read),
+            None => self.wrong(
+                format!("is {}, expected {expected}", kind_of(value)),
+                hint.map(str::to_owned),
+            ),
+        }
+    }
+
+    fn out_of_range<T>(
+        &mut self,
+        value: impl Display,
+        low: impl Display,
+        high: impl Display,
+    ) -> Option<T> {
+        self.wrong(format!("is {value}, allowed are {low} to {high}"), None)
+    }
+
+    fn wrong<T>(&mut self, what: String, hint: Option<String>) -> Option<T> {
+        let (span, path) = (self.span(), self.path.clone());
+        self.problems.push(Problem {
+            span,
+            path,
+            what,
+            hint,
+        });
+        None
+    }
+}
+
+/// The digits of an integer or a number, without underscores, in base ten.
+fn number_text(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::Integer(integer) => {
+            Some(to_i64(integer).map_or_else(|| integer.to_string(), |n| n.to_string()))
+        }
+        DeValue::Float(float) => Some(float.as_str().replace('_', "")),
+        _ => None,
+    }
+}
+
+fn to_i64(integer: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(&integer.as_str().replace('_', ""), integer.radix()).ok()
+}
+
+fn elements(count: usize) -> String {
+    if count == 1 {
+        "1 element".to_owned()
+    } else {
+        format!("{count} elements")
+    }
+}
+
+/// At most 40 characters of the file, escaped.
+pub(super) fn quote(text: &str) -> String {
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}

@@ -1,0 +1,53 @@
+/// The known word that a mistyped one probably meant: at most a third of its letters wrong, missing, added or swapped.
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let letters = word.chars().count();
+    let mistakes_max = (letters / 3).max(1);
+    known
+        .into_iter()
+        .filter(|known| known.chars().count().abs_diff(letters) <= mistakes_max)
+        .map(|known| (distance(word, known), known))
+        .filter(|(mistakes, _)| *mistakes <= mistakes_max)
+        .min()
+        .map(|(_, known)| known)
+}
+
+/// Damerau-Levenshtein distance in its optimal string alignment form: swapped neighbours count once.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut cost = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            if i == 0 || j == 0 {
+                cost[i][j] = i + j;
+                continue;
+            }
+            let replaced = cost[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            cost[i][j] = replaced.min(cost[i - 1][j] + 1).min(cost[i][j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                cost[i][j] = cost[i][j].min(cost[i - 2][j - 2] + 1);
+            }
+        }
+    }
+    cost[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_finds_its_word_and_nonsense_finds_none() {
+        let known = ["register", "scale", "type", "word_order", "bit"];
+        for (slip, word) in [
+            ("regsiter", "register"),
+            ("wordorder", "word_order"),
+            ("scael", "scale"),
+            ("tipe", "type"),
+        ] {
+            assert_eq!(nearest(slip, known), Some(word), "{slip}");
+        }
+        for nonsense in ["", "zzzz", "quality", "abcdefghijklmnopqrstuvwxyz"] {
+            assert_eq!(nearest(nonsense, known), None, "{nonsense}");
+        }
+    }
+}
