@@ -71,6 +71,21 @@ impl Decimal {
         (product.unsigned_abs() <= 1 << 53).then(|| product as f64 / power_of_ten(self.places))
     }
 
+    /// The single nearest to `count * self`; `None` where [`Decimal::times`] has none.
+    pub fn times_single(self, count: i64) -> Option<f32> {
+        let double = self.times(count)?;
+        // Rounding to a double and then to a single can go wrong where the double lies half way between two singles.
+        // So an inexact double is first made odd, away from all halves, on the side where the exact product lies.
+        let product = count as f64 * self.mantissa as f64;
+        let beyond = (-double).mul_add(power_of_ten(self.places), product); // fused: its sign is exact
+        let is_even = double.to_bits() & 1 == 0;
+        Some(match beyond {
+            beyond if beyond > 0.0 && is_even => double.next_up() as f32,
+            beyond if beyond < 0.0 && is_even => double.next_down() as f32,
+            _ => double as f32,
+        })
+    }
+
     /// The double nearest to `count * self + offset`; `None` where that cannot be computed exactly.
     pub fn times_plus(self, count: i64, offset: Decimal) -> Option<f64> {
         let places = self.places.max(offset.places);

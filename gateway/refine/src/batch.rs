@@ -1,6 +1,8 @@
-use lingate_model::ClockState;
+use std::time::Duration;
 
-use crate::{DatasetIndex, Minimized, StepCount};
+use lingate_model::{ClockState, Now};
+
+use crate::{DatasetIndex, Flush, Minimized, StepCount};
 
 /// The minimized readings of one dataset, in the order in which they were read, with the counts of every step.
 /// A batch without readings carries only counts: the last word of an epoch in which everything was suppressed.
@@ -19,11 +21,58 @@ impl Batch {
     pub fn readings(&self) -> &[Minimized] {
         &self.readings
     }
-    /// Ascending by step; steps that no point of the dataset uses are left out.
+    /// Ascending by step; steps that no point of the dataset uses are left out, M1 and M2 never are.
+    /// `seen(M1) = readings().len() + sum(seen - kept)`.
     pub fn steps(&self) -> &[StepCount] {
         &self.steps
     }
+    /// When its last reading came; of a batch without readings: when it was closed.
     pub fn clock(&self) -> ClockState {
         self.clock
+    }
+}
+
+/// Collects the readings of one dataset until there are enough of them or the first one is old enough.
+#[derive(Debug)]
+pub(crate) struct Batcher {
+    dataset: DatasetIndex,
+    flush: Flush,
+    readings: Vec<Minimized>,
+    /// Monotonic time of the first pending reading plus age.
+    deadline: Option<Duration>,
+    clock: ClockState,
+}
+
+impl Batcher {
+    pub(crate) fn new(dataset: DatasetIndex, flush: Flush) -> Batcher {
+        Batcher { dataset, flush, readings: Vec::new(), deadline: None, clock: ClockState::default() }
+    }
+
+    pub(crate) fn push(&mut self, now: Now, minimized: Minimized) {
+        self.deadline.get_or_insert_with(|| now.monotonic.saturating_add(self.flush.age));
+        self.clock = now.clock;
+        self.readings.push(minimized);
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.readings.len() >= self.flush.readings as usize
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.readings.is_empty()
+    }
+
+    /// `None` while no reading is pending: counts alone have no age.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
+    pub(crate) fn close(&mut self, now: Now, steps: Vec<StepCount>) -> Batch {
+        let clock = if self.is_empty() { now.clock } else { self.clock };
+        // The next batch will be about as long as this one.
+        let room = Vec::with_capacity(self.readings.len());
+        let readings = std::mem::replace(&mut self.readings, room);
+        self.deadline = None;
+        Batch { dataset: self.dataset, readings, steps, clock }
     }
 }

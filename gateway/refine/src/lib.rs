@@ -7,13 +7,17 @@
 //! - [`Tagged`], [`Minimized`] and [`Batch`] have private fields and one constructor each: the step before them.
 
 mod batch;
+mod count;
+mod deadband;
 mod minimize;
 mod plan;
 mod refinery;
+mod rounding;
 mod tag;
 
 pub use batch::Batch;
-pub use minimize::{Minimized, StepCount};
+pub use count::{StepCount, Totals};
+pub use minimize::Minimized;
 pub use plan::{DatasetIndex, DatasetPlan, Export, ExportPlan, Flush, PointPlan, Step, StepId};
-pub use refinery::{Refinery, Totals};
+pub use refinery::Refinery;
 pub use tag::Tagged;

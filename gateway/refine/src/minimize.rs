@@ -1,6 +1,9 @@
 use lingate_model::{StatusCode, UtcMicros, Value};
 
-use crate::{DatasetIndex, StepId};
+use crate::count::Tally;
+use crate::deadband::Deadband;
+use crate::rounding::Rounding;
+use crate::{DatasetIndex, Step, StepId, Tagged};
 
 /// A reading that passed every step of its point. Only these enter a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,10 +35,51 @@ impl Minimized {
     }
 }
 
-/// What one step did since the batch before: `seen - kept` readings were suppressed by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StepCount {
-    pub step: StepId,
-    pub seen: u64,
-    pub kept: u64,
+/// The configured steps of one point, with what they remember of it.
+#[derive(Debug, Default)]
+pub(crate) struct Minimizer {
+    deadband: Option<Deadband>,
+    rounding: Option<Rounding>,
+}
+
+impl Minimizer {
+    pub(crate) fn new(steps: &[Step]) -> Minimizer {
+        let mut minimizer = Minimizer::default();
+        for step in steps {
+            match *step {
+                Step::Deadband { by } => minimizer.deadband = Some(Deadband::new(by)),
+                Step::Round { to } => minimizer.rounding = Some(Rounding::new(to)),
+            }
+        }
+        minimizer
+    }
+
+    /// M6, then M8: the deadband compares what was measured, so that rounding cannot turn noise at the edge of a step
+    /// into movement.
+    pub(crate) fn minimize(&mut self, tagged: Tagged, tally: &mut Tally) -> Option<Minimized> {
+        let Tagged { dataset, alias, time, mut value, status } = tagged;
+        if let Some(deadband) = &mut self.deadband {
+            let outcome = deadband.keeps(value.as_ref(), status).then_some(());
+            tally.count(StepId::Deadband, outcome)?;
+        }
+        if let Some(rounding) = &self.rounding {
+            value = value.map(|value| rounding.round(value));
+            tally.count(StepId::Rounding, Some(()));
+        }
+        Some(Minimized { dataset, alias, time, value, status })
+    }
+
+    pub(crate) fn has(&self, step: StepId) -> bool {
+        match step {
+            StepId::AllowList | StepId::ClassCeiling => false,
+            StepId::Deadband => self.deadband.is_some(),
+            StepId::Rounding => self.rounding.is_some(),
+        }
+    }
+
+    pub(crate) fn forget(&mut self) {
+        if let Some(deadband) = &mut self.deadband {
+            deadband.forget();
+        }
+    }
 }

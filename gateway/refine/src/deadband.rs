@@ -1,0 +1,151 @@
+use lingate_model::{Decimal, StatusCode, Value};
+
+/// M6, OPC UA AbsoluteDeadband (OPC 10000-4, 7.22.2) with the trigger StatusValue: a reading is kept if nothing of its
+/// point was kept before, if its StatusCode differs from the last kept one in any bit, or if its value moved.
+///
+/// - A number moved if it differs from the last kept one by *more* than `by`: integers exactly, Float and Double in
+///   double arithmetic. Not-a-number against a number moved, against not-a-number it did not; equal infinities did not.
+/// - Any other value moved if it is not equal to the last kept one.
+/// - A bad reading has no value: a run of one bad status is kept once, at its beginning, and so is the first good
+///   reading after it.
+#[derive(Debug)]
+pub(crate) struct Deadband {
+    by: f64,
+    /// `by` without its fraction: two integers differ by more than `by` exactly if they differ by more than this.
+    whole: i128,
+    last: Option<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    status: StatusCode,
+    value: Option<Value>,
+}
+
+impl Deadband {
+    pub(crate) fn new(by: Decimal) -> Deadband {
+        let whole = i128::from(by.mantissa()).div_euclid(10_i128.pow(u32::from(by.places())));
+        Deadband { by: by.to_f64(), whole, last: None }
+    }
+
+    pub(crate) fn keeps(&mut self, value: Option<&Value>, status: StatusCode) -> bool {
+        let keeps = match &self.last {
+            None => true,
+            Some(last) => last.status != status || self.moved(last.value.as_ref(), value),
+        };
+        if keeps {
+            self.last = Some(Kept { status, value: value.cloned() });
+        }
+        keeps
+    }
+
+    /// The next reading will be kept, whatever it says.
+    pub(crate) fn forget(&mut self) {
+        self.last = None;
+    }
+
+    fn moved(&self, last: Option<&Value>, value: Option<&Value>) -> bool {
+        let (Some(last), Some(value)) = (last, value) else { return last.is_some() != value.is_some() };
+        match (last, value) {
+            (&Value::Double(last), &Value::Double(value)) => self.moved_double(last, value),
+            (&Value::Float(last), &Value::Float(value)) => self.moved_double(last.into(), value.into()),
+            _ => match (integer(last), integer(value)) {
+                (Some(last), Some(value)) => (value - last).abs() > self.whole,
+                _ => last != value,
+            },
+        }
+    }
+
+    fn moved_double(&self, last: f64, value: f64) -> bool {
+        last.is_nan() != value.is_nan() || (value - last).abs() > self.by
+    }
+}
+
+fn integer(value: &Value) -> Option<i128> {
+    Some(match *value {
+        Value::SByte(v) => v.into(),
+        Value::Byte(v) => v.into(),
+        Value::Int16(v) => v.into(),
+        Value::UInt16(v) => v.into(),
+        Value::Int32(v) => v.into(),
+        Value::UInt32(v) => v.into(),
+        Value::Int64(v) => v.into(),
+        Value::UInt64(v) => v.into(),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
+mod tests {
+    use super::*;
+
+    /// Which of `values` are kept, all of them good.
+    fn kept<T: Copy>(by: &str, make: fn(T) -> Value, values: &[T]) -> Vec<bool> {
+        let mut deadband = Deadband::new(by.parse().unwrap());
+        values.iter().map(|&v| deadband.keeps(Some(&make(v)), StatusCode::GOOD)).collect()
+    }
+
+    #[test]
+    fn exactly_the_deadband_is_not_more_than_the_deadband() {
+        assert_eq!(kept("2", Value::Int32, &[10, 12, 8, 13, 11, 10]), [true, false, false, true, false, true]);
+        assert_eq!(kept("0.5", Value::Double, &[1.0, 1.5, 0.5, 1.75]), [true, false, false, true]);
+        assert_eq!(kept("0.5", Value::Float, &[1.0, 1.5, 0.5, 1.75]), [true, false, false, true]);
+    }
+
+    #[test]
+    fn slow_drift_is_measured_from_the_last_kept_value() {
+        assert_eq!(kept("2", Value::Byte, &[0, 1, 2, 3, 4, 5, 6]), [true, false, false, true, false, false, true]);
+    }
+
+    #[test]
+    fn a_fraction_of_a_count_does_not_change_the_answer_for_integers() {
+        assert_eq!(kept("2.99999999999999", Value::UInt16, &[0, 2, 3]), [true, false, true]);
+        assert_eq!(kept("0.1", Value::SByte, &[5, 5, 6]), [true, false, true]);
+    }
+
+    #[test]
+    fn sixty_four_bit_integers_are_compared_to_the_last_bit() {
+        let (low, high) = (u64::MAX - 1, u64::MAX);
+        assert_eq!(kept("0", Value::UInt64, &[low, high, high, 0]), [true, true, false, true]);
+        assert_eq!(kept("1", Value::Int64, &[i64::MIN, i64::MIN + 1, i64::MIN + 2]), [true, false, true]);
+        assert_eq!(kept("999999999999999", Value::Int64, &[i64::MIN, i64::MAX, i64::MIN]), [true, true, true]);
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_told_once() {
+        let (nan, inf) = (f64::NAN, f64::INFINITY);
+        assert_eq!(kept("1", Value::Double, &[1.0, nan, nan, 1.0]), [true, true, false, true]);
+        assert_eq!(kept("1", Value::Double, &[inf, inf, -inf, -inf, 0.0]), [true, false, true, false, true]);
+        assert_eq!(kept("1", Value::Double, &[nan, inf, nan]), [true, true, true]);
+        assert_eq!(kept("1", Value::Double, &[f64::MAX, f64::MIN, f64::MIN]), [true, true, false]);
+    }
+
+    #[test]
+    fn a_value_without_a_distance_is_kept_when_it_differs() {
+        assert_eq!(kept("5", Value::Boolean, &[true, true, false]), [true, false, true]);
+        assert_eq!(kept("5", |t: &str| Value::String(t.into()), &["a", "a", "b"]), [true, false, true]);
+        assert_eq!(kept("5", Value::DateTime, &[1, 1, 2]), [true, false, true]);
+    }
+
+    #[test]
+    fn every_change_of_status_is_kept_and_a_run_of_one_bad_status_once() {
+        let mut deadband = Deadband::new(Decimal::ONE);
+        let (good, bad) = (Some(Value::Byte(7)), None);
+        let limited = StatusCode(StatusCode::UNCERTAIN.0 | 0x0500);
+        let told = [
+            (&good, StatusCode::GOOD, true),
+            (&good, StatusCode::UNCERTAIN, true),
+            (&good, limited, true),
+            (&good, limited, false),
+            (&bad, StatusCode::BAD_TIMEOUT, true),
+            (&bad, StatusCode::BAD_TIMEOUT, false),
+            (&bad, StatusCode::BAD_NO_COMMUNICATION, true),
+            (&good, StatusCode::GOOD, true),
+            (&good, StatusCode::GOOD, false),
+        ];
+        for (at, (value, status, kept)) in told.into_iter().enumerate() {
+            assert_eq!(deadband.keeps(value.as_ref(), status), kept, "reading {at}");
+        }
+    }
+}
