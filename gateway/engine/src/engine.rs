@@ -1,11 +1,17 @@
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use lingate_buffer::{Buffer, Disk, Recovery};
-use lingate_model::{DeviceName, GatewayId, Now, PointId, TenantId};
-use lingate_refine::ExportPlan;
+use lingate_buffer::{Buffer, Disk, DiskError, Recovery};
+use lingate_model::{DeviceName, GatewayId, Missed, Now, PointId, Reading, TenantId};
+use lingate_refine::{Batch, ExportPlan, Minimized, Refinery};
 use lingate_seal::{Entropy, SigningKey, VerifiedBundle};
 
-use crate::{Input, Output, Status};
+use crate::deliver::Deliver;
+use crate::devices::Devices;
+use crate::status::{BundleStatus, LossCounter, Status};
+use crate::store::Store;
+use crate::stream::{Lost, Sealing, Stream};
+use crate::{Input, Level, Notice, Output};
 
 /// Everything that an engine starts with.
 pub struct Setup<D: Disk> {
@@ -26,30 +32,324 @@ pub struct Setup<D: Disk> {
     pub entropy: Box<dyn Entropy>,
 }
 
+/// The state machine. Not one of its methods blocks on anything but the disk.
 pub struct Engine<D: Disk> {
-    _setup: Setup<D>,
+    export: ExportPlan,
+    refinery: Refinery,
+    /// By dataset.
+    streams: Vec<Stream>,
+    sealing: Sealing,
+    bundle: Option<VerifiedBundle>,
+    store: Store<D>,
+    deliver: Deliver,
+    devices: Devices,
+    lost: LossCounter,
+    outputs: VecDeque<Output>,
+    draining: bool,
+    now: Now,
 }
 
 impl<D: Disk> Engine<D> {
-    pub fn new(_now: Now, _setup: Setup<D>) -> Engine<D> {
-        todo!()
+    pub fn new(now: Now, setup: Setup<D>) -> Engine<D> {
+        let streams = setup.export.datasets.iter().map(|dataset| Stream::new(dataset, &setup.export)).collect();
+        let mut engine = Engine {
+            refinery: Refinery::new(setup.export.clone()),
+            streams,
+            sealing: Sealing {
+                gateway: setup.gateway.clone(),
+                software: setup.software,
+                signer: setup.signer,
+                entropy: setup.entropy,
+            },
+            bundle: None,
+            store: Store::new(setup.buffer, setup.commit_every),
+            deliver: Deliver::new(setup.tenant, setup.gateway, setup.window),
+            devices: Devices::new(setup.devices, setup.export.points.len()),
+            export: setup.export,
+            lost: LossCounter::default(),
+            outputs: VecDeque::new(),
+            draining: false,
+            now,
+        };
+        engine.declare_unclean_stop(now, &setup.recovery);
+        match setup.bundle {
+            Some(bundle) => engine.take_bundle(now, bundle),
+            None => engine.regrant(now),
+        }
+        engine.settle(now);
+        engine
     }
 
-    pub fn handle(&mut self, _now: Now, _input: Input) {
-        todo!()
+    pub fn handle(&mut self, now: Now, input: Input) {
+        self.now = now;
+        match input {
+            Input::Readings(readings) => self.read(now, readings),
+            Input::Missed(missed) => self.miss(&missed),
+            Input::Device(name, state) => self.devices.changed(&name, state),
+            Input::LinkUp(limits) => self.deliver.link_up(limits),
+            Input::LinkDown(loss) => {
+                self.deliver.link_down(loss);
+                self.store.rewind();
+            }
+            Input::Acked(id) => self.acknowledge(id),
+            Input::Refused(id, reason) => {
+                let notice = self.deliver.refused(now.monotonic, id, reason);
+                self.outputs.extend(notice.map(Output::Notice));
+            }
+            Input::Bundle(bundle) => self.take_bundle(now, *bundle),
+            Input::Wake => {}
+            Input::Drain => self.drain(now),
+        }
+        self.settle(now);
     }
 
     /// Call until `None` after every `handle`.
     pub fn poll(&mut self) -> Option<Output> {
-        todo!()
+        self.outputs.pop_front()
     }
 
     /// The monotonic time at which `Input::Wake` is due.
     pub fn wake_at(&self) -> Option<Duration> {
-        todo!()
+        let epochs = self.streams.iter().filter_map(Stream::ends_at).min();
+        [self.refinery.wake_at(), self.store.wake_at(), self.deliver.wake_at(), epochs].into_iter().flatten().min()
+    }
+
+    /// After [`Output::Drained`]: marks the clean end on disk.
+    pub fn finish(self, now: Now) -> Result<(), DiskError> {
+        self.store.close(now.utc)
     }
 
     pub fn status(&self) -> Status {
-        todo!()
+        let datasets = self.streams.iter().zip(&self.export.datasets);
+        Status {
+            devices: self.devices.status(),
+            datasets: datasets.map(|(stream, plan)| stream.status(plan, &self.refinery)).collect(),
+            buffer: self.store.usage(),
+            link: self.deliver.status(),
+            clock: self.now.clock,
+            bundle: self.bundle.as_ref().map(|bundle| BundleStatus {
+                version: bundle.version(),
+                sandbox: bundle.sandbox().to_owned(),
+                expires: bundle.expires(),
+            }),
+            unassigned: self.refinery.unassigned(),
+            lost: self.lost.by_cause(),
+            disk_fault: self.store.fault(),
+        }
+    }
+
+    fn read(&mut self, now: Now, readings: Vec<Reading>) {
+        for reading in readings {
+            self.devices.read(&reading);
+            if let Some(batch) = self.refinery.refine(now, reading) {
+                self.seal(now, &batch);
+            }
+        }
+    }
+
+    /// What is due by time or by space, in the order of the line.
+    fn settle(&mut self, now: Now) {
+        while let Some(batch) = self.refinery.due(now) {
+            self.seal(now, &batch);
+        }
+        for index in 0..self.streams.len() {
+            if self.streams[index].is_spent(now) {
+                self.close_epoch(now, index);
+            }
+        }
+        self.commit_if_due(now);
+        self.declare_losses();
+        for index in 0..self.streams.len() {
+            if self.streams[index].has_gaps_due(now.monotonic) {
+                self.open_epoch_if_needed(now, index);
+            }
+        }
+        self.publish(now);
+    }
+
+    fn seal(&mut self, now: Now, batch: &Batch) {
+        let index = batch.dataset().index();
+        self.open_epoch_if_needed(now, index);
+        let sealed = self.streams[index].seal(batch, &self.sealing.signer);
+        self.keep(now, index, sealed);
+        self.store.note_newest(batch.readings().last().map(Minimized::time));
+    }
+
+    fn open_epoch_if_needed(&mut self, now: Now, index: usize) {
+        if self.streams[index].grant_ended(now) {
+            self.regrant(now);
+        }
+        if self.streams[index].is_spent(now) {
+            let closing = self.streams[index].close(&self.sealing.signer);
+            self.keep(now, index, closing);
+        }
+        let plan = &self.export.datasets[index];
+        let opening = self.streams[index].open_if_needed(now, plan, &mut self.sealing);
+        self.keep(now, index, opening);
+    }
+
+    /// Pending readings first, so that an epoch that ends by age or at shutdown holds all that was read in it.
+    fn close_epoch(&mut self, now: Now, index: usize) {
+        let dataset = self.streams[index].dataset;
+        if let Some(batch) = self.refinery.close(now, dataset) {
+            self.seal(now, &batch);
+        }
+        let closing = self.streams[index].close(&self.sealing.signer);
+        self.keep(now, index, closing);
+    }
+
+    /// Appends what a stream sealed. What cannot be appended is counted, and declared as soon as there is room.
+    fn keep(&mut self, now: Now, index: usize, result: Result<Vec<lingate_seal::Sealed>, Lost>) {
+        let records = match result {
+            Ok(records) => records,
+            Err(lost) => return self.lose(lost),
+        };
+        let priority = self.export.datasets[index].priority;
+        for sealed in &records {
+            match self.store.append(now.monotonic, index, priority, sealed) {
+                Ok(()) => {}
+                Err(error) => {
+                    let lost = self.streams[index].refused_by_buffer(now.monotonic, sealed, &error);
+                    self.lose(lost);
+                }
+            }
+        }
+        if self.store.is_commit_large() {
+            self.commit(now);
+        }
+    }
+
+    fn lose(&mut self, lost: Lost) {
+        self.lost.add(lost.cause, lost.readings);
+        self.outputs.extend(lost.notice.map(|text| Output::Notice(Notice { level: Level::Error, text })));
+    }
+
+    fn commit_if_due(&mut self, now: Now) {
+        if self.store.is_commit_due(now.monotonic) {
+            self.commit(now);
+        }
+    }
+
+    fn commit(&mut self, now: Now) {
+        match self.store.commit(now) {
+            Ok(durable) => {
+                for (index, readings) in durable.by_dataset {
+                    self.streams[index].accepted(readings);
+                }
+                if !durable.accepted.records.is_empty() {
+                    self.outputs.push_back(Output::Accepted(durable.accepted));
+                }
+            }
+            Err(notice) => self.outputs.extend(notice.map(Output::Notice)),
+        }
+        if self.draining && !self.store.has_uncommitted() {
+            self.draining = false;
+            self.outputs.push_back(Output::Drained);
+        }
+    }
+
+    fn publish(&mut self, now: Now) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.deliver.fill(now.monotonic, &mut self.store, &mut outputs);
+        self.outputs = outputs;
+    }
+
+    fn acknowledge(&mut self, id: crate::PublishId) {
+        let Some(done) = self.deliver.acknowledged(id) else {
+            return;
+        };
+        if let Some(index) = self.stream_of(done.sealed.alias()) {
+            let newest = self.store.newest_reading(done.record);
+            self.streams[index].acknowledged(&done.sealed, newest);
+        }
+        let notice = self.store.acknowledge(done.record);
+        self.outputs.extend(notice.map(Output::Notice));
+    }
+
+    fn take_bundle(&mut self, now: Now, bundle: VerifiedBundle) {
+        let text = format!("bundle version {} of {} is in force", bundle.version(), bundle.sandbox());
+        self.outputs.push_back(Output::Notice(Notice { level: Level::Info, text }));
+        self.bundle = Some(bundle);
+        self.regrant(now);
+    }
+
+    /// Effective rights are bundle AND plant. A stream whose grant changed ends its epoch at once: what is still
+    /// pending goes under the new one.
+    fn regrant(&mut self, now: Now) {
+        for index in 0..self.streams.len() {
+            let plan = &self.export.datasets[index];
+            let grant = match &self.bundle {
+                Some(bundle) => {
+                    bundle.grant(&plan.id, &plan.purpose, plan.ceiling, now.utc).map_err(|refusal| refusal.to_string())
+                }
+                None => Err("there is no sandbox bundle yet: put it into the inbox folder".to_owned()),
+            };
+            if let Err(reason) = &grant
+                && self.streams[index].denied() != Some(reason)
+            {
+                let text = format!("dataset {}: nothing is sealed for it: {reason}", plan.id);
+                self.outputs.push_back(Output::Notice(Notice { level: Level::Warning, text }));
+            }
+            self.refinery.set_ceiling(self.streams[index].dataset, grant.as_ref().ok().map(|grant| grant.ceiling));
+            if self.streams[index].set_grant(grant) {
+                let closing = self.streams[index].close(&self.sealing.signer);
+                self.keep(now, index, closing);
+            }
+        }
+    }
+
+    fn drain(&mut self, now: Now) {
+        for index in 0..self.streams.len() {
+            self.close_epoch(now, index);
+        }
+        self.draining = true;
+        self.commit(now);
+    }
+
+    fn miss(&mut self, missed: &Missed) {
+        let mut slots: BTreeMap<usize, u64> = BTreeMap::new();
+        for (point, count) in &missed.slots {
+            self.devices.missed(*point, *count);
+            let export = self.export.points.get(point.index()).and_then(|point| point.export.as_ref());
+            if let Some(export) = export {
+                *slots.entry(export.dataset.index()).or_default() += count;
+            }
+        }
+        for (index, readings) in slots {
+            let lost = self.streams[index].missed(missed, readings);
+            self.lose(lost);
+        }
+    }
+
+    fn declare_unclean_stop(&mut self, now: Now, recovery: &Recovery) {
+        let Some(from) = recovery.last_commit.filter(|_| !recovery.clean) else {
+            return;
+        };
+        for index in 0..self.streams.len() {
+            let lost = self.streams[index].stopped_uncleanly(from, now.utc);
+            self.lose(lost);
+        }
+    }
+
+    fn declare_losses(&mut self) {
+        loop {
+            let losses = self.store.losses();
+            if losses.is_empty() {
+                return;
+            }
+            for loss in losses {
+                let named = loss.alias.as_ref().and_then(|alias| self.stream_of(alias));
+                let of_class = || self.export.datasets.iter().position(|dataset| dataset.priority == loss.priority);
+                let lost = match named.or_else(of_class) {
+                    Some(index) => self.streams[index].lost_on_disk(&loss),
+                    None => Lost::undeclared(&loss),
+                };
+                self.lose(lost);
+            }
+        }
+    }
+
+    fn stream_of(&self, alias: &lingate_model::DatasetAlias) -> Option<usize> {
+        self.streams.iter().position(|stream| stream.alias() == Some(alias))
     }
 }

@@ -27,7 +27,11 @@ pub enum Input {
 }
 
 pub enum Output {
-    Publish { id: PublishId, topic: Topic, sealed: Sealed },
+    Publish {
+        id: PublishId,
+        topic: Topic,
+        sealed: Sealed,
+    },
     /// Became durable: from here on it is delivered until acknowledged, or declared lost.
     Accepted(Accepted),
     /// Something that an operator should read once.

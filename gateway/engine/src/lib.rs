@@ -1,9 +1,22 @@
 //! Floor 4: one synchronous state machine that joins refine, seal, buffer and delivery.
 //! `handle(now, Input)`, then drain `poll()`, then wait until `wake_at()` or the next input.
+//!
+//! Promises:
+//! - The [`Input`] and [`Output`] enums are all that can happen and all that is ever asked for.
+//! - A record is published only after it is durable, and freed only after it was acknowledged on the connection it was
+//!   sent on (D2, D3). After a lost link everything unacknowledged is sent again, in order (D5).
+//! - What will not arrive is counted by cause at once and declared by a sealed gap record as soon as the dataset has an
+//!   epoch to carry it (D6).
+//! - Time, randomness and disk are arguments: the same inputs give the same outputs, byte for byte.
 
+mod deliver;
+mod devices;
 mod engine;
+mod gaps;
 mod io;
 mod status;
+mod store;
+mod stream;
 
 pub use engine::{Engine, Setup};
 pub use io::{Accepted, Input, Level, LinkLimits, LinkLoss, Notice, Output, PublishId, ReasonCode, Topic};

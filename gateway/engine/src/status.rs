@@ -69,3 +69,17 @@ pub struct BundleStatus {
     pub sandbox: String,
     pub expires: UtcMicros,
 }
+
+/// Lost readings by cause.
+#[derive(Default)]
+pub(crate) struct LossCounter(BTreeMap<&'static str, u64>);
+
+impl LossCounter {
+    pub(crate) fn add(&mut self, cause: &'static str, readings: u64) {
+        *self.0.entry(cause).or_default() += readings;
+    }
+
+    pub(crate) fn by_cause(&self) -> BTreeMap<&'static str, u64> {
+        self.0.clone()
+    }
+}

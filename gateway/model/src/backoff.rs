@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// Capped exponential backoff with full jitter. The caller brings the randomness, so that a test can replay it.
+/// Capped exponential backoff with equal jitter. The caller brings the randomness, so that a test can replay it.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     first: Duration,
@@ -42,6 +42,14 @@ mod tests {
         assert_eq!(pauses, [100, 200, 400, 800, 1000, 1000]);
         backoff.succeeded();
         assert_eq!(backoff.next_pause(0), Duration::from_millis(50));
+    }
+
+    #[test]
+    fn randomness_moves_a_pause_between_half_and_all_of_its_ceiling() {
+        for random in [0, 1, u32::MAX / 2, u32::MAX] {
+            let pause = Backoff::new(Duration::from_secs(8), Duration::from_secs(60)).next_pause(random);
+            assert!((Duration::from_secs(4)..=Duration::from_secs(8)).contains(&pause), "{random}: {pause:?}");
+        }
     }
 
     #[test]

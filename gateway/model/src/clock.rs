@@ -48,3 +48,21 @@ pub struct Now {
 pub trait Clock: Send + Sync {
     fn now(&self) -> Now;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_before_1970_are_rounded_down_too() {
+        for (micros, seconds) in [(0, 0), (999_999, 0), (1_000_000, 1), (-1, -1), (-1_000_000, -1), (-1_000_001, -2)] {
+            assert_eq!(UtcMicros(micros).seconds(), seconds, "{micros}");
+        }
+        assert_eq!(UtcMicros(i64::MIN).seconds(), -9_223_372_036_855);
+    }
+
+    #[test]
+    fn a_clock_is_not_believed_before_somebody_said_so() {
+        assert_eq!(ClockState::default().to_string(), "unsynced");
+    }
+}

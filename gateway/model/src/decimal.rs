@@ -74,14 +74,15 @@ impl Decimal {
     /// The single nearest to `count * self`; `None` where [`Decimal::times`] has none.
     pub fn times_single(self, count: i64) -> Option<f32> {
         let double = self.times(count)?;
-        // Rounding to a double and then to a single can go wrong where the double lies half way between two singles.
-        // So an inexact double is first made odd, away from all halves, on the side where the exact product lies.
+        // Only half way between two singles does it matter on which side of the double the exact product lies.
+        if double.to_bits() & 0x1FFF_FFFF != 0x1000_0000 {
+            return Some(double as f32);
+        }
         let product = count as f64 * self.mantissa as f64;
         let beyond = (-double).mul_add(power_of_ten(self.places), product); // fused: its sign is exact
-        let is_even = double.to_bits() & 1 == 0;
         Some(match beyond {
-            beyond if beyond > 0.0 && is_even => double.next_up() as f32,
-            beyond if beyond < 0.0 && is_even => double.next_down() as f32,
+            beyond if beyond > 0.0 => double.next_up() as f32,
+            beyond if beyond < 0.0 => double.next_down() as f32,
             _ => double as f32,
         })
     }
@@ -150,7 +151,10 @@ impl fmt::Display for Decimal {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn decimal(text: &str) -> Decimal {
@@ -174,7 +178,8 @@ mod tests {
 
     #[test]
     fn text_and_number_agree() {
-        for (text, shown) in [("0.10", "0.1"), ("-2.50", "-2.5"), ("1e-3", "0.001"), ("2.5e2", "250"), ("-.5", "-0.5")] {
+        for (text, shown) in [("0.10", "0.1"), ("-2.50", "-2.5"), ("1e-3", "0.001"), ("2.5e2", "250"), ("-.5", "-0.5")]
+        {
             assert_eq!(decimal(text).to_string(), shown);
             assert_eq!(Decimal::try_from(text.parse::<f64>().unwrap()), Ok(decimal(text)));
         }
@@ -183,5 +188,40 @@ mod tests {
         }
         assert_eq!("1e-16".parse::<Decimal>(), Err(DecimalError::TooPrecise));
         assert_eq!("99999999999999999999".parse::<Decimal>(), Err(DecimalError::TooPrecise));
+    }
+
+    #[test]
+    fn a_single_is_not_rounded_twice() {
+        // The double nearest to 84.98474502563477 lies exactly half way between two singles.
+        let (unit, count) = (decimal("1e-14"), 8_498_474_502_563_477);
+        assert_eq!(unit.times(count).map(|double| double as f32), Some(84.984_74));
+        assert_eq!(unit.times_single(count), Some(84.984_75));
+        assert_eq!("84.98474502563477".parse(), Ok(84.984_75_f32));
+        assert_eq!(decimal("0.1").times_single(3), Some(0.3));
+        assert_eq!(decimal("0.1").times_single((1 << 53) + 1), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_multiple_is_what_its_text_is_read_as(
+            mantissa in -LIMIT..=LIMIT, places in 0..=PLACES_MAX, shift in 0..54_u32, bits: i64
+        ) {
+            let unit = Decimal::new(mantissa >> (shift % 50), places).unwrap();
+            let count = bits >> (10 + shift);
+            let Some(product) = count.checked_mul(unit.mantissa()).filter(|p| p.unsigned_abs() <= 1 << 53) else {
+                prop_assert_eq!((unit.times(count), unit.times_single(count)), (None, None));
+                return Ok(());
+            };
+            let text = format!("{product}e-{}", unit.places());
+            prop_assert_eq!(unit.times(count), text.parse::<f64>().ok());
+            prop_assert_eq!(unit.times_single(count), text.parse::<f32>().ok());
+        }
+
+        #[test]
+        fn what_is_shown_reads_back(mantissa in -LIMIT..=LIMIT, places in 0..=PLACES_MAX) {
+            let number = Decimal::new(mantissa, places).unwrap();
+            prop_assert_eq!(number.to_string().parse(), Ok(number));
+            prop_assert_eq!(Some(number.to_f64()), number.to_string().parse().ok());
+        }
     }
 }

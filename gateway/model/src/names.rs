@@ -34,10 +34,14 @@ fn parse(text: &str, limit: usize, allowed: &'static str, is_allowed: fn(char) -
     if text.len() > limit {
         return Err(NameError::TooLong { length: text.len(), limit });
     }
-    match text.char_indices().find(|(_, c)| !is_allowed(*c)) {
-        Some((at, character)) => Err(NameError::BadCharacter { character, at, allowed }),
-        None => Ok(text.into()),
+    if let Some((at, character)) = text.char_indices().find(|(_, c)| !is_allowed(*c)) {
+        return Err(NameError::BadCharacter { character, at, allowed });
     }
+    // `.` and `..` are directories, and a file that begins with a dot hides.
+    if text.starts_with('.') {
+        return Err(NameError::BadCharacter { character: '.', at: 0, allowed: "any but a dot to begin with" });
+    }
+    Ok(text.into())
 }
 
 macro_rules! names {
@@ -102,20 +106,43 @@ names! {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
 mod tests {
     use super::*;
 
     #[test]
     fn a_name_that_could_break_a_topic_or_a_path_is_refused() {
-        for bad in ["", "a/b", "a+b", "#", "a b", "a\n", "ünit", &"x".repeat(65)] {
-            assert!(bad.parse::<GatewayId>().is_err(), "{bad:?} was accepted");
+        for bad in ["", "a/b", "a+b", "#", "a b", "a\n", "a\0", "ünit", ".", "..", ".hidden", &"x".repeat(65)] {
+            assert!(bad.parse::<GatewayId>().is_err(), "{bad:?} was accepted as a gateway");
+            assert!(bad.parse::<DatasetId>().is_err(), "{bad:?} was accepted as a dataset");
+            assert!(bad.parse::<DatasetAlias>().is_err(), "{bad:?} was accepted as an alias");
         }
         assert_eq!("gw-0001".parse::<GatewayId>().unwrap().as_str(), "gw-0001");
+        assert_eq!("x".repeat(64).parse::<GatewayId>().unwrap().as_str().len(), 64);
     }
 
     #[test]
     fn the_error_names_the_character_and_its_place() {
-        let error = "gw 1".parse::<GatewayId>().unwrap_err();
-        assert_eq!(error.to_string(), "has ' ' at byte 2; allowed: letters, digits, - _ .");
+        let said = |text: &str| text.parse::<GatewayId>().unwrap_err().to_string();
+        assert_eq!(said("gw 1"), "has ' ' at byte 2; allowed: letters, digits, - _ .");
+        assert_eq!(said(".."), "has '.' at byte 0; allowed: any but a dot to begin with");
+        assert_eq!(said(""), "is empty");
+        assert_eq!(said(&"x".repeat(65)), "has 65 bytes, the limit is 64");
+    }
+
+    #[test]
+    fn a_refused_character_cannot_break_the_line_that_reports_it() {
+        let error = "a\n2026 forged".parse::<DeviceName>().unwrap_err().to_string();
+        assert!(error.chars().all(|c| !c.is_control()), "{error:?}");
+    }
+
+    #[test]
+    fn the_field_s_own_names_are_accepted() {
+        assert!("barrel/zone[3].temp".parse::<PointName>().is_ok());
+        assert!("acme/lingang/fab2/etch-07".parse::<EquipmentPath>().is_ok());
+        assert!("urn:lingate:purpose:remote-quality".parse::<PurposeId>().is_ok());
+        for unit in ["Cel", "bar", "m3/h", "10*6/mL", "[pH]", "%"] {
+            assert!(unit.parse::<Ucum>().is_ok(), "{unit}");
+        }
     }
 }

@@ -68,3 +68,28 @@ impl FromStr for Priority {
         Self::ALL.into_iter().find(|p| p.name() == text).ok_or(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_no_word_for_a_class_that_must_not_leave() {
+        for class in [Class::General, Class::Important] {
+            assert_eq!(class.to_string().parse(), Ok(class));
+        }
+        for text in ["core", "General", "", "2"] {
+            assert_eq!(text.parse::<Class>(), Err(()), "{text:?}");
+        }
+        assert!(Class::General < Class::Important);
+    }
+
+    #[test]
+    fn priorities_are_served_highest_first() {
+        assert!(Priority::ALL.is_sorted_by(|a, b| a > b));
+        for priority in Priority::ALL {
+            assert_eq!(priority.name().parse(), Ok(priority));
+        }
+        assert_eq!("urgent".parse::<Priority>(), Err(()));
+    }
+}

@@ -48,5 +48,7 @@ pub enum DeviceState {
     Connecting,
     Connected,
     /// With the reason in words, without any process value.
-    BackingOff { reason: String },
+    BackingOff {
+        reason: String,
+    },
 }

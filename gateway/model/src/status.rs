@@ -66,3 +66,24 @@ impl fmt::Display for StatusCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_top_two_bits_are_the_severity_and_the_reserved_one_is_bad() {
+        let severities = [Severity::Good, Severity::Uncertain, Severity::Bad, Severity::Bad];
+        for (top, severity) in (0..).zip(severities) {
+            assert_eq!(StatusCode(top << 30).severity(), severity);
+            assert_eq!(StatusCode(top << 30 | 0x3FFF_FFFF).severity(), severity);
+            assert_eq!(StatusCode(top << 30).is_bad(), severity == Severity::Bad);
+        }
+    }
+
+    #[test]
+    fn a_code_is_shown_by_its_name_or_as_the_standard_writes_numbers() {
+        assert_eq!(StatusCode::BAD_TIMEOUT.to_string(), "BadTimeout");
+        assert_eq!(StatusCode(0x800A_0500).to_string(), "0x800A0500");
+    }
+}

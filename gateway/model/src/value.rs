@@ -81,7 +81,10 @@ pub enum Value {
     ByteString(Arc<[u8]>),
     StatusCode(u32),
     /// Encoding id of the structure and its bytes, carried as they came.
-    Opaque { type_id: Arc<str>, body: Arc<[u8]> },
+    Opaque {
+        type_id: Arc<str>,
+        body: Arc<[u8]>,
+    },
 }
 
 impl Value {
@@ -128,5 +131,62 @@ impl Value {
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Value::{:?}(..)", self.builtin_type())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
+mod tests {
+    use super::*;
+
+    /// One value of each type, in the order of their ids.
+    fn samples() -> [Value; 17] {
+        [
+            Value::Boolean(true),
+            Value::SByte(-77),
+            Value::Byte(77),
+            Value::Int16(-77),
+            Value::UInt16(77),
+            Value::Int32(-77),
+            Value::UInt32(77),
+            Value::Int64(-77),
+            Value::UInt64(77),
+            Value::Float(77.5),
+            Value::Double(77.5),
+            Value::String("77".into()),
+            Value::DateTime(77),
+            Value::Guid([77; 16]),
+            Value::ByteString([77_u8, 77].into()),
+            Value::StatusCode(77),
+            Value::Opaque { type_id: "i=77".into(), body: [77_u8].into() },
+        ]
+    }
+
+    #[test]
+    fn every_value_knows_its_type_and_every_type_its_id() {
+        for (value, expected) in samples().iter().zip(BuiltinType::ALL) {
+            assert_eq!(value.builtin_type(), expected);
+            assert_eq!(BuiltinType::from_id(expected as u32), Some(expected));
+        }
+        for unknown in [0, 16, 17, 18, 20, 21, 23, u32::MAX] {
+            assert_eq!(BuiltinType::from_id(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn exactly_the_numeric_types_have_a_number() {
+        for value in samples() {
+            assert_eq!(value.approximate().is_some(), value.builtin_type().is_numeric(), "{value:?}");
+        }
+        assert_eq!(Value::UInt64(u64::MAX).approximate(), Some(18_446_744_073_709_551_616.0));
+        assert_eq!(Value::Float(0.1).approximate(), Some(0.100_000_001_490_116_12));
+    }
+
+    #[test]
+    fn no_debug_output_shows_a_value() {
+        for value in samples() {
+            let shown = format!("{value:?} {:#?}", Some(&value));
+            assert!(!shown.contains("77"), "{shown}");
+        }
     }
 }

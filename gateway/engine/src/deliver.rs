@@ -1,0 +1,164 @@
+//! Delivery: a window of records in flight, each known by the id of its publish attempt.
+//!
+//! ```text
+//!            fill                    acknowledged
+//!  stored ─────────▶ in flight ─────────────────────▶ freed
+//!                      │   ▲
+//!              refused ▼   │ pause over
+//!                     waiting          link down: both are forgotten, the buffer hands everything out again
+//! ```
+//!
+//! A KEY holds back its class until it is acknowledged: no receiver sees DATA before the KEY that opens it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use lingate_buffer::{Disk, RecordId};
+use lingate_model::{Backoff, GatewayId, Priority, TenantId};
+use lingate_seal::{RecordKind, Sealed};
+
+use crate::status::LinkStatus;
+use crate::store::Store;
+use crate::{Level, LinkLimits, LinkLoss, Notice, Output, PublishId, ReasonCode, Topic};
+
+/// First and longest pause before a refused record is tried again.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_CAP: Duration = Duration::from_secs(60);
+/// MQTT fixed header, packet id, property length and topic length around topic and payload.
+const PACKET_OVERHEAD: usize = 16;
+const PACKET_TOO_LARGE: ReasonCode = ReasonCode(0x95);
+
+pub(crate) struct Deliver {
+    topics: String,
+    window: usize,
+    link: Option<LinkLimits>,
+    in_flight: BTreeMap<PublishId, Record>,
+    waiting: Vec<(Duration, Record)>,
+    next_id: u64,
+    status: LinkStatus,
+}
+
+pub(crate) struct Record {
+    pub(crate) record: RecordId,
+    pub(crate) sealed: Sealed,
+    refusals: Backoff,
+}
+
+impl Deliver {
+    pub(crate) fn new(tenant: TenantId, gateway: GatewayId, window: usize) -> Deliver {
+        Deliver {
+            topics: format!("lingate/1/{tenant}/{gateway}"),
+            window,
+            link: None,
+            in_flight: BTreeMap::new(),
+            waiting: Vec::new(),
+            next_id: 0,
+            status: LinkStatus { reason: Some("not connected yet".to_owned()), ..LinkStatus::default() },
+        }
+    }
+
+    pub(crate) fn link_up(&mut self, limits: LinkLimits) {
+        self.link = Some(limits);
+        self.status.connects += 1;
+        self.status.reason = None;
+    }
+
+    /// The caller rewinds the store: what was not acknowledged is handed out again.
+    pub(crate) fn link_down(&mut self, loss: LinkLoss) {
+        self.link = None;
+        self.in_flight.clear();
+        self.waiting.clear();
+        self.status.reason = Some(loss.0);
+    }
+
+    /// Sends while the window has room: what was refused and may be tried again, then the classes by priority.
+    pub(crate) fn fill<D: Disk>(&mut self, monotonic: Duration, store: &mut Store<D>, outputs: &mut VecDeque<Output>) {
+        let Some(limits) = self.link else { return };
+        self.retry(monotonic, limits, outputs);
+        for priority in Priority::ALL {
+            while self.has_room(limits) && !self.is_held(priority) {
+                match store.next(priority) {
+                    Ok(Some((record, sealed))) => {
+                        let refusals = Backoff::new(RETRY_FIRST, RETRY_CAP);
+                        self.send(monotonic, limits, Record { record, sealed, refusals }, outputs);
+                    }
+                    Ok(None) => break,
+                    Err(notice) => {
+                        outputs.extend(notice.map(Output::Notice));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn has_room(&self, limits: LinkLimits) -> bool {
+        self.in_flight.len() + self.waiting.len() < self.window.min(usize::from(limits.in_flight))
+    }
+
+    fn is_held(&self, priority: Priority) -> bool {
+        let unfinished = self.in_flight.values().chain(self.waiting.iter().map(|(_, record)| record));
+        unfinished.into_iter().any(|it| it.record.priority == priority && it.sealed.kind() == RecordKind::Key)
+    }
+
+    fn retry(&mut self, monotonic: Duration, limits: LinkLimits, outputs: &mut VecDeque<Output>) {
+        let (due, later) = std::mem::take(&mut self.waiting).into_iter().partition(|(at, _)| *at <= monotonic);
+        self.waiting = later;
+        for (_, record) in due {
+            self.send(monotonic, limits, record, outputs);
+        }
+    }
+
+    fn send(&mut self, monotonic: Duration, limits: LinkLimits, record: Record, outputs: &mut VecDeque<Output>) {
+        let topic = self.topic(&record.sealed);
+        let packet = record.sealed.bytes().len() + topic.name.len() + PACKET_OVERHEAD;
+        if packet > limits.packet_bytes as usize {
+            outputs.extend(self.set_aside(monotonic, record, PACKET_TOO_LARGE).map(Output::Notice));
+            return;
+        }
+        let id = PublishId(self.next_id);
+        self.next_id += 1;
+        self.status.published_bytes += record.sealed.bytes().len() as u64;
+        outputs.push_back(Output::Publish { id, topic, sealed: record.sealed.clone() });
+        self.in_flight.insert(id, record);
+    }
+
+    fn topic(&self, sealed: &Sealed) -> Topic {
+        let retained = sealed.kind() == RecordKind::Key;
+        let letter = if retained { 'k' } else { 'd' };
+        Topic { name: format!("{}/{letter}/{}", self.topics, sealed.alias()), retained }
+    }
+
+    /// `None` for an attempt of an earlier connection: its record is being sent again, and this answer is not its own.
+    pub(crate) fn acknowledged(&mut self, id: PublishId) -> Option<Record> {
+        self.in_flight.remove(&id)
+    }
+
+    pub(crate) fn refused(&mut self, monotonic: Duration, id: PublishId, reason: ReasonCode) -> Option<Notice> {
+        let record = self.in_flight.remove(&id)?;
+        self.set_aside(monotonic, record, reason)
+    }
+
+    fn set_aside(&mut self, monotonic: Duration, mut record: Record, reason: ReasonCode) -> Option<Notice> {
+        let text = format!(
+            "the broker refuses records on {}: {reason}; they stay on disk and are tried again. Check the broker's \
+             access rules, quota and packet size for this gateway",
+            self.topic(&record.sealed).name
+        );
+        let is_news = self.status.last_refusal.as_ref() != Some(&text);
+        self.status.refused += 1;
+        self.status.last_refusal = Some(text.clone());
+        let pause = record.refusals.next_pause(u32::MAX);
+        self.waiting.push((monotonic + pause, record));
+        is_news.then_some(Notice { level: Level::Error, text })
+    }
+
+    pub(crate) fn wake_at(&self) -> Option<Duration> {
+        self.link.and(self.waiting.iter().map(|(at, _)| *at).min())
+    }
+
+    pub(crate) fn status(&self) -> LinkStatus {
+        let in_flight = self.in_flight.len();
+        LinkStatus { up: self.link.is_some(), in_flight, ..self.status.clone() }
+    }
+}

@@ -1,0 +1,110 @@
+use std::collections::VecDeque;
+
+use lingate_seal::GapRecord;
+
+/// Gaps that wait for an open epoch. Bounded: neighbours merge, and beyond the bound the newest of a kind widens.
+#[derive(Default)]
+pub(crate) struct PendingGaps(VecDeque<GapRecord>);
+
+const PENDING_MAX: usize = 1_024;
+
+impl PendingGaps {
+    pub(crate) fn add(&mut self, gap: GapRecord) {
+        if self.0.iter_mut().rev().any(|pending| merge(pending, &gap, self_is_adjacent)) {
+            return;
+        }
+        let widen = self.0.len() >= PENDING_MAX;
+        if widen && self.0.iter_mut().rev().any(|pending| merge(pending, &gap, |_, _| true)) {
+            return;
+        }
+        self.0.push_back(gap);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn next(&mut self) -> Option<GapRecord> {
+        self.0.pop_front()
+    }
+}
+
+fn self_is_adjacent(end: i128, start: i128) -> bool {
+    start == end || start == end + 1
+}
+
+/// Widens `into` by `gap` if they are of one kind and `fits(end of into, start of gap)`.
+fn merge(into: &mut GapRecord, gap: &GapRecord, fits: fn(i128, i128) -> bool) -> bool {
+    match (into, gap) {
+        (
+            GapRecord::Records { kid, last_seq, readings, cause, maybe_delivered, .. },
+            GapRecord::Records { kid: k, first_seq: f, last_seq: l, readings: r, cause: c, maybe_delivered: m },
+        ) if kid == k && cause == c && maybe_delivered == m && self_is_adjacent((*last_seq).into(), (*f).into()) => {
+            *last_seq = *l;
+            *readings += r;
+            true
+        }
+        (
+            GapRecord::Slots { device, to, readings, cause, .. },
+            GapRecord::Slots { device: d, from: f, to: t, readings: r, cause: c },
+        ) if device == d && cause == c && fits(to.0.into(), f.0.into()) => {
+            *to = (*to).max(*t);
+            *readings += r;
+            true
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lingate_model::UtcMicros;
+    use lingate_seal::{GapCause, Kid};
+
+    use super::*;
+
+    fn records(first_seq: u64, last_seq: u64) -> GapRecord {
+        let (kid, cause) = (Kid([7; 8]), GapCause::Overflow);
+        GapRecord::Records { kid, first_seq, last_seq, readings: 10, cause, maybe_delivered: false }
+    }
+
+    fn slots(device: &str, from: i64, to: i64) -> GapRecord {
+        let (from, to) = (UtcMicros(from), UtcMicros(to));
+        GapRecord::Slots { device: device.to_owned(), from, to, readings: 3, cause: GapCause::DeviceDown }
+    }
+
+    fn all(mut gaps: PendingGaps) -> Vec<GapRecord> {
+        std::iter::from_fn(|| gaps.next()).collect()
+    }
+
+    #[test]
+    fn neighbours_merge_and_strangers_do_not() {
+        let mut gaps = PendingGaps::default();
+        for gap in
+            [records(1, 2), records(3, 3), records(5, 5), slots("a", 0, 10), slots("a", 10, 20), slots("b", 20, 30)]
+        {
+            gaps.add(gap);
+        }
+        let merged = all(gaps);
+        assert_eq!(merged.len(), 4);
+        assert!(matches!(merged[0], GapRecord::Records { first_seq: 1, last_seq: 3, readings: 20, .. }));
+        assert!(matches!(&merged[2], GapRecord::Slots { to: UtcMicros(20), readings: 6, .. }));
+    }
+
+    #[test]
+    fn a_year_without_a_grant_stays_within_the_bound_and_loses_no_count() {
+        let mut gaps = PendingGaps::default();
+        for n in 0..10_000 {
+            gaps.add(slots("a", n * 100, n * 100 + 50));
+        }
+        let merged = all(gaps);
+        assert!(merged.len() <= PENDING_MAX);
+        let total: u64 = merged
+            .iter()
+            .map(|gap| match gap {
+                GapRecord::Slots { readings, .. } | GapRecord::Records { readings, .. } => *readings,
+            })
+            .sum();
+        assert_eq!(total, 30_000);
+    }
+}
