@@ -32,9 +32,7 @@ impl Devices {
     }
 
     pub(crate) fn read(&mut self, reading: &Reading) {
-        let Some(device) = self.of(reading.point) else {
-            return;
-        };
+        let Some(device) = self.of(reading.point) else { return };
         device.readings += 1;
         device.bad_readings += u64::from(reading.status.is_bad());
         device.newest = device.newest.max(Some(reading.gateway_time));

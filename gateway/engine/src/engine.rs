@@ -255,9 +255,7 @@ impl<D: Disk> Engine<D> {
     }
 
     fn acknowledge(&mut self, id: crate::PublishId) {
-        let Some(done) = self.deliver.acknowledged(id) else {
-            return;
-        };
+        let Some(done) = self.deliver.acknowledged(id) else { return };
         if let Some(index) = self.stream_of(done.sealed.alias()) {
             let newest = self.store.newest_reading(done.record);
             self.streams[index].acknowledged(&done.sealed, newest);
@@ -322,9 +320,7 @@ impl<D: Disk> Engine<D> {
     }
 
     fn declare_unclean_stop(&mut self, now: Now, recovery: &Recovery) {
-        let Some(from) = recovery.last_commit.filter(|_| !recovery.clean) else {
-            return;
-        };
+        let Some(from) = recovery.last_commit.filter(|_| !recovery.clean) else { return };
         for index in 0..self.streams.len() {
             let lost = self.streams[index].stopped_uncleanly(from, now.utc);
             self.lose(lost);

@@ -119,12 +119,8 @@ impl<D: Disk> Store<D> {
         let mut by_dataset: BTreeMap<usize, Count> = BTreeMap::new();
         let mut records = Vec::with_capacity(committed.records.len());
         for (record, kid, seq) in &committed.records {
-            let Some(at) = self.uncommitted.iter().position(|waiting| waiting.record == *record) else {
-                continue;
-            };
-            let Some(waiting) = self.uncommitted.remove(at) else {
-                continue;
-            };
+            let Some(at) = self.uncommitted.iter().position(|waiting| waiting.record == *record) else { continue };
+            let Some(waiting) = self.uncommitted.remove(at) else { continue };
             let count = by_dataset.entry(waiting.dataset).or_default();
             count.records += 1;
             count.readings += u64::from(waiting.readings);

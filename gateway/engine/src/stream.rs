@@ -119,9 +119,7 @@ impl Stream {
         plan: &DatasetPlan,
         sealing: &mut Sealing,
     ) -> Result<Vec<Sealed>, Lost> {
-        let Ok(grant) = &self.grant else {
-            return Ok(Vec::new());
-        };
+        let Ok(grant) = &self.grant else { return Ok(Vec::new()) };
         let mut records = Vec::new();
         if self.epoch.is_none() {
             let terms = EpochTerms {
@@ -143,9 +141,7 @@ impl Stream {
 
     /// The batch, sealed. Without a grant or after a failure of the sealing its readings are lost, and counted.
     pub(crate) fn seal(&mut self, batch: &Batch, signer: &SigningKey) -> Result<Vec<Sealed>, Lost> {
-        let Some(epoch) = &mut self.epoch else {
-            return self.seal_without_epoch(batch);
-        };
+        let Some(epoch) = &mut self.epoch else { return self.seal_without_epoch(batch) };
         match epoch.seal_batch(batch, signer) {
             Ok(sealed) => Ok(vec![sealed]),
             Err(error) => {
@@ -167,22 +163,27 @@ impl Stream {
     /// The last record of the epoch, if one is open.
     pub(crate) fn close(&mut self, signer: &SigningKey) -> Result<Vec<Sealed>, Lost> {
         let declared = self.declare(signer)?;
-        let Some(epoch) = self.epoch.take() else {
-            return Ok(Vec::new());
-        };
+        let Some(epoch) = self.epoch.take() else { return Ok(Vec::new()) };
         let (sealed, previous) = epoch.close(signer);
         self.previous = Some(previous);
         Ok(declared.into_iter().chain([sealed]).collect())
     }
 
+    /// Something waits to be declared, and it may be tried.
+    pub(crate) fn has_gaps_due(&self, monotonic: Duration) -> bool {
+        !self.gaps.is_empty() && self.grant.is_ok() && self.retry_at <= monotonic
+    }
+
     fn declare(&mut self, signer: &SigningKey) -> Result<Vec<Sealed>, Lost> {
-        let Some(epoch) = &mut self.epoch else {
-            return Ok(Vec::new());
-        };
+        let Some(epoch) = &mut self.epoch else { return Ok(Vec::new()) };
+        self.declared.clear();
         let mut records = Vec::new();
         while let Some(gap) = self.gaps.next() {
             match epoch.seal_gap(&gap, signer) {
-                Ok(sealed) => records.push(sealed),
+                Ok(sealed) => {
+                    self.declared.push((sealed.seq(), gap));
+                    records.push(sealed);
+                }
                 Err(error) => {
                     self.gaps.add(gap);
                     return Err(self.cannot_seal(&error, 0));
