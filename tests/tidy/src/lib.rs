@@ -1,1 +1,68 @@
+//! Reads the source tree as text, so that a broken invariant of ARCHITECTURE.md fails with a sentence and a place.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The top of the workspace.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("tests/tidy lies two levels below the top").to_path_buf()
+}
+
+/// A text file, with its path from the top.
+pub struct Source {
+    pub path: String,
+    pub text: String,
+}
+
+impl Source {
+    /// Lines with their number from 1, without comments, and without the test module that ends a file.
+    pub fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let lines = self.text.lines().enumerate().map(|(index, line)| (index + 1, line));
+        lines
+            .take_while(|(_, line)| line.trim() != "#[cfg(test)]")
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+}
+
+/// Every file below `folders` with one of these endings, in order of path. Build output is passed over.
+pub fn sources(folders: &[&str], endings: &[&str]) -> Vec<Source> {
+    let root = root();
+    let mut found = Vec::new();
+    for folder in folders {
+        collect(&root, &root.join(folder), endings, &mut found);
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(!found.is_empty(), "nothing to read below {folders:?}: did a folder move?");
+    found
+}
+
+fn collect(root: &Path, folder: &Path, endings: &[&str], found: &mut Vec<Source>) {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    for entry in entries {
+        let path = entry.expect("a listed entry can be read").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if name != "target" && name != ".git" {
+                collect(root, &path, endings, found);
+            }
+        } else if endings.iter().any(|ending| name.ends_with(ending)) {
+            let shown = path.strip_prefix(root).expect("below the top").to_string_lossy().into_owned();
+            let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{shown}: {error}"));
+            found.push(Source { path: shown, text });
+        }
+    }
+}
+
+/// Fails with every place at which one of `words` stands, and `rule`.
+pub fn forbid(sources: &[Source], words: &[&str], rule: &str) {
+    let mut places = Vec::new();
+    for source in sources {
+        for (number, line) in source.code() {
+            if let Some(word) = words.iter().find(|word| line.contains(*word)) {
+                places.push(format!("{}:{number}: `{word}`", source.path));
+            }
+        }
+    }
+    assert!(places.is_empty(), "{rule}\n  {}", places.join("\n  "));
+}

@@ -1,0 +1,66 @@
+//! What must not stand anywhere, and where the one exception is.
+
+use lingate_tidy::{Source, forbid, sources};
+
+fn product() -> Vec<Source> {
+    let mut all = sources(&["gateway", "drivers", "config"], &[".rs"]);
+    all.retain(|source| source.path.contains("/src/"));
+    all
+}
+
+#[test]
+fn only_the_daemons_clock_reads_a_clock() {
+    let mut all = product();
+    all.retain(|source| source.path != "gateway/daemon/src/clock.rs");
+    let words =
+        ["Instant::now", "SystemTime::now", "Timestamp::now", "Zoned::now", "UNIX_EPOCH.elapsed", "clock_gettime"];
+    forbid(&all, &words, "only gateway/daemon/src/clock.rs reads a clock: take `Now` as an argument or ask a `Clock`");
+}
+
+#[test]
+fn drivers_cannot_write_to_a_device() {
+    let words = [
+        "write_single",
+        "write_multiple",
+        "masked_write",
+        "read_write_multiple",
+        "WriteSingle",
+        "WriteMultiple",
+        "MaskWrite",
+        "ReadWriteMultiple",
+        "write_coil",
+        "write_register",
+        "Request::Custom",
+        "context::Writer",
+        "client::Writer",
+        "client::Client",
+    ];
+    let drivers = sources(&["drivers/src"], &[".rs"]);
+    forbid(&drivers, &words, "drivers are read-only by construction: no write function code exists in the gateway");
+}
+
+#[test]
+fn nobody_trusts_the_systems_roots() {
+    let words = ["native_certs", "webpki_roots", "dangerous()", "with_system_roots", "platform_verifier"];
+    forbid(&product(), &words, "the sandbox's own CA is the only root, and verification is never switched off");
+}
+
+#[test]
+fn nothing_unfinished_is_committed() {
+    let all = sources(&["gateway", "drivers", "config", "tests"], &[".rs"]);
+    let own = |source: &Source| !source.path.starts_with("tests/tidy/");
+    let all: Vec<Source> = all.into_iter().filter(own).collect();
+    forbid(&all, &["todo!(", "unimplemented!(", "dbg!(", "#[ignore]"], "finish it, or leave it out and say so");
+}
+
+#[test]
+fn files_stay_readable_in_one_sitting() {
+    let all = sources(&["gateway", "drivers", "config", "tests"], &[".rs"]);
+    let generated = |source: &Source| source.text.starts_with("// @generated") || source.path.contains("/wire/");
+    let long: Vec<String> = all
+        .iter()
+        .filter(|source| !generated(source) && source.text.lines().count() > 450)
+        .map(|source| format!("{} has {} lines", source.path, source.text.lines().count()))
+        .collect();
+    assert!(long.is_empty(), "split when you scroll to remember (limit 450):\n  {}", long.join("\n  "));
+}
