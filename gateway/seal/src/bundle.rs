@@ -86,6 +86,8 @@ pub struct Grant {
     pub purpose_statement_sha256: [u8; 32],
     /// The stricter of bundle ceiling and plant class.
     pub ceiling: Class,
+    /// Minimization policies that the sandbox approved (see [`crate::policy_sha256`]); empty: the plant's choice.
+    pub policies: Vec<[u8; 32]>,
     /// Agreement id or approval reference; present if `ceiling` is important.
     pub approval: Option<String>,
     pub bundle_version: u64,

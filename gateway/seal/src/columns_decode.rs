@@ -1,0 +1,227 @@
+//! From columns back to readings. Every number here was chosen by the sender, so every one is checked before it is used.
+
+use std::sync::Arc;
+
+use lingate_model::{BuiltinType, StatusCode, Value};
+
+use crate::scale::{Scale, narrow};
+use crate::wire;
+
+/// Readings, and rows, of one batch at most.
+pub const BATCH_READINGS_MAX: usize = 131_072;
+/// Tags of one catalogue at most.
+pub const CATALOGUE_TAGS_MAX: usize = 16_384;
+
+/// One reading as it left the gateway.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecodedReading {
+    /// Place in the catalogue.
+    pub alias: u32,
+    /// Microseconds since 1970.
+    pub time_us: i64,
+    /// `None` exactly if `status` is bad.
+    pub value: Option<Value>,
+    pub status: StatusCode,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BatchRefused {
+    #[error("the batch has more rows or readings than its bound")]
+    TooLarge,
+    #[error("the times do not fit to the number of rows")]
+    Times,
+    #[error("column {alias} is not in the catalogue, or its type is not known")]
+    Alias { alias: u32 },
+    #[error("column {alias} has rows that do not ascend within the batch")]
+    Rows { alias: u32 },
+    #[error("column {alias} has status runs that do not ascend within its entries")]
+    Status { alias: u32 },
+    #[error("column {alias} has values that do not fit to its type or to the number of its entries")]
+    Values { alias: u32 },
+}
+
+/// The batch's readings in the order of rows, within a row in the order of columns. `catalogue` is the epoch's.
+pub fn decode_batch(batch: &wire::Batch, catalogue: &wire::Catalogue) -> Result<Vec<DecodedReading>, BatchRefused> {
+    let times = times(batch)?;
+    let mut readings: Vec<(usize, DecodedReading)> = Vec::new();
+    for column in &batch.columns {
+        let rows = rows(column, times.len())?;
+        if readings.len() + rows.len() > BATCH_READINGS_MAX {
+            return Err(BatchRefused::TooLarge);
+        }
+        let mut values = Values::of(column, catalogue)?;
+        for (status, row) in statuses(column, rows.len())?.into_iter().zip(rows) {
+            let value = if status.is_bad() { None } else { Some(values.next()?) };
+            readings.push((row, DecodedReading { alias: column.alias, time_us: times[row], value, status }));
+        }
+        values.finish()?;
+    }
+    readings.sort_by_key(|(row, _)| *row);
+    Ok(readings.into_iter().map(|(_, reading)| reading).collect())
+}
+
+fn times(batch: &wire::Batch) -> Result<Vec<i64>, BatchRefused> {
+    let rows = batch.rows as usize;
+    if rows > BATCH_READINGS_MAX {
+        return Err(BatchRefused::TooLarge);
+    }
+    if !batch.dt_dev.is_empty() && batch.dt_dev.len() + 1 != rows {
+        return Err(BatchRefused::Times);
+    }
+    let deviations = batch.dt_dev.iter().copied().chain(std::iter::repeat(0));
+    let mut time = batch.t0_us;
+    let later = deviations.map(|deviation| {
+        time = time.wrapping_add(batch.dt_us.into()).wrapping_add(deviation);
+        time
+    });
+    Ok(std::iter::once(batch.t0_us).chain(later).take(rows).collect())
+}
+
+/// The row of every entry.
+fn rows(column: &wire::Column, rows: usize) -> Result<Vec<usize>, BatchRefused> {
+    if column.row.is_empty() {
+        return Ok((0..rows).collect());
+    }
+    let refused = BatchRefused::Rows { alias: column.alias };
+    if column.row.len() > rows || column.row.iter().skip(1).any(|delta| *delta == 0) {
+        return Err(refused);
+    }
+    let mut row = 0_usize;
+    let absolute = column.row.iter().map(|delta| {
+        row = row.checked_add(*delta as usize).filter(|row| *row < rows)?;
+        Some(row)
+    });
+    absolute.collect::<Option<_>>().ok_or(refused)
+}
+
+/// The status of every entry.
+fn statuses(column: &wire::Column, entries: usize) -> Result<Vec<StatusCode>, BatchRefused> {
+    let mut statuses = vec![StatusCode::GOOD; entries];
+    let mut done = 0;
+    for run in &column.status {
+        let (start, length) = (run.start as usize, run.len as usize);
+        let end = start.checked_add(length).filter(|end| start >= done && length > 0 && *end <= entries);
+        done = end.ok_or(BatchRefused::Status { alias: column.alias })?;
+        statuses[start..done].fill(StatusCode(run.code));
+    }
+    Ok(statuses)
+}
+
+/// Takes a column's values one by one.
+struct Values<'a> {
+    column: &'a wire::Column,
+    builtin_type: BuiltinType,
+    source: Source,
+    taken: usize,
+    sum: i64,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Source {
+    Integers,
+    Counts(Scale),
+    Floats,
+    Strings,
+}
+
+impl<'a> Values<'a> {
+    fn of(column: &'a wire::Column, catalogue: &wire::Catalogue) -> Result<Values<'a>, BatchRefused> {
+        let alias = column.alias;
+        let tag = catalogue.tags.get(alias as usize).filter(|tag| tag.alias == alias);
+        let tag = tag.ok_or(BatchRefused::Alias { alias })?;
+        let builtin_type = BuiltinType::from_id(tag.builtin_type).ok_or(BatchRefused::Alias { alias })?;
+        let source = match builtin_type {
+            BuiltinType::Float | BuiltinType::Double if column.v.is_empty() => Source::Floats,
+            BuiltinType::Float | BuiltinType::Double => {
+                Source::Counts(Scale::of_resolution(tag.scale).ok_or(BatchRefused::Values { alias })?)
+            }
+            BuiltinType::String | BuiltinType::ByteString | BuiltinType::Guid | BuiltinType::Opaque => Source::Strings,
+            _ => Source::Integers,
+        };
+        Ok(Values { column, builtin_type, source, taken: 0, sum: 0 })
+    }
+
+    fn next(&mut self) -> Result<Value, BatchRefused> {
+        let value = match self.source {
+            Source::Integers => self.next_integer().and_then(|n| integer(self.builtin_type, n)),
+            Source::Counts(scale) => self.next_integer().map(|n| self.counted(scale.value(n))),
+            Source::Floats => self.column.f.get(self.taken).and_then(|f| self.floating(*f)),
+            Source::Strings => self.column.s.get(self.taken).and_then(|s| text(self.builtin_type, s)),
+        };
+        self.taken += 1;
+        value.ok_or(self.refused())
+    }
+
+    /// All were taken, and the other two lists are empty.
+    fn finish(self) -> Result<(), BatchRefused> {
+        let expected = match self.source {
+            Source::Integers | Source::Counts(_) => (self.taken, 0, 0),
+            Source::Floats => (0, self.taken, 0),
+            Source::Strings => (0, 0, self.taken),
+        };
+        let found = (self.column.v.len(), self.column.f.len(), self.column.s.len());
+        if found == expected { Ok(()) } else { Err(self.refused()) }
+    }
+
+    fn next_integer(&mut self) -> Option<i64> {
+        self.sum = self.sum.wrapping_add(*self.column.v.get(self.taken)?);
+        Some(self.sum)
+    }
+
+    fn counted(&self, value: f64) -> Value {
+        match self.builtin_type {
+            BuiltinType::Float => Value::Float(value as f32),
+            _ => Value::Double(value),
+        }
+    }
+
+    fn floating(&self, value: f64) -> Option<Value> {
+        match self.builtin_type {
+            BuiltinType::Float => narrow(value).map(Value::Float),
+            _ => Some(Value::Double(value)),
+        }
+    }
+
+    fn refused(&self) -> BatchRefused {
+        BatchRefused::Values { alias: self.column.alias }
+    }
+}
+
+/// Unsigned 64-bit integers travel as the same bits.
+fn integer(builtin_type: BuiltinType, n: i64) -> Option<Value> {
+    Some(match builtin_type {
+        BuiltinType::Boolean => Value::Boolean(match n {
+            0 => false,
+            1 => true,
+            _ => return None,
+        }),
+        BuiltinType::SByte => Value::SByte(n.try_into().ok()?),
+        BuiltinType::Byte => Value::Byte(n.try_into().ok()?),
+        BuiltinType::Int16 => Value::Int16(n.try_into().ok()?),
+        BuiltinType::UInt16 => Value::UInt16(n.try_into().ok()?),
+        BuiltinType::Int32 => Value::Int32(n.try_into().ok()?),
+        BuiltinType::UInt32 => Value::UInt32(n.try_into().ok()?),
+        BuiltinType::Int64 => Value::Int64(n),
+        BuiltinType::UInt64 => Value::UInt64(n as u64),
+        BuiltinType::DateTime => Value::DateTime(n),
+        BuiltinType::StatusCode => Value::StatusCode(n.try_into().ok()?),
+        _ => return None,
+    })
+}
+
+fn text(builtin_type: BuiltinType, bytes: &[u8]) -> Option<Value> {
+    Some(match builtin_type {
+        BuiltinType::String => Value::String(std::str::from_utf8(bytes).ok()?.into()),
+        BuiltinType::ByteString => Value::ByteString(bytes.into()),
+        BuiltinType::Guid => Value::Guid(bytes.try_into().ok()?),
+        BuiltinType::Opaque => opaque(bytes)?,
+        _ => return None,
+    })
+}
+
+/// Length of the type id (2 bytes, big-endian), type id, body.
+fn opaque(bytes: &[u8]) -> Option<Value> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (type_id, body) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+    Some(Value::Opaque { type_id: Arc::from(std::str::from_utf8(type_id).ok()?), body: body.into() })
+}
