@@ -1,0 +1,72 @@
+//! `enroll.json`: what a gateway asks for, signed by the key that it asks for.
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use lingate_model::{GatewayId, TenantId};
+
+use crate::jws;
+use crate::keys::{Curve, Jwk, RootKey};
+use crate::pki::Request;
+
+/// 64 KiB; a real one has about 2 KiB.
+const BYTES_MAX: usize = 65_536;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Payload {
+    pub(crate) spec: String,
+    pub(crate) gateway: String,
+    pub(crate) tenant: String,
+    pub(crate) jwk: Jwk,
+    /// PKCS#10 in PEM form; its common name is the gateway id.
+    pub(crate) csr: String,
+    pub(crate) software: Software,
+    pub(crate) iat: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Software {
+    pub version: String,
+    /// Of the binary, 64 hex digits.
+    pub sha256: String,
+}
+
+/// A request whose own signature, key id, names and certificate request agree. Whether this gateway may have what it
+/// asks for is the operator's decision; so is its `iat`, since a plant's clock may be wrong before it is enrolled.
+pub(crate) struct Enrolment {
+    pub(crate) gateway: GatewayId,
+    pub(crate) tenant: TenantId,
+    pub(crate) jwk: Jwk,
+    pub(crate) request: Request,
+    pub(crate) software: Software,
+}
+
+impl Enrolment {
+    pub(crate) fn verify(bytes: &[u8]) -> Result<Enrolment> {
+        ensure!(bytes.len() <= BYTES_MAX, "the enrolment file has {} bytes, the limit is {BYTES_MAX}", bytes.len());
+        let jws = jws::Single::parse(bytes).context("the enrolment file")?;
+        let payload: Payload = serde_json::from_slice(&jws.payload).context("the payload of the enrolment file")?;
+        ensure!(payload.spec == "lingate/1", "spec must be \"lingate/1\", it is {:?}", payload.spec);
+        ensure!(jws.kid == payload.jwk.kid, "signed by {:?}, but asks for key {:?}", jws.kid, payload.jwk.kid);
+        jws.verify(&payload.jwk.public_key(Curve::Ed25519)?).context("the enrolment file")?;
+        let request = Request::verify(&payload.csr)?;
+        ensure!(
+            request.common_name() == Some(&payload.gateway),
+            "the certificate request is for {:?}, the enrolment for {:?}",
+            request.common_name().unwrap_or("nobody"),
+            payload.gateway
+        );
+        Ok(Enrolment {
+            gateway: payload.gateway.parse().context("gateway")?,
+            tenant: payload.tenant.parse().context("tenant")?,
+            jwk: payload.jwk,
+            request,
+            software: payload.software,
+        })
+    }
+}
+
+/// What `lingate enroll` writes. For tests that need an enrolled gateway without the daemon.
+pub(crate) fn sign(payload: &Payload, key: &RootKey) -> Vec<u8> {
+    jws::sign(&serde_json::to_vec(payload).expect("strings serialize"), &[key]).into_bytes()
+}

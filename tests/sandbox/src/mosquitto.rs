@@ -1,0 +1,67 @@
+//! The broker's configuration for Eclipse mosquitto 2.0: TLS 1.3, client certificates, per-gateway rights.
+
+use std::path::Path;
+
+/// The receiver's common name. The colon keeps it apart from every gateway id.
+pub(crate) const RECEIVER: &str = "sandbox:receiver";
+
+/// `folder` must be absolute: mosquitto resolves relative paths against its own working directory.
+pub(crate) fn configuration(folder: &Path, port: u16) -> String {
+    let folder = folder.display();
+    format!(
+        "\
+# Start with: mosquitto -c {folder}/mosquitto.conf
+# The broker reads broker.key itself: run it as the owner of this folder. Started by root it would
+# change to the user below first; for a service, give broker.key and broker-data/ to that service's user.
+user root
+
+per_listener_settings false
+listener {port}
+protocol mqtt
+cafile {folder}/ca.pem
+certfile {folder}/broker.pem
+keyfile {folder}/broker.key
+tls_version tlsv1.3
+
+# Who connects is who the certificate says, and nobody else may.
+require_certificate true
+use_identity_as_username true
+allow_anonymous false
+acl_file {folder}/acl
+
+# Sessions outlive a restart, and nothing is dropped while the receiver is away. A broker that is killed
+# loses what it acknowledged since the last save: receipts are the answer to that.
+persistence true
+persistence_location {folder}/broker-data/
+autosave_interval 5
+persistent_client_expiration 90d
+max_queued_messages 0
+max_queued_bytes 0
+queue_qos0_messages false
+max_inflight_messages 64
+max_packet_size 4194304
+max_keepalive 300
+log_type error
+log_type warning
+log_type notice
+"
+    )
+}
+
+/// `%u` is the certificate's common name: a gateway reaches only what is below its own name.
+pub(crate) fn access_list() -> String {
+    format!(
+        "\
+pattern write lingate/1/+/%u/k/#
+pattern write lingate/1/+/%u/d/#
+pattern write lingate/1/+/%u/a
+pattern read lingate/1/+/%u/r
+pattern read lingate/1/+/%u/b
+
+user {RECEIVER}
+topic read lingate/1/#
+topic write lingate/1/+/+/r
+topic write lingate/1/+/+/b
+"
+    )
+}
