@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use lingate_model::{BuiltinType, DeviceName, PointId};
 
-use crate::Sink;
 use crate::settings::{SettingsError, Table};
+use crate::{Sink, SinkClosed};
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -108,5 +108,11 @@ impl fmt::Display for LinkError {
             LinkError::Closed => f.write_str("the device closed the connection"),
             LinkError::SinkClosed => f.write_str("the gateway is stopping"),
         }
+    }
+}
+
+impl From<SinkClosed> for LinkError {
+    fn from(_: SinkClosed) -> LinkError {
+        LinkError::SinkClosed
     }
 }

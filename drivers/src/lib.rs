@@ -1,7 +1,16 @@
-//! Floor 1: devices. A driver knows the model and nothing of the gateway, and cannot write to a device:
-//! no write function code and no write service exists here.
+//! Floor 1: devices. A driver knows the model and nothing of the gateway.
+//!
+//! Promises:
+//! - Nothing can be written to a device: no write function code and no write service exists here.
+//! - A point that cannot be read is a reading of bad quality and never repeats an older value.
+//! - Every slot that is due while a session runs is accounted for: a reading, good or bad, or a `Missed`.
+//! - A connection that may be out of step is dropped and not used again.
+//! - No clock is read here; the time comes from the [`Sink`].
+//!
+//! Refused: a device table with any unknown, missing or wrong key; all of them are reported at once, with their places.
 
 mod device;
+mod schedule;
 pub mod settings;
 mod sink;
 

@@ -64,22 +64,13 @@ pub struct Table<'a> {
 impl<'a> Table<'a> {
     /// `path` is empty for the whole file. `span`: where a missing key is reported.
     pub fn new(table: &'a DeTable<'a>, span: Range<usize>, path: impl Into<String>) -> Table<'a> {
-        Table {
-            table,
-            span,
-            path: path.into(),
-            known: BTreeMap::new(),
-            problems: Vec::new(),
-        }
+        Table { table, span, path: path.into(), known: BTreeMap::new(), problems: Vec::new() }
     }
 
     /// The value of `key`, which may be absent.
     pub fn take(&mut self, key: &'static str) -> Key<'_, 'a> {
         self.known.insert(key, ());
-        let value = self
-            .table
-            .get(key)
-            .map(|value| (value.get_ref(), value.span()));
+        let value = self.table.get(key).map(|value| (value.get_ref(), value.span()));
         let path = self.path_of(key);
         Key::new(value, path, &mut self.problems)
     }
@@ -88,12 +79,7 @@ impl<'a> Table<'a> {
     pub fn require(&mut self, key: &'static str) -> Key<'_, 'a> {
         if !self.has(key) {
             let what = format!("{key:?} is missing");
-            self.problems.push(Problem {
-                span: self.span.clone(),
-                path: self.path_of(key),
-                what,
-                hint: None,
-            });
+            self.problems.push(Problem { span: self.span.clone(), path: self.path_of(key), what, hint: None });
         }
         self.take(key)
     }
@@ -118,29 +104,18 @@ impl<'a> Table<'a> {
 
     /// `device[2].register`
     pub fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
     /// Where the value of `key` stands; the table itself if it is absent.
     pub fn span_of(&self, key: &str) -> Range<usize> {
-        self.table
-            .get(key)
-            .map_or_else(|| self.span(), toml::Spanned::span)
+        self.table.get(key).map_or_else(|| self.span(), toml::Spanned::span)
     }
 
     /// Reports what the caller found wrong with the value of `key`.
     pub fn problem(&mut self, key: &str, what: impl Into<String>, hint: Option<String>) {
         let (span, path) = (self.span_of(key), self.path_of(key));
-        self.problems.push(Problem {
-            span,
-            path,
-            what: what.into(),
-            hint,
-        });
+        self.problems.push(Problem { span, path, what: what.into(), hint });
     }
 
     /// Takes out what was found so far.
@@ -150,26 +125,14 @@ impl<'a> Table<'a> {
 
     /// All problems, in the order of the file; every key that nobody asked for is one of them.
     pub fn finish(mut self) -> Vec<Problem> {
-        for key in self
-            .table
-            .keys()
-            .filter(|key| !self.known.contains_key(key.get_ref().as_ref()))
-        {
+        for key in self.table.keys().filter(|key| !self.known.contains_key(key.get_ref().as_ref())) {
             let name = key::quote(key.get_ref());
             let hint = match nearest(key.get_ref(), self.known.keys().copied()) {
                 Some(known) => format!("did you mean {known:?}?"),
-                None => format!(
-                    "known here: {}",
-                    self.known.keys().copied().collect::<Vec<_>>().join(", ")
-                ),
+                None => format!("known here: {}", self.known.keys().copied().collect::<Vec<_>>().join(", ")),
             };
             let (what, path) = (format!("{name} is not a setting"), self.path.clone());
-            self.problems.push(Problem {
-                span: key.span(),
-                path,
-                what,
-                hint: Some(hint),
-            });
+            self.problems.push(Problem { span: key.span(), path, what, hint: Some(hint) });
         }
         self.problems.sort_by_key(|problem| problem.span.start);
         self.problems

@@ -7,9 +7,7 @@ use lingate_model::Decimal;
 use toml::Spanned;
 use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
-use super::{
-    Problem, Table, kind_of, nearest, parse_duration, parse_size, show_duration, show_size,
-};
+use super::{Problem, Table, kind_of, nearest, parse_duration, parse_size, show_duration, show_size};
 
 /// A text in the file is never longer.
 const TEXT_MAX: usize = 4096;
@@ -33,21 +31,14 @@ impl<'t, 'a> Key<'t, 'a> {
         path: String,
         problems: &'t mut Vec<Problem>,
     ) -> Key<'t, 'a> {
-        Key {
-            value,
-            path,
-            problems,
-        }
+        Key { value, path, problems }
     }
 
     /// Not empty, at most 4,096 bytes, without control characters.
     pub fn string(mut self) -> Option<String> {
         let text = self.text("a text")?;
         if text.is_empty() || text.len() > TEXT_MAX || text.chars().any(char::is_control) {
-            return self.wrong(
-                format!("is empty, longer than {TEXT_MAX} bytes or has control characters"),
-                None,
-            );
+            return self.wrong(format!("is empty, longer than {TEXT_MAX} bytes or has control characters"), None);
         }
         Some(text.to_owned())
     }
@@ -61,15 +52,9 @@ impl<'t, 'a> Key<'t, 'a> {
     }
 
     /// In any base that TOML knows.
-    pub fn integer<T: TryFrom<i64> + PartialOrd + Display>(
-        mut self,
-        range: RangeInclusive<T>,
-    ) -> Option<T> {
+    pub fn integer<T: TryFrom<i64> + PartialOrd + Display>(mut self, range: RangeInclusive<T>) -> Option<T> {
         let integer = self.get("an integer", DeValue::as_integer)?;
-        match to_i64(integer)
-            .and_then(|number| T::try_from(number).ok())
-            .filter(|number| range.contains(number))
-        {
+        match to_i64(integer).and_then(|number| T::try_from(number).ok()).filter(|number| range.contains(number)) {
             Some(number) => Some(number),
             None => self.out_of_range(integer, range.start(), range.end()),
         }
@@ -78,11 +63,7 @@ impl<'t, 'a> Key<'t, 'a> {
     /// A fraction or a share; never NaN.
     pub fn number(mut self, range: RangeInclusive<f64>) -> Option<f64> {
         let text = self.get("a number", number_text)?;
-        match text
-            .parse::<f64>()
-            .ok()
-            .filter(|number| range.contains(number))
-        {
+        match text.parse::<f64>().ok().filter(|number| range.contains(number)) {
             Some(number) => Some(number),
             None => self.out_of_range(text, range.start(), range.end()),
         }
@@ -101,19 +82,13 @@ impl<'t, 'a> Key<'t, 'a> {
     pub fn decimal_range(mut self) -> Option<(Decimal, Decimal)> {
         let array = self.get("a list of two numbers", DeValue::as_array)?;
         if array.len() != 2 {
-            let what = format!(
-                "has {}, expected a lower and an upper limit",
-                elements(array.len())
-            );
+            let what = format!("has {}, expected a lower and an upper limit", elements(array.len()));
             return self.wrong(what, Some("write it as [0, 400]".to_owned()));
         }
         let limits = self.each(array, &(2..=2), |key| key.decimal());
         let [low, high] = limits[..] else { return None };
         if low.to_f64() >= high.to_f64() {
-            return self.wrong(
-                format!("begins at {low}, which is not below its end {high}"),
-                None,
-            );
+            return self.wrong(format!("begins at {low}, which is not below its end {high}"), None);
         }
         Some((low, high))
     }
@@ -127,17 +102,10 @@ impl<'t, 'a> Key<'t, 'a> {
         const HINT: &str = "write a whole number with ms, s, m, h or d, such as \"500ms\"";
         let text = self.get_or_advise("a duration", DeValue::as_str, Some(HINT))?;
         let Some(duration) = parse_duration(text) else {
-            return self.wrong(
-                format!("is {}, expected a duration", quote(text)),
-                Some(HINT.to_owned()),
-            );
+            return self.wrong(format!("is {}, expected a duration", quote(text)), Some(HINT.to_owned()));
         };
         if !range.contains(&duration) {
-            return self.out_of_range(
-                text,
-                show_duration(*range.start()),
-                show_duration(*range.end()),
-            );
+            return self.out_of_range(text, show_duration(*range.start()), show_duration(*range.end()));
         }
         Some(duration)
     }
@@ -147,10 +115,7 @@ impl<'t, 'a> Key<'t, 'a> {
         const HINT: &str = "write a whole number with B, KiB, MiB, GiB or TiB, such as \"8GiB\"";
         let text = self.get_or_advise("a size", DeValue::as_str, Some(HINT))?;
         let Some(size) = parse_size(text) else {
-            return self.wrong(
-                format!("is {}, expected a size", quote(text)),
-                Some(HINT.to_owned()),
-            );
+            return self.wrong(format!("is {}, expected a size", quote(text)), Some(HINT.to_owned()));
         };
         if !range.contains(&size) {
             return self.out_of_range(text, show_size(*range.start()), show_size(*range.end()));
@@ -160,21 +125,31 @@ impl<'t, 'a> Key<'t, 'a> {
 
     /// A name or anything else that parses itself; its error goes behind the quoted text.
     pub fn parsed<T: FromStr<Err: Display>>(self) -> Option<T> {
-        self.parsed_with(|text| {
-            text.parse()
-                .map_err(|error: T::Err| (error.to_string(), None))
-        })
+        self.parsed_with(|text| text.parse().map_err(|error: T::Err| (error.to_string(), None)))
     }
 
     /// As `parsed`, by a function that says what is wrong and what to do.
-    pub fn parsed_with<T>(
-        mut self,
-        parse: impl FnOnce(&str) -> Result<T, (String, Option<String>)>,
-    ) -> Option<T> {
+    pub fn parsed_with<T>(mut self, parse: impl FnOnce(&str) -> Result<T, (String, Option<String>)>) -> Option<T> {
         let text = self.text("a text")?;
         match parse(text) {
             Ok(parsed) => Some(parsed),
             Err((what, hint)) => self.wrong(format!("{} {what}", quote(text)), hint),
+        }
+    }
+
+    /// As `parsed_with`, where an integer may also stand without quotes: `register = 40103`.
+    pub fn parsed_or_integer<T>(
+        mut self,
+        parse: impl FnOnce(&str) -> Result<T, (String, Option<String>)>,
+    ) -> Option<T> {
+        let text = self.get("a text or an integer", |value| match value {
+            DeValue::String(text) => Some(text.to_string()),
+            DeValue::Integer(_) => number_text(value),
+            _ => None,
+        })?;
+        match parse(&text) {
+            Ok(parsed) => Some(parsed),
+            Err((what, hint)) => self.wrong(format!("{} {what}", quote(&text)), hint),
         }
     }
 
@@ -212,23 +187,14 @@ impl<'t, 'a> Key<'t, 'a> {
         read: impl Fn(Key<'_, 'a>) -> Option<T>,
     ) -> Vec<T> {
         if !count.contains(&array.len()) {
-            let what = format!(
-                "has {}, allowed are {} to {}",
-                elements(array.len()),
-                count.start(),
-                count.end()
-            );
+            let what = format!("has {}, allowed are {} to {}", elements(array.len()), count.start(), count.end());
             self.wrong::<T>(what, None);
             return Vec::new();
         }
         let path_of = |index: usize| format!("{}[{index}]", self.path);
         let element = |(index, value): (usize, &'a Spanned<DeValue<'a>>)| {
             let value = Some((value.get_ref(), value.span()));
-            read(Key {
-                value,
-                path: path_of(index),
-                problems: self.problems,
-            })
+            read(Key { value, path: path_of(index), problems: self.problems })
         };
         array.iter().enumerate().filter_map(element).collect()
     }
@@ -245,11 +211,7 @@ impl<'t, 'a> Key<'t, 'a> {
         self.get(expected, DeValue::as_str)
     }
 
-    fn get<T>(
-        &mut self,
-        expected: &str,
-        read: impl FnOnce(&'a DeValue<'a>) -> Option<T>,
-    ) -> Option<T> {
+    fn get<T>(&mut self, expected: &str, read: impl FnOnce(&'a DeValue<'a>) -> Option<T>) -> Option<T> {
         self.get_or_advise(expected, read, None)
     }
 
@@ -262,30 +224,17 @@ impl<'t, 'a> Key<'t, 'a> {
         let (value, _) = self.value.as_ref()?;
         match read(value) {
             Some(read) => Some(read),
-            None => self.wrong(
-                format!("is {}, expected {expected}", kind_of(value)),
-                hint.map(str::to_owned),
-            ),
+            None => self.wrong(format!("is {}, expected {expected}", kind_of(value)), hint.map(str::to_owned)),
         }
     }
 
-    fn out_of_range<T>(
-        &mut self,
-        value: impl Display,
-        low: impl Display,
-        high: impl Display,
-    ) -> Option<T> {
+    fn out_of_range<T>(&mut self, value: impl Display, low: impl Display, high: impl Display) -> Option<T> {
         self.wrong(format!("is {value}, allowed are {low} to {high}"), None)
     }
 
     fn wrong<T>(&mut self, what: String, hint: Option<String>) -> Option<T> {
         let (span, path) = (self.span(), self.path.clone());
-        self.problems.push(Problem {
-            span,
-            path,
-            what,
-            hint,
-        });
+        self.problems.push(Problem { span, path, what, hint });
         None
     }
 }
@@ -293,9 +242,7 @@ impl<'t, 'a> Key<'t, 'a> {
 /// The digits of an integer or a number, without underscores, in base ten.
 fn number_text(value: &DeValue<'_>) -> Option<String> {
     match value {
-        DeValue::Integer(integer) => {
-            Some(to_i64(integer).map_or_else(|| integer.to_string(), |n| n.to_string()))
-        }
+        DeValue::Integer(integer) => Some(to_i64(integer).map_or_else(|| integer.to_string(), |n| n.to_string())),
         DeValue::Float(float) => Some(float.as_str().replace('_', "")),
         _ => None,
     }
@@ -306,11 +253,7 @@ fn to_i64(integer: &DeInteger<'_>) -> Option<i64> {
 }
 
 fn elements(count: usize) -> String {
-    if count == 1 {
-        "1 element".to_owned()
-    } else {
-        format!("{count} elements")
-    }
+    if count == 1 { "1 element".to_owned() } else { format!("{count} elements") }
 }
 
 /// At most 40 characters of the file, escaped.

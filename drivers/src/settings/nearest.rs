@@ -38,12 +38,9 @@ mod tests {
     #[test]
     fn a_slip_finds_its_word_and_nonsense_finds_none() {
         let known = ["register", "scale", "type", "word_order", "bit"];
-        for (slip, word) in [
-            ("regsiter", "register"),
-            ("wordorder", "word_order"),
-            ("scael", "scale"),
-            ("tipe", "type"),
-        ] {
+        for (slip, word) in
+            [("regsiter", "register"), ("wordorder", "word_order"), ("scael", "scale"), ("tipe", "type")]
+        {
             assert_eq!(nearest(slip, known), Some(word), "{slip}");
         }
         for nonsense in ["", "zzzz", "quality", "abcdefghijklmnopqrstuvwxyz"] {

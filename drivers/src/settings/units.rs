@@ -1,12 +1,6 @@
 use std::time::Duration;
 
-const DURATIONS: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
+const DURATIONS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const SIZES: [(&str, u64); 8] = [
     ("B", 1),
     ("KiB", 1 << 10),
@@ -30,10 +24,7 @@ pub fn parse_size(text: &str) -> Option<u64> {
 
 /// In the largest unit that divides it: what [`parse_duration`] reads back.
 pub fn show_duration(duration: Duration) -> String {
-    show(
-        u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
-        &DURATIONS,
-    )
+    show(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), &DURATIONS)
 }
 
 /// In the largest binary unit that divides it: what [`parse_size`] reads back.
@@ -60,9 +51,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_reads_back() {
-        for millis in [
-            0, 1, 500, 1_000, 1_500, 90_000, 3_600_000, 86_400_000, 90_061_001,
-        ] {
+        for millis in [0, 1, 500, 1_000, 1_500, 90_000, 3_600_000, 86_400_000, 90_061_001] {
             let duration = Duration::from_millis(millis);
             assert_eq!(parse_duration(&show_duration(duration)), Some(duration));
         }
@@ -73,17 +62,7 @@ mod tests {
 
     #[test]
     fn without_a_number_or_a_unit_it_is_nothing() {
-        for bad in [
-            "",
-            "5",
-            "ms",
-            "5 parsecs",
-            "-5s",
-            "1.5s",
-            "99999999999999999999s",
-            "9999999999999999999d",
-            "5S",
-        ] {
+        for bad in ["", "5", "ms", "5 parsecs", "-5s", "1.5s", "99999999999999999999s", "9999999999999999999d", "5S"] {
             assert_eq!(parse_duration(bad), None, "{bad:?}");
         }
         assert_eq!(parse_size("8Gib"), None);
