@@ -5,6 +5,34 @@
 //! - For every dataset and step `seen = kept + suppressed`, and the counts travel in the batch they belong to.
 //! - Nothing here fails and nothing here reads a clock: what is dropped is counted, time comes in as an argument.
 //! - [`Tagged`], [`Minimized`] and [`Batch`] have private fields and one constructor each: the step before them.
+//! - Memory is bounded by the plan: per point the last kept reading, per dataset the readings of one batch.
+//!
+//! The steps in their order, whatever the order of the configuration:
+//!
+//! ```text
+//!  Reading ── no dataset names the point ──▶ unassigned
+//!     │ read
+//!     ▼
+//!  M1 allow-list ──── the bundle does not grant the dataset ────▶ suppressed ┐
+//!     ▼                                                                      │
+//!  M2 class ceiling ─ unlabelled, or above the lower of plan and bundle ─▶ " │
+//!     ▼                                                                      │
+//!  type check ······· wrong type: BadTypeMismatch; good without value:       ├─▶ counts: seen, kept
+//!     │               BadNoData; bad: no value (counted by no step)          │       per step
+//!   Tagged                                                                   │          │
+//!     ▼                                                                      │          │
+//!  M6 deadband ────── did not move since the last kept one ─────▶ suppressed ┘          │
+//!     ▼                                                                                 │
+//!  M8 rounding ······ changes the value, never suppresses                               │
+//!     │                                                                                 │
+//!  Minimized                                                                            │
+//!     ▼                                                                                 │
+//!  Batch ◀── the counts since the batch before ─────────────────────────────────────────┘
+//!     closed by count, by the age of its first reading, or at the end of an epoch
+//! ```
+//!
+//! A batch without readings exists only at the end of an epoch: counts alone neither fill a batch nor age. That end
+//! also ends what the deadbands remember, so that the first reading of each point in an epoch is always kept.
 
 mod batch;
 mod count;

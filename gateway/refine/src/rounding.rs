@@ -152,6 +152,8 @@ mod tests {
         {
             assert!(rounded(to, Value::Float(value)) == Value::Float(expected), "{value:?} in steps of {to}");
         }
+        // 17 steps are 88.84742355346679, whose nearest double lies half way between two singles.
+        assert!(rounded("5.22631903255687", Value::Float(88.8)) == Value::Float(88.847_42));
     }
 
     #[test]
