@@ -1,9 +1,59 @@
 //! Floor 3: store and forward. An append-only segment log per priority class; the disk is behind a trait.
+//!
+//! Promises
+//! - A record is durable when [`Buffer::commit`] names it: `fdatasync` returned for it and for every record before it in
+//!   its class, and its file's directory entry was synced. From then on it is handed out by [`Buffer::next`] until it is
+//!   acknowledged, or it is told as a [`Loss`]. Nothing that is not durable is handed out.
+//! - Within a class, records come in the order in which they were appended. A position is never used for two records
+//!   once it was reported.
+//! - After a crash, records that were acknowledged may come again; records that were not never go missing unnoticed.
+//! - A failed sync makes its segment non-durable from that point for ever: nothing is written to it again, and the
+//!   records are written to a new segment from memory.
+//! - Damage costs the frame that it hit, and is told one frame at a time. One flipped bit in a header costs nothing.
+//! - Space returns by whole segments, and memory is bounded: uncommitted records by
+//!   [`Settings::uncommitted_bytes`], reading by one record and 64 KiB a class.
+//!
+//! Refusals: [`Buffer::open`] refuses a directory that another process holds or that cannot be used, and nothing else.
+//! [`Buffer::append`] refuses when nothing may be dropped to make room.
+//!
+//! Losses: whoever takes them from [`Buffer::losses`] appends their gap records before the next commit. Only when that
+//! commit went through does the buffer forget the lost records, and only then are the files of an overflow removed. A
+//! process that ends before tells them again at its next start.
+//!
+//! Bytes
+//! ```text
+//! LOCK                              held while the process lives
+//! reserve                           zeros, given up when the disk is full
+//! high/ normal/ low/
+//!   cursor                          two slots of 4 KiB: what is done, what is durable   (cursor.rs)
+//!   00000000000000000000.seg        header of 48 bytes, then frames                     (segment.rs)
+//!   00000000000000008123.seg        a frame is a header of 104 bytes and sealed bytes   (frame.rs)
+//! ```
+//! A segment's name is its first position; it ends where the next one begins. Its life:
+//! ```text
+//! (none) --start--> active --full, or a sync failed--> closed --all done: cursor synced--> removed
+//!                                                        |                                    ^
+//!                                                        +--overflow--> condemned --declared--+
+//! ```
 
+mod cursor;
 mod disk;
+pub mod fake;
+mod frame;
+mod log;
+mod positions;
+mod reading;
+mod real_disk;
+mod recovery;
+mod report;
+mod reserve;
+mod segment;
+mod settings;
+mod space;
 mod store;
 
-pub use disk::{Disk, DiskError, RealDisk};
-pub use store::{
-    AppendError, Buffer, BufferError, Committed, LossCause, Loss, Overflow, RecordId, Recovery, Settings, Usage,
-};
+pub use disk::{Disk, DiskError, Entry, FileId};
+pub use real_disk::RealDisk;
+pub use report::{Committed, Loss, LossCause, RecordId, Recovery, Usage};
+pub use settings::{AppendError, BufferError, Overflow, Settings};
+pub use store::Buffer;

@@ -1,155 +1,299 @@
+use std::io;
+
 use lingate_model::{Priority, UtcMicros};
-use lingate_seal::{Kid, Sealed};
+use lingate_seal::{RecordKind, Sealed};
 
-use crate::{Disk, DiskError};
+use crate::cursor::{self, Save};
+use crate::disk::is_full;
+use crate::frame::{Identity, frame_bytes};
+use crate::log::{Log, Pending, Stored};
+use crate::reserve::Reserve;
+use crate::{
+    AppendError, BufferError, Committed, Disk, DiskError, Loss, Overflow, RecordId, Recovery, Settings, Usage,
+};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Bytes on disk, all classes, cursors and reserve included; at least 4 segments.
-    pub max_bytes: u64,
-    /// 64 KiB to 64 MiB; 8 MiB in production, tiny in tests.
-    pub segment_bytes: u64,
-    pub overflow: Overflow,
-}
+/// So many losses are told at a time.
+const LOSSES: usize = 1000;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overflow {
-    /// The oldest segment of the lowest class goes, counted and declared.
-    DropOldest,
-    RefuseNew,
-}
-
-/// A record's place: `position` is dense per class, from 0, never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RecordId {
-    pub priority: Priority,
-    pub position: u64,
-}
-
-/// What one `commit` made durable.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Committed {
-    /// In append order.
-    pub records: Vec<(RecordId, Kid, u64)>,
-    pub readings: u64,
-}
-
-/// Records that were durable and will never be read again. The engine turns each into a gap record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loss {
-    pub priority: Priority,
-    /// The dataset's alias, if the lost frames could still tell.
-    pub alias: Option<lingate_model::DatasetAlias>,
-    pub kid: Kid,
-    pub first_seq: u64,
-    pub last_seq: u64,
-    pub records: u64,
-    pub readings: u64,
-    pub cause: LossCause,
-    /// It had been handed out for sending, so it may have arrived.
-    pub maybe_delivered: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LossCause {
-    Overflow,
-    Corruption,
-}
-
-/// What `open` found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovery {
-    /// The last process ended with `close`. An empty directory counts as clean.
-    pub clean: bool,
-    /// Wall time of the last commit that is known; `None` on a new disk.
-    pub last_commit: Option<UtcMicros>,
-    /// Durable records that wait for delivery.
-    pub records: u64,
-    /// Bytes of a torn, never reported tail that was cut.
-    pub torn_bytes: u64,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    pub bytes: u64,
-    pub max_bytes: u64,
-    pub records_waiting: u64,
-    pub readings_waiting: u64,
-    /// Commit time of the oldest record that waits.
-    pub oldest: Option<UtcMicros>,
-    pub segments: u64,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum BufferError {
-    #[error("the buffer directory cannot be used: {0}")]
-    Disk(#[source] DiskError),
-    #[error("another process uses this buffer")]
-    Locked,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum AppendError {
-    #[error("the buffer is full and its policy is to refuse new records")]
-    Full,
-    #[error("one record of {bytes} bytes is larger than the limit of {limit}")]
-    TooLarge { bytes: u64, limit: u64 },
-    #[error("the disk refused: {0}")]
-    Disk(#[source] DiskError),
-}
-
+/// Three logs, one per priority class, that share a disk and its limits.
 pub struct Buffer<D: Disk> {
-    _disk: D,
+    disk: D,
+    settings: Settings,
+    /// In the order of `Priority::ALL`: highest first.
+    logs: Vec<Log>,
+    reserve: Reserve,
+    appended: u64,
 }
 
 impl<D: Disk> Buffer<D> {
     /// Never refuses because of torn, corrupt or missing files: it cuts, skips, counts and goes on.
-    pub fn open(_disk: D, _settings: Settings) -> Result<(Buffer<D>, Recovery), BufferError> {
-        todo!()
+    pub fn open(mut disk: D, settings: Settings) -> Result<(Buffer<D>, Recovery), BufferError> {
+        match disk.lock() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(BufferError::Locked),
+            other => other.map_err(BufferError::Disk)?,
+        }
+        let (logs, recovery) = open_logs(&mut disk, &settings).map_err(BufferError::Disk)?;
+        let reserve = Reserve::open(&mut disk, settings.reserve_bytes);
+        Ok((Buffer { disk, settings, logs, reserve, appended: 0 }, recovery))
     }
 
-    /// Takes a record into memory; it is durable only when a later `commit` names it.
-    pub fn append(&mut self, _priority: Priority, _sealed: &Sealed) -> Result<RecordId, AppendError> {
-        todo!()
+    /// Takes a record into memory; it is durable only when a later `commit` names it. A gap record has room that others
+    /// have not.
+    pub fn append(&mut self, priority: Priority, sealed: &Sealed) -> Result<RecordId, AppendError> {
+        let limit = Log::record_limit(self.settings.segment_bytes);
+        let bytes = sealed.bytes().len() as u64;
+        if bytes > limit {
+            return Err(AppendError::TooLarge { bytes, limit });
+        }
+        let frame = frame_bytes(sealed.bytes().len());
+        let waiting: u64 = self.logs.iter().map(|log| log.pending_bytes).sum();
+        let limit = self.settings.uncommitted_bytes;
+        if waiting > 0 && waiting + frame > limit {
+            return Err(AppendError::Uncommitted { bytes: waiting, limit });
+        }
+        self.make_room(priority, frame, sealed.kind() == RecordKind::Gap)?;
+        self.appended += 1;
+        let record = Pending { identity: identity(sealed), payload: sealed.shared_bytes(), order: self.appended };
+        Ok(RecordId { priority, position: self.log(priority).append(record) })
     }
 
-    /// Writes what was appended and syncs it (`fdatasync` of data, directory entries included). On an error nothing is
-    /// durable, the segment is closed for ever, and the same records are written to a new one at the next call.
-    pub fn commit(&mut self, _utc: UtcMicros) -> Result<Committed, DiskError> {
-        todo!()
+    /// Writes what was appended and syncs it (`fdatasync` of data, directory entries included). On an error nothing of
+    /// this call is durable; a segment whose sync failed is closed for ever, and the same records are written to a new
+    /// one at the next call. Records that are not named stay uncommitted (`has_uncommitted`).
+    ///
+    /// Losses that were told by `losses` before this call count as declared when nothing stays uncommitted: append
+    /// their gap records first.
+    pub fn commit(&mut self, utc: UtcMicros) -> Result<Committed, DiskError> {
+        let mut stored = Vec::new();
+        let written = self.write_all(utc, &mut stored);
+        if written.is_ok() {
+            self.declare();
+        }
+        // The records are durable: a cursor that cannot be saved costs a second delivery at worst, and a segment that
+        // cannot be removed is removed later.
+        let _ = self.save_cursors();
+        let _ = self.free();
+        match written {
+            Err(error) if stored.is_empty() => Err(error),
+            _ => Ok(committed(stored)),
+        }
     }
 
     /// The next durable record of the class that was not handed out since `open` or `rewind` and is not acknowledged.
-    pub fn next(&mut self, _priority: Priority) -> Result<Option<(RecordId, Sealed)>, DiskError> {
-        todo!()
+    pub fn next(&mut self, priority: Priority) -> Result<Option<(RecordId, Sealed)>, DiskError> {
+        let Buffer { logs, disk, .. } = self;
+        let log = &mut logs[index(priority)];
+        while let Some((position, identity, payload)) = log.next(disk)? {
+            match sealed(&identity, &payload) {
+                Some(sealed) => return Ok(Some((RecordId { priority, position }, sealed))),
+                None => log.lose_unsealed(position, &identity),
+            }
+        }
+        Ok(None)
     }
 
     /// After a lost link: everything unacknowledged is handed out again, in order.
     pub fn rewind(&mut self) {
-        todo!()
+        let Buffer { logs, disk, .. } = self;
+        logs.iter_mut().for_each(|log| log.rewind(disk));
     }
 
     /// This record needs no more delivery. Any order; twice is harmless. Space returns by whole segments.
-    pub fn acknowledge(&mut self, _record: RecordId) -> Result<(), DiskError> {
-        todo!()
+    pub fn acknowledge(&mut self, record: RecordId) -> Result<(), DiskError> {
+        let Buffer { logs, disk, .. } = self;
+        logs[index(record.priority)].acknowledge(disk, record.position)
     }
 
-    /// Losses found since the last call, at most 1,000 at a time; call until empty.
+    /// Losses found since the last call, at most 1,000 at a time; call until empty. Each is told again after a restart
+    /// until a commit has come after it.
     pub fn losses(&mut self) -> Vec<Loss> {
-        todo!()
+        let mut losses = Vec::new();
+        for log in &mut self.logs {
+            losses.extend(log.losses.tell(LOSSES - losses.len()));
+        }
+        losses
     }
 
     /// Anything appended and not yet committed?
     pub fn has_uncommitted(&self) -> bool {
-        todo!()
+        self.logs.iter().any(|log| !log.pending.is_empty())
     }
 
     pub fn usage(&self) -> Usage {
-        todo!()
+        let sum = |of: fn(&Log) -> u64| self.logs.iter().map(of).sum::<u64>();
+        Usage {
+            bytes: self.used() + fixed_bytes() + self.reserve.bytes(),
+            max_bytes: self.settings.max_bytes,
+            records_waiting: sum(Log::records_waiting),
+            readings_waiting: sum(Log::readings_waiting),
+            oldest: self.logs.iter().filter_map(Log::oldest).min(),
+            segments: sum(|log| log.segments.len() as u64),
+            damaged: sum(|log| log.damaged),
+            repaired: sum(|log| log.repaired),
+        }
     }
 
     /// Commit, cursor, and the mark of a clean end.
-    pub fn close(self, _utc: UtcMicros) -> Result<(), DiskError> {
-        todo!()
+    pub fn close(mut self, utc: UtcMicros) -> Result<(), DiskError> {
+        self.commit(utc)?;
+        let Buffer { logs, disk, .. } = &mut self;
+        if logs.iter().any(|log| !log.pending.is_empty()) {
+            return Err(io::Error::other("the disk did not take all records"));
+        }
+        logs.iter_mut().try_for_each(|log| log.save_as(disk, Save::Sync, true))
+    }
+
+    fn log(&mut self, priority: Priority) -> &mut Log {
+        &mut self.logs[index(priority)]
+    }
+
+    /// Bytes of segments, condemned ones included.
+    fn used(&self) -> u64 {
+        self.logs.iter().map(Log::bytes).sum()
+    }
+
+    /// Room for segments.
+    fn capacity(&self) -> u64 {
+        let Settings { max_bytes, reserve_bytes, segment_bytes, .. } = self.settings;
+        max_bytes.saturating_sub(reserve_bytes + fixed_bytes()).max(4 * segment_bytes)
+    }
+
+    /// One segment of the capacity is kept free: for gap records, and for what is written while a condemned segment
+    /// waits for its own.
+    fn make_room(&mut self, priority: Priority, frame: u64, is_gap: bool) -> Result<(), AppendError> {
+        let waiting: u64 = self.logs.iter().map(|log| log.pending_bytes).sum();
+        let slack = self.settings.segment_bytes;
+        let hard = self.capacity();
+        loop {
+            let needed = self.used() + waiting + frame;
+            let condemned: u64 = self.logs.iter().map(Log::condemned_bytes).sum();
+            if needed - condemned.min(needed) <= hard - slack {
+                return if needed <= hard { Ok(()) } else { Err(AppendError::Full) };
+            }
+            let may_drop = self.settings.overflow == Overflow::DropOldest && !is_gap;
+            if !(may_drop && self.condemn(priority).map_err(AppendError::Disk)?) {
+                return if is_gap && needed <= hard { Ok(()) } else { Err(AppendError::Full) };
+            }
+        }
+    }
+
+    /// Gives up the oldest segment of the lowest class that has one, but never for the sake of a lower class.
+    fn condemn(&mut self, highest: Priority) -> Result<bool, DiskError> {
+        let Buffer { logs, disk, .. } = self;
+        for log in logs.iter_mut().rev().filter(|log| log.class <= highest) {
+            if log.condemn_oldest(disk)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// All classes, the highest first; a full disk is tried again as long as something makes room.
+    fn write_all(&mut self, utc: UtcMicros, stored: &mut Vec<Stored>) -> Result<(), DiskError> {
+        loop {
+            let Buffer { logs, disk, .. } = self;
+            let mut dirty = logs.iter_mut().filter(|log| !log.pending.is_empty());
+            let written = dirty.try_for_each(|log| log.commit(disk, utc, stored));
+            match written {
+                Err(error) if is_full(&error) && self.relieve()? => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// A full disk: condemn a segment, which frees its room once it is declared; give up the reserve, so that the
+    /// declaration can be written; if that is gone as well, remove what is condemned at once. `true` if the disk has
+    /// more room than before.
+    fn relieve(&mut self) -> Result<bool, DiskError> {
+        let dirty = self.logs.iter().find(|log| !log.pending.is_empty()).map(|log| log.class);
+        let condemned: u64 = self.logs.iter().map(Log::condemned_bytes).sum();
+        if self.settings.overflow == Overflow::DropOldest && condemned == 0 {
+            self.condemn(dirty.unwrap_or(Priority::Low))?;
+        }
+        if self.reserve.release(&mut self.disk)? {
+            return Ok(true);
+        }
+        let Buffer { logs, disk, .. } = self;
+        let mut any = false;
+        for log in logs {
+            any |= log.remove_condemned(disk)?;
+        }
+        Ok(any)
+    }
+
+    fn declare(&mut self) {
+        for log in &mut self.logs {
+            let told = log.losses.take_told();
+            log.retire_declared(told);
+        }
+    }
+
+    fn save_cursors(&mut self) -> Result<(), DiskError> {
+        let Buffer { logs, disk, .. } = self;
+        logs.iter_mut().filter(|log| log.unsaved).try_for_each(|log| log.save(disk, Save::Write))
+    }
+
+    fn free(&mut self) -> Result<(), DiskError> {
+        let before = self.used();
+        let Buffer { logs, disk, .. } = self;
+        let freed = logs.iter_mut().try_for_each(|log| log.free(disk));
+        if self.used() < before {
+            self.reserve.restore(&mut self.disk);
+        }
+        freed
+    }
+}
+
+fn open_logs<D: Disk>(disk: &mut D, settings: &Settings) -> Result<(Vec<Log>, Recovery), DiskError> {
+    let mut all = Recovery { clean: true, ..Recovery::default() };
+    let mut logs = Vec::new();
+    for class in Priority::ALL {
+        let (log, recovery) = Log::open(disk, class, settings.segment_bytes)?;
+        all.clean &= recovery.clean;
+        all.last_commit = all.last_commit.max(recovery.last_commit);
+        all.records += recovery.records;
+        all.torn_bytes += recovery.torn_bytes;
+        logs.push(log);
+    }
+    disk.sync_directory("")?;
+    Ok((logs, all))
+}
+
+fn fixed_bytes() -> u64 {
+    Priority::ALL.len() as u64 * cursor::FILE_BYTES
+}
+
+fn index(priority: Priority) -> usize {
+    Priority::ALL.iter().position(|class| *class == priority).expect("ALL holds every class")
+}
+
+fn identity(sealed: &Sealed) -> Identity {
+    Identity {
+        kind: sealed.kind() as u8,
+        alias: sealed.alias().clone(),
+        kid: sealed.kid(),
+        seq: sealed.seq(),
+        readings: sealed.readings(),
+    }
+}
+
+/// `None` if the bytes, whole as they are, are no sealed message of that identity.
+fn sealed(identity: &Identity, payload: &[u8]) -> Option<Sealed> {
+    let kind = RecordKind::from_number(identity.kind)?;
+    let Identity { alias, kid, seq, readings, .. } = identity;
+    Sealed::from_stored(kind, alias.clone(), *kid, *seq, *readings, payload).ok()
+}
+
+fn committed(mut stored: Vec<Stored>) -> Committed {
+    stored.sort_by_key(|record| record.order);
+    Committed {
+        readings: stored.iter().map(|record| u64::from(record.identity.readings)).sum(),
+        records: stored
+            .into_iter()
+            .map(|record| {
+                let id = RecordId { priority: record.priority, position: record.position };
+                (id, record.identity.kid, record.identity.seq)
+            })
+            .collect(),
     }
 }

@@ -1,0 +1,193 @@
+//! What a class remembers beside its records, in two slots of 4 KiB in one file.
+//!
+//! ```text
+//!   0 magic "LGcur", version 1, class u8, clean u8     48 retired u64: readings that need nothing more
+//!   8 crc32c of all the rest                             56 condemned u64: given up below, but for what is done
+//!  12 zero                                             64 handed u64: handed out below, perhaps delivered
+//!  16 generation u64                                   72 last commit i64, i64::MIN for none
+//!  24 floor u64: everything below needs nothing more   80 bitmap: bit i is position floor + i, done
+//!  32 durable u64: everything below was reported
+//!  40 total u64: readings of everything below durable
+//! ```
+//!
+//! The slot that was synced last is never written over: the other one is, until a sync makes it the last.
+
+use lingate_model::{Priority, UtcMicros};
+
+use crate::frame::u64_at;
+use crate::positions::Positions;
+use crate::segment::POSITION_LIMIT;
+use crate::{Disk, DiskError, FileId};
+
+const SLOT_BYTES: usize = 4096;
+pub(crate) const FILE_BYTES: u64 = 2 * SLOT_BYTES as u64;
+const MAGIC: [u8; 6] = *b"LGcur\x01";
+const BITMAP: usize = 80;
+const BITS: u64 = (SLOT_BYTES - BITMAP) as u64 * 8;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    pub(crate) done: Positions,
+    pub(crate) durable: u64,
+    pub(crate) total: u64,
+    pub(crate) retired: u64,
+    pub(crate) condemned: u64,
+    pub(crate) handed: u64,
+    pub(crate) last_commit: Option<UtcMicros>,
+    pub(crate) clean: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Save {
+    /// To the operating system: survives the process, perhaps not the power.
+    Write,
+    Sync,
+}
+
+pub(crate) struct CursorFile {
+    class: Priority,
+    file: FileId,
+    generation: u64,
+    /// The slot that may be written over.
+    slot: u64,
+}
+
+impl CursorFile {
+    /// Opens or makes the file; `None` if neither slot can be read. The caller saves with `Sync` before it relies on
+    /// anything.
+    pub(crate) fn open(disk: &mut dyn Disk, class: Priority) -> Result<(CursorFile, Option<Cursor>), DiskError> {
+        let path = format!("{}/cursor", class.name());
+        let file = match disk.open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => disk.create(&path)?,
+            other => other?,
+        };
+        let found = (0..2u64)
+            .filter_map(|slot| {
+                let mut bytes = vec![0; SLOT_BYTES];
+                disk.read_at(file, slot * SLOT_BYTES as u64, &mut bytes).ok()?;
+                let (generation, cursor) = decode(&bytes, class)?;
+                Some((generation, slot, cursor))
+            })
+            .max_by_key(|(generation, _, _)| *generation);
+        let (generation, slot, cursor) = match found {
+            Some((generation, slot, cursor)) => (generation, 1 - slot, Some(cursor)),
+            None => (0, 0, None),
+        };
+        Ok((CursorFile { class, file, generation, slot }, cursor))
+    }
+
+    /// The slot that was read may be known to the operating system alone: make it durable before the other is touched.
+    pub(crate) fn settle(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
+        disk.sync_data(self.file)?;
+        disk.sync_directory(self.class.name())
+    }
+
+    pub(crate) fn save(&mut self, disk: &mut dyn Disk, cursor: &Cursor, how: Save) -> Result<(), DiskError> {
+        let bytes = encode(cursor, self.class, self.generation.wrapping_add(1));
+        disk.write_at(self.file, self.slot * SLOT_BYTES as u64, &bytes)?;
+        self.generation = self.generation.wrapping_add(1);
+        if how == Save::Sync {
+            disk.sync_data(self.file)?;
+            self.slot = 1 - self.slot;
+        }
+        Ok(())
+    }
+}
+
+fn encode(cursor: &Cursor, class: Priority, generation: u64) -> Vec<u8> {
+    let mut bytes = vec![0; SLOT_BYTES];
+    bytes[0..6].copy_from_slice(&MAGIC);
+    bytes[6] = class as u8;
+    bytes[7] = u8::from(cursor.clean);
+    let floor = cursor.done.floor();
+    let numbers = [generation, floor, cursor.durable, cursor.total, cursor.retired, cursor.condemned, cursor.handed];
+    for (number, place) in numbers.iter().zip(bytes[16..72].chunks_exact_mut(8)) {
+        place.copy_from_slice(&number.to_le_bytes());
+    }
+    bytes[72..80].copy_from_slice(&cursor.last_commit.map_or(i64::MIN, |utc| utc.0).to_le_bytes());
+    for range in cursor.done.above() {
+        for bit in range.map(|position| position - floor).take_while(|bit| *bit < BITS) {
+            bytes[BITMAP + (bit / 8) as usize] |= 1 << (bit % 8);
+        }
+    }
+    seal(&mut bytes);
+    bytes
+}
+
+fn seal(bytes: &mut [u8]) {
+    let crc = checksum(bytes);
+    bytes[8..12].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// Of everything but its own four bytes.
+fn checksum(bytes: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&bytes[..8]), &bytes[12..])
+}
+
+fn decode(bytes: &[u8], class: Priority) -> Option<(u64, Cursor)> {
+    let is_whole = bytes[0..6] == MAGIC && bytes[6] == class as u8 && bytes[8..12] == checksum(bytes).to_le_bytes();
+    if !is_whole {
+        return None;
+    }
+    let (floor, durable) = (u64_at(bytes, 24), u64_at(bytes, 32));
+    if floor > durable || durable >= POSITION_LIMIT {
+        return None;
+    }
+    let mut done = Positions::below(floor);
+    for bit in (0..BITS).filter(|bit| bytes[BITMAP + (bit / 8) as usize] & (1 << (bit % 8)) != 0) {
+        done.insert(floor + bit..floor + bit + 1);
+    }
+    let last_commit = i64::from_le_bytes(bytes[72..80].try_into().expect("eight bytes"));
+    let cursor = Cursor {
+        done,
+        durable,
+        total: u64_at(bytes, 40),
+        retired: u64_at(bytes, 48),
+        condemned: u64_at(bytes, 56),
+        handed: u64_at(bytes, 64),
+        last_commit: (last_commit != i64::MIN).then_some(UtcMicros(last_commit)),
+        clean: bytes[7] == 1,
+    };
+    Some((u64_at(bytes, 16), cursor))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panic")]
+    use super::*;
+
+    fn cursor() -> Cursor {
+        let mut done = Positions::below(100);
+        done.insert(102..105);
+        done.insert(100 + BITS - 1..100 + BITS);
+        Cursor {
+            done,
+            durable: 1 << 40,
+            total: 7,
+            retired: 6,
+            condemned: 50,
+            handed: 104,
+            last_commit: Some(UtcMicros(-1)),
+            clean: true,
+        }
+    }
+
+    #[test]
+    fn a_slot_comes_back_and_any_flipped_bit_makes_it_unreadable() {
+        let bytes = encode(&cursor(), Priority::Low, 9);
+        assert_eq!(decode(&bytes, Priority::Low), Some((9, cursor())));
+        assert_eq!(decode(&bytes, Priority::High), None);
+        for bit in (0..bytes.len() * 8).step_by(5) {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode(&damaged, Priority::Low), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn acknowledgements_too_far_above_the_floor_are_left_out() {
+        let mut far = cursor();
+        far.done.insert(100 + BITS..100 + BITS + 10);
+        assert_eq!(decode(&encode(&far, Priority::Low, 1), Priority::Low), Some((1, cursor())));
+    }
+}
