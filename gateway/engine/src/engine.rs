@@ -4,7 +4,7 @@ use std::time::Duration;
 use lingate_buffer::{Buffer, Disk, DiskError, Recovery};
 use lingate_model::{DeviceName, GatewayId, Missed, Now, PointId, Reading, TenantId};
 use lingate_refine::{Batch, ExportPlan, Minimized, Refinery};
-use lingate_seal::{Entropy, SigningKey, VerifiedBundle};
+use lingate_seal::{Entropy, Grant, SigningKey, VerifiedBundle};
 
 use crate::deliver::Deliver;
 use crate::devices::Devices;
@@ -271,8 +271,7 @@ impl<D: Disk> Engine<D> {
         self.regrant(now);
     }
 
-    /// Effective rights are bundle AND plant. A stream whose grant changed ends its epoch at once: what is still
-    /// pending goes under the new one.
+    /// Effective rights are bundle AND plant.
     fn regrant(&mut self, now: Now) {
         for index in 0..self.streams.len() {
             let plan = &self.export.datasets[index];
@@ -282,17 +281,32 @@ impl<D: Disk> Engine<D> {
                 }
                 None => Err("there is no sandbox bundle yet: put it into the inbox folder".to_owned()),
             };
-            if let Err(reason) = &grant
-                && self.streams[index].denied() != Some(reason)
-            {
-                let text = format!("dataset {}: nothing is sealed for it: {reason}", plan.id);
-                self.outputs.push_back(Output::Notice(Notice { level: Level::Warning, text }));
+            if self.streams[index].requires_new_terms(&grant) {
+                self.change_terms(now, index, grant);
             }
-            self.refinery.set_ceiling(self.streams[index].dataset, grant.as_ref().ok().map(|grant| grant.ceiling));
-            if self.streams[index].set_grant(grant) {
-                let closing = self.streams[index].close(&self.sealing.signer);
-                self.keep(now, index, closing);
+        }
+    }
+
+    /// The epoch ends at once. What is pending passed under the old ceiling: it goes under the new grant if that is
+    /// as wide, and is declared lost otherwise.
+    fn change_terms(&mut self, now: Now, index: usize, grant: Result<Grant, String>) {
+        let dataset = self.streams[index].dataset;
+        let pending = self.refinery.close(now, dataset);
+        let closing = self.streams[index].close(&self.sealing.signer);
+        self.keep(now, index, closing);
+        if let Err(reason) = &grant {
+            let text = format!("dataset {}: nothing is sealed for it: {reason}", self.export.datasets[index].id);
+            self.outputs.push_back(Output::Notice(Notice { level: Level::Warning, text }));
+        }
+        self.refinery.set_ceiling(dataset, grant.as_ref().ok().map(|grant| grant.ceiling));
+        let is_narrower = self.streams[index].set_grant(grant);
+        match pending {
+            Some(batch) if is_narrower => {
+                let lost = self.streams[index].withheld(&batch);
+                self.lose(lost);
             }
+            Some(batch) => self.seal(now, &batch),
+            None => {}
         }
     }
 

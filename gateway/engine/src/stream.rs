@@ -82,14 +82,19 @@ impl Stream {
         }
     }
 
-    /// True if an open epoch has to end, because it was opened under other terms.
+    pub(crate) fn requires_new_terms(&self, grant: &Result<Grant, String>) -> bool {
+        self.grant != *grant
+    }
+
+    /// True if it allows less than the one before.
     pub(crate) fn set_grant(&mut self, grant: Result<Grant, String>) -> bool {
+        let ceiling = |grant: &Result<Grant, String>| grant.as_ref().ok().map(|grant| grant.ceiling);
+        let is_narrower = ceiling(&grant) < ceiling(&self.grant);
         if let Ok(grant) = &grant {
             self.alias = Some(grant.alias.clone());
         }
-        let changed = self.grant != grant;
         self.grant = grant;
-        changed && self.epoch.is_some()
+        is_narrower
     }
 
     pub(crate) fn denied(&self) -> Option<&String> {
@@ -156,8 +161,16 @@ impl Stream {
         if batch.readings().is_empty() {
             return Ok(Vec::new());
         }
-        self.gaps.add(gap_over(batch, GapCause::PolicyExpired));
-        Err(Lost { cause: "policy", readings: batch.readings().len() as u64, notice: None })
+        Err(self.withheld(batch))
+    }
+
+    /// The readings may not leave under the rights that hold now.
+    pub(crate) fn withheld(&mut self, batch: &Batch) -> Lost {
+        let readings = batch.readings().len() as u64;
+        if readings > 0 {
+            self.gaps.add(gap_over(batch, GapCause::PolicyExpired));
+        }
+        Lost { cause: "policy", readings, notice: None }
     }
 
     /// The last record of the epoch, if one is open.
