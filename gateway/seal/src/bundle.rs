@@ -1,20 +1,21 @@
-use lingate_model::{Class, DatasetAlias, DatasetId, GatewayId, PurposeId, UtcMicros};
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
-use crate::Kid;
+use lingate_model::{Class, DatasetId, GatewayId, PurposeId, UtcMicros};
 
-/// The keys that may sign bundles: the root file that plant IT compared by fingerprint, or the root inside an accepted bundle.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RootSet {
-    _private: (),
-}
+use crate::bundle_document::{BundleDocument, DatasetDocument, KeyDocument, PurposeDocument};
+use crate::bundle_refused::BundleRefused;
+use crate::grant::{Dataset, Purpose, RoleKey, Validity};
+use crate::lineage::hex;
+use crate::suite::{SUITE_X25519, Support, suite, suite_by_wrap};
+use crate::thumbprint::sha256;
+use crate::{Kid, RECIPIENTS_MAX, RootSet, VerifiedBundle, civil, json, jws, x25519_kid};
 
-impl RootSet {
-    /// `root.json`: `{"version":1,"threshold":1,"keys":[{"kty":"OKP","crv":"Ed25519","kid":"...","x":"..."}]}`;
-    /// `expected_sha256` is the fingerprint of these exact bytes, 64 hex digits, from the configuration.
-    pub fn from_file(_bytes: &[u8], _expected_sha256: &str) -> Result<RootSet, BundleRefused> {
-        todo!()
-    }
-}
+/// Bytes of a bundle at most.
+pub const BUNDLE_MAX: usize = 1024 * 1024;
+const SPEC: &str = "lingate/1";
+/// An epoch has a catalogue, a lineage and a close, and should have readings.
+const EPOCH_MESSAGES_MIN: u32 = 4;
 
 /// What is stored of the last accepted bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,105 +30,270 @@ pub struct Bundle;
 impl Bundle {
     /// Every acceptance rule of wire.md section 7. Nothing of a refused bundle is kept.
     pub fn verify(
-        _bytes: &[u8],
-        _roots: &RootSet,
-        _previous: Option<&PreviousBundle>,
-        _gateway: &GatewayId,
-        _utc: UtcMicros,
+        bytes: &[u8],
+        roots: &RootSet,
+        previous: Option<&PreviousBundle>,
+        gateway: &GatewayId,
+        utc: UtcMicros,
     ) -> Result<VerifiedBundle, BundleRefused> {
-        todo!()
+        if bytes.len() > BUNDLE_MAX {
+            return Err(BundleRefused::TooLarge { bytes: bytes.len(), limit: BUNDLE_MAX });
+        }
+        let signed = jws::Signed::parse(bytes)?;
+        signed.verify(roots)?;
+        let document: BundleDocument = json::parse(&signed.payload).map_err(BundleRefused::Malformed)?;
+        let next_roots = next_roots(&document, roots)?;
+        signed.verify(&next_roots)?;
+        signed.refuse_strangers(roots, &next_roots)?;
+
+        let sha256 = sha256(bytes);
+        check_identity(&document, gateway)?;
+        check_succession(&document, &sha256, previous)?;
+        let valid = validity(document.nbf, document.exp)?;
+        check_time(valid, utc)?;
+        check_suites(&document.suites)?;
+        check_rotation(&document)?;
+        let revoked = revoked(&document)?;
+        let keys = keys(&document.keys)?;
+        let purposes = purposes(&document.purposes)?;
+        let datasets = datasets(&document, &keys, &purposes)?;
+        Ok(VerifiedBundle {
+            version: document.version,
+            sha256,
+            sandbox: document.iss,
+            valid,
+            roots: next_roots,
+            keys: usable(keys, &revoked),
+            purposes,
+            datasets,
+            epoch_seconds: document.rotation.epoch_s,
+            epoch_messages: document.rotation.epoch_msgs,
+        })
     }
 }
 
-/// A bundle that passed; the only kind that the engine takes.
-#[derive(Clone, Debug)]
-pub struct VerifiedBundle {
-    _private: (),
+/// A root follows itself, or the version before it.
+fn next_roots(document: &BundleDocument, current: &RootSet) -> Result<RootSet, BundleRefused> {
+    let next = RootSet::try_from(&document.root)?;
+    if next.version() == current.version() {
+        let is_same = next == *current;
+        return is_same.then_some(next).ok_or(BundleRefused::RootChangedInPlace { version: current.version() });
+    }
+    if Some(next.version()) != current.version().checked_add(1) {
+        return Err(BundleRefused::RootSkipped { current: current.version(), found: next.version() });
+    }
+    Ok(next)
 }
 
-impl VerifiedBundle {
-    pub fn version(&self) -> u64 {
-        todo!()
+fn check_identity(document: &BundleDocument, gateway: &GatewayId) -> Result<(), BundleRefused> {
+    if document.spec != SPEC {
+        return Err(BundleRefused::Unknown { kind: "specification", id: document.spec.clone() });
     }
-    /// SHA-256 of the received bytes.
-    pub fn sha256(&self) -> [u8; 32] {
-        todo!()
+    if document.iss.is_empty() || document.iss.len() > 256 {
+        return Err(BundleRefused::malformed("its issuer is empty or longer than 256 bytes"));
     }
-    /// `iss`: the sandbox's id.
-    pub fn sandbox(&self) -> &str {
-        todo!()
+    if !document.aud.iter().any(|id| id == gateway.as_str()) {
+        return Err(BundleRefused::WrongAudience { gateway: gateway.clone() });
     }
-    /// `exp`.
-    pub fn expires(&self) -> UtcMicros {
-        todo!()
+    if document.ack != "broker" {
+        return Err(BundleRefused::Acknowledgement(document.ack.clone()));
     }
-    /// The root set after this bundle.
-    pub fn roots(&self) -> &RootSet {
-        todo!()
+    Ok(())
+}
+
+fn check_succession(
+    document: &BundleDocument,
+    sha256: &[u8; 32],
+    previous: Option<&PreviousBundle>,
+) -> Result<(), BundleRefused> {
+    let (version, prev) = (document.version, document.prev.as_deref().map(parse_sha256).transpose()?);
+    let Some(previous) = previous else { return Ok(()) };
+    if version < previous.version {
+        return Err(BundleRefused::Rollback { stored: previous.version, found: version });
     }
-    /// What the bundle allows for this dataset and purpose at this time, with the plant's own class as second veto.
-    pub fn grant(
-        &self,
-        _dataset: &DatasetId,
-        _purpose: &PurposeId,
-        _class: Class,
-        _utc: UtcMicros,
-    ) -> Result<Grant, NotGranted> {
-        todo!()
+    if version == previous.version {
+        let is_same = *sha256 == previous.sha256;
+        return is_same.then_some(()).ok_or(BundleRefused::SameVersionOtherBytes { version });
+    }
+    let follows = version - previous.version > 1 || prev.is_none_or(|prev| prev == previous.sha256);
+    follows.then_some(()).ok_or(BundleRefused::OtherPredecessor { version })
+}
+
+fn check_time(valid: Validity, utc: UtcMicros) -> Result<(), BundleRefused> {
+    if utc < valid.from {
+        return Err(BundleRefused::NotYetValid { from: civil::format(valid.from) });
+    }
+    if utc >= valid.until {
+        return Err(BundleRefused::Expired { until: civil::format(valid.until) });
+    }
+    Ok(())
+}
+
+/// The gateway takes the first that it has, and this build has one.
+fn check_suites(suites: &[u16]) -> Result<(), BundleRefused> {
+    if let Some(unknown) = suites.iter().find(|id| suite(**id).is_none()) {
+        return Err(BundleRefused::Unknown { kind: "suite", id: format!("0x{unknown:04x}") });
+    }
+    suites.contains(&SUITE_X25519).then_some(()).ok_or(BundleRefused::NoSuite)
+}
+
+fn check_rotation(document: &BundleDocument) -> Result<(), BundleRefused> {
+    let rotation = &document.rotation;
+    let has_bounds =
+        (1..=86_400).contains(&rotation.epoch_s) && (EPOCH_MESSAGES_MIN..=1 << 20).contains(&rotation.epoch_msgs);
+    has_bounds
+        .then_some(())
+        .ok_or_else(|| BundleRefused::malformed("its rotation is not 1 to 86400 seconds and 4 to 1048576 messages"))
+}
+
+fn revoked(document: &BundleDocument) -> Result<BTreeSet<Kid>, BundleRefused> {
+    let kid = |revoked: &crate::bundle_document::RevokedDocument| {
+        parse_time(&revoked.at)?;
+        jws::parse_kid(&revoked.kid)
+    };
+    document.revoked.iter().map(kid).collect()
+}
+
+/// By kid; `None` for a key of an algorithm that is known but not built in.
+fn keys(documents: &[KeyDocument]) -> Result<BTreeMap<Kid, Option<RoleKey>>, BundleRefused> {
+    let mut keys = BTreeMap::new();
+    for document in documents {
+        let kid = jws::parse_kid(&document.kid)?;
+        if keys.insert(kid, key(document, kid)?).is_some() {
+            return Err(BundleRefused::Duplicate { kind: "key", id: document.kid.clone() });
+        }
+    }
+    Ok(keys)
+}
+
+fn key(document: &KeyDocument, kid: Kid) -> Result<Option<RoleKey>, BundleRefused> {
+    let suite = suite_by_wrap(&document.alg)
+        .ok_or_else(|| BundleRefused::Unknown { kind: "key algorithm", id: document.alg.clone() })?;
+    let valid = validity(document.nbf, document.exp)?;
+    if suite.support == Support::Reserved {
+        return Ok(None);
+    }
+    if (document.kty.as_str(), document.crv.as_str(), document.usage.as_str()) != ("OKP", "X25519", "enc") {
+        return Err(BundleRefused::malformed(format_args!("key {kid} is not an X25519 key for encryption")));
+    }
+    let x25519 = jws::decode_exactly(&document.x)
+        .ok_or_else(|| BundleRefused::malformed(format_args!("key {kid} has no 32 bytes as x")))?;
+    if x25519_kid(&x25519) != kid {
+        return Err(BundleRefused::WrongKid { kid: document.kid.clone() });
+    }
+    Ok(Some(RoleKey { x25519, valid }))
+}
+
+/// Revocation is effective at once.
+fn usable(keys: BTreeMap<Kid, Option<RoleKey>>, revoked: &BTreeSet<Kid>) -> BTreeMap<Kid, RoleKey> {
+    keys.into_iter().filter(|(kid, _)| !revoked.contains(kid)).filter_map(|(kid, key)| Some((kid, key?))).collect()
+}
+
+fn purposes(documents: &[PurposeDocument]) -> Result<BTreeMap<PurposeId, Purpose>, BundleRefused> {
+    let mut purposes = BTreeMap::new();
+    for document in documents {
+        let valid = Validity { from: parse_time(&document.valid_from)?, until: parse_time(&document.valid_until)? };
+        let purpose = Purpose { statement_sha256: sha256(document.statement.as_bytes()), valid };
+        if purposes.insert(name("purpose", &document.id)?, purpose).is_some() {
+            return Err(BundleRefused::Duplicate { kind: "purpose", id: document.id.clone() });
+        }
+    }
+    Ok(purposes)
+}
+
+fn datasets(
+    document: &BundleDocument,
+    keys: &BTreeMap<Kid, Option<RoleKey>>,
+    purposes: &BTreeMap<PurposeId, Purpose>,
+) -> Result<BTreeMap<DatasetId, Dataset>, BundleRefused> {
+    let roles = roles(document, keys)?;
+    let mut datasets = BTreeMap::new();
+    let mut aliases = BTreeSet::new();
+    for entry in &document.datasets {
+        let dataset = dataset(entry, &roles, purposes)?;
+        if !aliases.insert(dataset.alias.clone()) {
+            return Err(BundleRefused::Duplicate { kind: "dataset alias", id: entry.alias.clone() });
+        }
+        if datasets.insert(name("dataset", &entry.id)?, dataset).is_some() {
+            return Err(BundleRefused::Duplicate { kind: "dataset", id: entry.id.clone() });
+        }
+    }
+    Ok(datasets)
+}
+
+fn roles<'a>(
+    document: &'a BundleDocument,
+    keys: &BTreeMap<Kid, Option<RoleKey>>,
+) -> Result<BTreeMap<&'a str, Vec<Kid>>, BundleRefused> {
+    let mut roles = BTreeMap::new();
+    for role in &document.roles {
+        let kids = role.kids.iter().map(|kid| jws::parse_kid(kid)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(missing) = kids.iter().find(|kid| !keys.contains_key(kid)) {
+            return Err(unresolved("role", &role.id, "key", &missing.to_string()));
+        }
+        if roles.insert(role.id.as_str(), kids).is_some() {
+            return Err(BundleRefused::Duplicate { kind: "role", id: role.id.clone() });
+        }
+    }
+    Ok(roles)
+}
+
+fn dataset(
+    entry: &DatasetDocument,
+    roles: &BTreeMap<&str, Vec<Kid>>,
+    purposes: &BTreeMap<PurposeId, Purpose>,
+) -> Result<Dataset, BundleRefused> {
+    let granted = entry.purposes.iter().map(|id| name("purpose", id)).collect::<Result<Vec<PurposeId>, _>>()?;
+    if let Some(missing) = granted.iter().find(|id| !purposes.contains_key(*id)) {
+        return Err(unresolved("dataset", &entry.id, "purpose", missing.as_str()));
+    }
+    let mut kids = BTreeSet::new();
+    for role in &entry.roles {
+        kids.extend(roles.get(role.as_str()).ok_or_else(|| unresolved("dataset", &entry.id, "role", role))?);
+    }
+    if kids.len() > RECIPIENTS_MAX {
+        return Err(BundleRefused::malformed(format_args!("dataset {:?} has more than 64 keys", entry.id)));
+    }
+    if entry.approval.as_ref().is_some_and(|approval| approval.is_empty() || approval.len() > 256) {
+        return Err(BundleRefused::malformed("an approval reference is empty or longer than 256 bytes"));
+    }
+    Ok(Dataset {
+        alias: name("dataset alias", &entry.alias)?,
+        purposes: granted,
+        kids: kids.into_iter().collect(),
+        ceiling: Class::from_str(&entry.class_ceiling)
+            .map_err(|()| BundleRefused::Unknown { kind: "class", id: entry.class_ceiling.clone() })?,
+        approval: entry.approval.clone(),
+        policies: entry.policy_sha256.iter().map(|hash| parse_sha256(hash)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn unresolved(from_kind: &str, from: &str, kind: &'static str, id: &str) -> BundleRefused {
+    BundleRefused::Unresolved { from: format!("{from_kind} {from:?}"), kind, id: id.to_owned() }
+}
+
+fn name<N: FromStr<Err = lingate_model::NameError>>(kind: &str, text: &str) -> Result<N, BundleRefused> {
+    text.parse().map_err(|error| BundleRefused::malformed(format_args!("{kind} {text:?} {error}")))
+}
+
+fn validity(nbf: i64, exp: i64) -> Result<Validity, BundleRefused> {
+    let time = |seconds: i64| seconds.checked_mul(1_000_000).map(UtcMicros);
+    match (time(nbf), time(exp)) {
+        (Some(from), Some(until)) if from < until => Ok(Validity { from, until }),
+        _ => Err(BundleRefused::malformed(format_args!("{nbf} to {exp} is no time"))),
     }
 }
 
-/// What an epoch may be sealed for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    pub sandbox: String,
-    pub alias: DatasetAlias,
-    pub purpose: PurposeId,
-    pub purpose_statement_sha256: [u8; 32],
-    /// The stricter of bundle ceiling and plant class.
-    pub ceiling: Class,
-    /// Minimization policies that the sandbox approved (see [`crate::policy_sha256`]); empty: the plant's choice.
-    pub policies: Vec<[u8; 32]>,
-    /// Agreement id or approval reference; present if `ceiling` is important.
-    pub approval: Option<String>,
-    pub bundle_version: u64,
-    pub bundle_sha256: [u8; 32],
-    /// 1 to 64, distinct, in ascending order of kid.
-    pub recipients: Vec<Recipient>,
-    /// 1 to 86,400.
-    pub epoch_seconds: u32,
-    /// 1 to 2^20.
-    pub epoch_messages: u32,
-    /// The earliest end of bundle, purpose and recipient keys: nothing is sealed from then on.
-    pub not_after: UtcMicros,
+fn parse_time(text: &str) -> Result<UtcMicros, BundleRefused> {
+    civil::parse(text)
+        .ok_or_else(|| BundleRefused::malformed(format_args!("{text:?} is no time like 2026-03-01T08:00:00Z")))
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recipient {
-    pub kid: Kid,
-    pub x25519: [u8; 32],
-}
-
-/// Why nothing may be sealed for a dataset; each says what to ask the sandbox for.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotGranted {
-    #[error("the sandbox bundle does not list dataset {0}")]
-    UnknownDataset(DatasetId),
-    #[error("the sandbox bundle does not list purpose {purpose} for dataset {dataset}")]
-    PurposeNotGranted { dataset: DatasetId, purpose: PurposeId },
-    #[error("purpose {0} is not valid at this time")]
-    PurposeExpired(PurposeId),
-    #[error("dataset {0} has no recipient with a valid key")]
-    NoRecipient(DatasetId),
-    #[error("dataset {0} is of class important and the bundle has no approval reference for it")]
-    ApprovalMissing(DatasetId),
-    #[error("the sandbox bundle has expired")]
-    BundleExpired,
-}
-
-/// Why a bundle or a root file was refused: one variant per rule, extended freely.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BundleRefused {
-    #[error("not a bundle: {0}")]
-    Malformed(String),
+/// 64 lower-case hex digits behind `sha256:`, which may be left out.
+fn parse_sha256(text: &str) -> Result<[u8; 32], BundleRefused> {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text);
+    let byte = |at: usize| u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..32).map(byte).collect();
+    let hash = bytes.and_then(|bytes| bytes.try_into().ok()).filter(|hash: &[u8; 32]| hex(hash) == digits);
+    hash.ok_or_else(|| BundleRefused::malformed(format_args!("{text:?} is no sha256:...")))
 }

@@ -25,7 +25,7 @@ pub enum MessageRefused {
 }
 
 /// COSE_Sign1, with references into the received bytes.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Sign1<'a> {
     pub(crate) protected: &'a [u8],
     pub(crate) payload: &'a [u8],

@@ -1,6 +1,6 @@
 use crate::cbor::{CborError, Decoder, Encoder};
 use crate::cose::{self, MessageRefused, Sign1};
-use crate::suite::{ALG_A256GCM, CONTENT_ENCRYPT0, TAG_ENCRYPT0};
+use crate::suite::{CONTENT_ENCRYPT0, TAG_ENCRYPT0};
 use crate::{Kid, SigningKey};
 
 /// Bytes of a DATA message at most.

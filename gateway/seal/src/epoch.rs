@@ -1,10 +1,31 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lingate_model::{Class, DatasetId, GatewayId, Now, PurposeId, UtcMicros};
-use lingate_refine::{Batch, DatasetPlan, PointPlan};
+use lingate_model::{Class, ClockState, DatasetId, GatewayId, Now, PurposeId};
+use lingate_refine::{Batch, DatasetPlan, Minimized, PointPlan, StepCount};
+use prost::Message as _;
+use zeroize::Zeroizing;
 
-use crate::{Entropy, EntropyFailed, Grant, Kid, Sealed, SigningKey};
+use crate::catalogue::catalogue;
+use crate::columns::{ColumnEncoder, Entry};
+use crate::content_key::{ContentKey, encrypt};
+use crate::plaintext::{BODY_MAX, Packer};
+use crate::suite::SUITE_X25519;
+use crate::thumbprint::sha256;
+use crate::tree::Tree;
+use crate::wire::sealed::Message;
+use crate::wrap::{WrapError, wrap};
+use crate::{
+    BATCH_READINGS_MAX, CATALOGUE_TAGS_MAX, Claims, DATA_MESSAGE_MAX, Entropy, EntropyFailed, GapRecord, Grant, Kid,
+    RecordKind, Sealed, SigningKey, WrappedKey, data_message, key_message, lineage, policy_sha256, wire,
+};
+
+/// Messages of an epoch at most, whatever the bundle says.
+const MESSAGES_MAX: u64 = 1 << 20;
+/// Catalogue, lineage, one batch and the close: fewer would be an epoch without readings.
+const MESSAGES_MIN: u64 = 4;
+/// Room that the envelope takes around a ciphertext.
+const ENVELOPE_MAX: usize = 256;
 
 /// Everything that an epoch is for. Any difference means another epoch.
 #[derive(Clone, Debug)]
@@ -23,30 +44,8 @@ pub struct EpochTerms {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PreviousEpoch {
     pub kid: Kid,
+    /// Of its EpochClose.
     pub last_seq: u64,
-}
-
-/// A declared loss (wire.md section 5, `Gap`).
-#[derive(Clone, Debug, PartialEq)]
-pub enum GapRecord {
-    /// Sealed records that will not come.
-    Records { kid: Kid, first_seq: u64, last_seq: u64, readings: u64, cause: GapCause, maybe_delivered: bool },
-    /// Acquisition slots that gave nothing.
-    Slots { device: String, from: UtcMicros, to: UtcMicros, readings: u64, cause: GapCause },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum GapCause {
-    Overflow = 1,
-    DeviceDown = 2,
-    Quarantine = 3,
-    DecodeFailure = 4,
-    PolicyExpired = 5,
-    Corruption = 6,
-    UncleanStop = 7,
-    Purge = 8,
-    Overload = 9,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,59 +54,316 @@ pub enum SealError {
     Entropy(#[from] EntropyFailed),
     #[error("recipient key {0} is not a usable X25519 key")]
     Recipient(Kid),
+    #[error("an epoch needs 1 to 64 recipients, each once; the grant has {0}")]
+    Recipients(usize),
     #[error("the dataset's class is important and the bundle has no approval reference for it")]
     ApprovalMissing,
+    #[error("the sandbox bundle does not list the dataset's minimization policy sha256:{0}")]
+    PolicyNotApproved(String),
+    #[error("the right to seal for this purpose has ended")]
+    Expired,
     #[error("the epoch has no sequence number left")]
     Exhausted,
     #[error("the catalogue has {points} points, the limit of one epoch is {limit}")]
     TooLarge { points: usize, limit: usize },
+    #[error("the message would have {bytes} bytes, the limit is {limit}")]
+    MessageTooLarge { bytes: usize, limit: usize },
+    #[error("the batch has {readings} readings, the limit is {limit}")]
+    TooManyReadings { readings: usize, limit: usize },
 }
 
 /// An open epoch: it holds the content key, only in memory, and wipes it when it ends.
 pub struct Epoch {
-    _private: (),
+    terms: EpochTerms,
+    key: ContentKey,
+    aad: Vec<u8>,
+    next_seq: u64,
+    ends_at: Duration,
+    readings: u64,
+    tree: Tree,
+    previous_gap: Vec<u8>,
+    columns: ColumnEncoder,
+    packer: Packer,
+    batch: wire::Batch,
+    body: Vec<u8>,
 }
 
 impl Epoch {
     /// Draws a key and gives the messages that open the stream, in order: KEY, Catalogue (seq 0), Lineage (seq 1).
+    ///
+    /// Randomness is drawn in a fixed order - content key, base IV, cti, layer key, IV, then per recipient - so that
+    /// the same entropy gives the same bytes.
     pub fn open(
-        _terms: EpochTerms,
-        _previous: Option<PreviousEpoch>,
-        _now: Now,
-        _signer: &SigningKey,
-        _entropy: &mut dyn Entropy,
+        terms: EpochTerms,
+        previous: Option<PreviousEpoch>,
+        now: Now,
+        signer: &SigningKey,
+        entropy: &mut dyn Entropy,
     ) -> Result<(Epoch, Vec<Sealed>), SealError> {
-        todo!()
+        let policy = admit(&terms, now)?;
+        let (key, base_iv) = (draw_key(entropy)?, draw(entropy)?);
+        let cti = draw(entropy)?;
+        let catalogue = Message::Catalogue(catalogue(&terms.dataset, &terms.points));
+        let document = lineage::document(&terms, &policy, &cti, now.utc);
+        let claims = Claims {
+            cti,
+            policy_sha256: policy,
+            catalogue_sha256: sha256(&encode(catalogue.clone())),
+            previous,
+            lineage_sha256: sha256(&document),
+            ..claims(&terms, now)
+        };
+        let protected = key_message::encode_protected(signer.kid(), &claims);
+        let epoch_id = sha256(&protected);
+        let key = ContentKey { kid: key_message::epoch_kid(&epoch_id), base_iv, key };
+        let message = seal_key(&protected, &epoch_id, &key, &terms.grant, signer, entropy)?;
+
+        let mut epoch = Epoch::new(terms, key, &epoch_id, now);
+        let lineage = Message::Lineage(wire::Lineage { media: lineage::MEDIA.to_owned(), document });
+        let sealed = vec![
+            epoch.sealed(RecordKind::Key, 0, 0, message),
+            epoch.seal(RecordKind::Catalogue, catalogue, signer)?,
+            epoch.seal(RecordKind::Lineage, lineage, signer)?,
+        ];
+        Ok((epoch, sealed))
+    }
+
+    fn new(terms: EpochTerms, key: ContentKey, epoch_id: &[u8; 32], now: Now) -> Epoch {
+        Epoch {
+            key,
+            aad: data_message::data_aad(epoch_id),
+            next_seq: 0,
+            ends_at: now.monotonic.saturating_add(lifetime(&terms.grant, now)),
+            readings: 0,
+            tree: Tree::default(),
+            previous_gap: Vec::new(),
+            columns: ColumnEncoder::new(terms.points.iter().map(|point| &**point)),
+            packer: Packer::new(terms.dataset.padding),
+            batch: wire::Batch::default(),
+            body: Vec::new(),
+            terms,
+        }
     }
 
     pub fn kid(&self) -> Kid {
-        todo!()
+        self.key.kid
     }
+
     pub fn dataset(&self) -> &DatasetId {
-        todo!()
+        &self.terms.dataset.id
     }
+
     pub fn purpose(&self) -> &PurposeId {
-        todo!()
+        &self.terms.grant.purpose
     }
+
     pub fn class(&self) -> Class {
-        todo!()
+        self.terms.grant.ceiling
     }
+
     /// Age (monotonic) or number of messages is at the bundle's limit: close it and open another.
-    pub fn is_spent(&self, _now: Now) -> bool {
-        todo!()
+    pub fn is_spent(&self, now: Now) -> bool {
+        now.monotonic >= self.ends_at || self.next_seq + 1 >= self.messages_max()
     }
+
     /// When `is_spent` becomes true by age.
     pub fn ends_at(&self) -> Duration {
-        todo!()
+        self.ends_at
     }
-    pub fn seal_batch(&mut self, _batch: &Batch, _signer: &SigningKey) -> Result<Sealed, SealError> {
-        todo!()
+
+    pub fn seal_batch(&mut self, batch: &Batch, signer: &SigningKey) -> Result<Sealed, SealError> {
+        let readings = batch.readings().len();
+        if readings > BATCH_READINGS_MAX {
+            return Err(SealError::TooManyReadings { readings, limit: BATCH_READINGS_MAX });
+        }
+        let mut encoded = std::mem::take(&mut self.batch);
+        self.columns.encode(batch.readings().iter().map(entry), &mut encoded);
+        encoded.clock = clock(batch.clock()) as i32;
+        encoded.steps.clear();
+        encoded.steps.extend(batch.steps().iter().map(step_count));
+        let message = Message::Batch(encoded);
+        self.seal_counted(RecordKind::Batch, message, readings as u32, signer)
     }
-    pub fn seal_gap(&mut self, _gap: &GapRecord, _signer: &SigningKey) -> Result<Sealed, SealError> {
-        todo!()
+
+    pub fn seal_gap(&mut self, gap: &GapRecord, signer: &SigningKey) -> Result<Sealed, SealError> {
+        let message = Message::Gap(gap.to_wire(self.previous_gap.clone()));
+        let sealed = self.seal(RecordKind::Gap, message, signer)?;
+        self.previous_gap = sha256(&self.body).to_vec();
+        Ok(sealed)
     }
+
     /// The last message of the epoch: count, readings and RFC 9162 root over the DATA digests.
-    pub fn close(self, _signer: &SigningKey) -> (Sealed, PreviousEpoch) {
-        todo!()
+    pub fn close(mut self, signer: &SigningKey) -> (Sealed, PreviousEpoch) {
+        let previous = PreviousEpoch { kid: self.kid(), last_seq: self.next_seq };
+        let close =
+            wire::EpochClose { last_seq: self.next_seq, readings: self.readings, data_root: self.tree.root().to_vec() };
+        let (_, bytes) = self.seal_message(Message::Close(close), signer).expect("a close is small");
+        (self.sealed(RecordKind::EpochClose, previous.last_seq, 0, bytes), previous)
+    }
+
+    fn messages_max(&self) -> u64 {
+        u64::from(self.terms.grant.epoch_messages).clamp(MESSAGES_MIN, MESSAGES_MAX)
+    }
+
+    fn seal(&mut self, kind: RecordKind, message: Message, signer: &SigningKey) -> Result<Sealed, SealError> {
+        self.seal_counted(kind, message, 0, signer)
+    }
+
+    /// The last number is kept for the close.
+    fn seal_counted(
+        &mut self,
+        kind: RecordKind,
+        message: Message,
+        readings: u32,
+        signer: &SigningKey,
+    ) -> Result<Sealed, SealError> {
+        if self.next_seq + 1 >= MESSAGES_MAX {
+            return Err(SealError::Exhausted);
+        }
+        let (message, bytes) = self.seal_message(message, signer)?;
+        if let Message::Batch(batch) = message {
+            self.batch = batch;
+        }
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        self.readings += u64::from(readings);
+        self.tree.push(&sha256(&bytes));
+        Ok(self.sealed(kind, seq, readings, bytes))
+    }
+
+    /// Body, plaintext, ciphertext, message. Gives the message's memory back. Uses the number of `next_seq`, which the
+    /// caller never uses again once the bytes have left.
+    fn seal_message(&mut self, message: Message, signer: &SigningKey) -> Result<(Message, Vec<u8>), SealError> {
+        let sealed = wire::Sealed { message: Some(message) };
+        let bytes = sealed.encoded_len();
+        if bytes > BODY_MAX {
+            return Err(SealError::MessageTooLarge { bytes, limit: BODY_MAX });
+        }
+        self.body.clear();
+        sealed.encode(&mut self.body).expect("a vector grows");
+        let mut text = self.packer.pack(&self.body);
+        if text.len() + ENVELOPE_MAX > DATA_MESSAGE_MAX {
+            return Err(SealError::MessageTooLarge { bytes: text.len(), limit: DATA_MESSAGE_MAX - ENVELOPE_MAX });
+        }
+        encrypt(&self.key.key, self.key.nonce(self.next_seq), &self.aad, &mut text);
+        let bytes = data_message::encode(self.key.kid, self.next_seq, &text, signer);
+        Ok((sealed.message.expect("it was put there"), bytes))
+    }
+
+    fn sealed(&self, kind: RecordKind, seq: u64, readings: u32, bytes: Vec<u8>) -> Sealed {
+        Sealed { kind, alias: self.terms.grant.alias.clone(), kid: self.kid(), seq, readings, bytes: bytes.into() }
+    }
+}
+
+/// What must hold before a key is drawn. Gives the policy's hash.
+fn admit(terms: &EpochTerms, now: Now) -> Result<[u8; 32], SealError> {
+    let grant = &terms.grant;
+    if grant.ceiling == Class::Important && grant.approval.is_none() {
+        return Err(SealError::ApprovalMissing);
+    }
+    if now.utc >= grant.not_after {
+        return Err(SealError::Expired);
+    }
+    let is_ascending = grant.recipients.windows(2).all(|pair| pair[0].kid < pair[1].kid);
+    if !(1..=key_message::RECIPIENTS_MAX).contains(&grant.recipients.len()) || !is_ascending {
+        return Err(SealError::Recipients(grant.recipients.len()));
+    }
+    if terms.points.len() > CATALOGUE_TAGS_MAX {
+        return Err(SealError::TooLarge { points: terms.points.len(), limit: CATALOGUE_TAGS_MAX });
+    }
+    let policy = policy_sha256(&terms.dataset, &terms.points);
+    if !grant.policies.is_empty() && !grant.policies.contains(&policy) {
+        return Err(SealError::PolicyNotApproved(lineage::hex(&policy)));
+    }
+    Ok(policy)
+}
+
+/// The claims that come from the terms; the hashes are the caller's.
+fn claims(terms: &EpochTerms, now: Now) -> Claims {
+    let grant = &terms.grant;
+    let seconds = lifetime(grant, now).as_secs() as i64;
+    Claims {
+        issuer: terms.gateway.to_string(),
+        subject: terms.dataset.id.to_string(),
+        audience: grant.sandbox.clone(),
+        expires: now.utc.seconds().saturating_add(seconds),
+        issued_at: now.utc.seconds(),
+        cti: [0; 16],
+        suite: SUITE_X25519,
+        purpose: grant.purpose.to_string(),
+        purpose_statement_sha256: grant.purpose_statement_sha256,
+        policy_sha256: [0; 32],
+        bundle_version: grant.bundle_version,
+        bundle_sha256: grant.bundle_sha256,
+        class: grant.ceiling,
+        catalogue_sha256: [0; 32],
+        previous: None,
+        lineage_sha256: [0; 32],
+        approval: grant.approval.clone(),
+    }
+}
+
+/// The bundle's rotation, cut at the end of the right; the wall clock only says how long that is from here.
+fn lifetime(grant: &Grant, now: Now) -> Duration {
+    let left = u64::try_from(grant.not_after.0.saturating_sub(now.utc.0)).unwrap_or(0);
+    Duration::from_secs(grant.epoch_seconds.into()).min(Duration::from_micros(left))
+}
+
+fn seal_key(
+    protected: &[u8],
+    epoch_id: &[u8; 32],
+    key: &ContentKey,
+    grant: &Grant,
+    signer: &SigningKey,
+    entropy: &mut dyn Entropy,
+) -> Result<Vec<u8>, SealError> {
+    let (layer_key, iv) = (draw_key(entropy)?, draw(entropy)?);
+    // With room for the tag, so that the key is encrypted where it lies.
+    let mut ciphertext = key.encode();
+    encrypt(&layer_key, iv, &key_message::key_aad(epoch_id), &mut ciphertext);
+    let headers: Vec<Vec<u8>> =
+        grant.recipients.iter().map(|recipient| key_message::recipient_protected(recipient.kid)).collect();
+    let mut wrapped = Vec::with_capacity(headers.len());
+    for (recipient, protected) in grant.recipients.iter().zip(&headers) {
+        let info = key_message::recipient_info(protected, epoch_id);
+        let sealed = wrap(&recipient.x25519, &info, &layer_key, entropy).map_err(|error| match error {
+            WrapError::Entropy(error) => SealError::Entropy(error),
+            WrapError::PublicKey => SealError::Recipient(recipient.kid),
+        })?;
+        let (encapsulated, bytes) = (sealed.encapsulated, sealed.wrapped);
+        wrapped.push(WrappedKey { protected, kid: recipient.kid, encapsulated, wrapped: bytes });
+    }
+    Ok(key_message::encode(protected, &iv, &ciphertext, &wrapped, signer))
+}
+
+fn draw<const N: usize>(entropy: &mut dyn Entropy) -> Result<[u8; N], EntropyFailed> {
+    let mut bytes = [0; N];
+    entropy.fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn draw_key(entropy: &mut dyn Entropy) -> Result<Zeroizing<[u8; 32]>, EntropyFailed> {
+    let mut key = Zeroizing::new([0; 32]);
+    entropy.fill(&mut *key)?;
+    Ok(key)
+}
+
+fn encode(message: Message) -> Vec<u8> {
+    wire::Sealed { message: Some(message) }.encode_to_vec()
+}
+
+fn entry(reading: &Minimized) -> Entry<'_> {
+    Entry { alias: reading.alias(), time_us: reading.time().0, value: reading.value(), status: reading.status() }
+}
+
+fn step_count(count: &StepCount) -> wire::StepCount {
+    wire::StepCount { step: count.step as u32, seen: count.seen, kept: count.kept }
+}
+
+fn clock(state: ClockState) -> wire::ClockState {
+    match state {
+        ClockState::Synced => wire::ClockState::Synced,
+        ClockState::Holdover => wire::ClockState::Holdover,
+        ClockState::Unsynced => wire::ClockState::Unsynced,
     }
 }

@@ -2,6 +2,8 @@ use std::fmt;
 
 use lingate_model::DatasetAlias;
 
+use crate::{DataMessage, KeyMessage};
+
 /// Eight bytes that name a key: an epoch's content key, a signer or a role.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kid(pub [u8; 8]);
@@ -54,16 +56,28 @@ pub struct NotSealed(pub &'static str);
 
 impl Sealed {
     /// From storage: the bytes must already be a KEY (COSE_Sign1 over COSE_Encrypt) or DATA (COSE_Sign1 over
-    /// COSE_Encrypt0) message that agrees with `kind`, `kid` and `seq`.
+    /// COSE_Encrypt0) message that agrees with `kind`, `kid` and `seq`. A KEY has the number 0.
     pub fn from_stored(
-        _kind: RecordKind,
-        _alias: DatasetAlias,
-        _kid: Kid,
-        _seq: u64,
-        _readings: u32,
-        _bytes: &[u8],
+        kind: RecordKind,
+        alias: DatasetAlias,
+        kid: Kid,
+        seq: u64,
+        readings: u32,
+        bytes: &[u8],
     ) -> Result<Sealed, NotSealed> {
-        todo!()
+        let (found_kid, found_seq) = match kind {
+            RecordKind::Key => (KeyMessage::parse(bytes).map_err(|_| NotSealed("no KEY message"))?.kid(), 0),
+            _ => {
+                DataMessage::parse(bytes).map(|data| (data.kid, data.seq)).map_err(|_| NotSealed("no DATA message"))?
+            }
+        };
+        if found_kid != kid {
+            return Err(NotSealed("it belongs to another epoch"));
+        }
+        if found_seq != seq {
+            return Err(NotSealed("it has another number"));
+        }
+        Ok(Sealed { kind, alias, kid, seq, readings, bytes: bytes.into() })
     }
 
     pub fn kind(&self) -> RecordKind {

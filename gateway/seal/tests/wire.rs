@@ -16,7 +16,10 @@ fn the_generated_types_are_those_of_the_proto_file() {
         std::fs::write(&path, &generated).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap();
-    assert!(committed == generated, "src/wire/generated.rs differs from proto/lingate.v1.proto: run this test with {REGENERATE}=1");
+    assert!(
+        committed == generated,
+        "src/wire/generated.rs differs from proto/lingate.v1.proto: run this test with {REGENERATE}=1"
+    );
 }
 
 fn generate() -> String {

@@ -1,0 +1,255 @@
+//! From readings to columns: what makes a reading cost about one byte.
+
+use std::collections::BTreeMap;
+
+use lingate_model::{BuiltinType, StatusCode, Value};
+use lingate_refine::PointPlan;
+
+use crate::catalogue::scale_of;
+use crate::scale::{Scale, widen};
+use crate::wire;
+
+const NO_SLOT: u32 = u32::MAX;
+
+/// A reading on its way into a batch.
+pub(crate) struct Entry<'a> {
+    pub(crate) alias: u32,
+    pub(crate) time_us: i64,
+    pub(crate) value: Option<&'a Value>,
+    pub(crate) status: StatusCode,
+}
+
+/// Fills one batch after the other and keeps the memory of the last.
+pub(crate) struct ColumnEncoder {
+    points: Vec<Shape>,
+    rows: Rows,
+    open: Vec<OpenColumn>,
+    /// Place of an alias in `open` and in the batch's columns.
+    slots: Vec<u32>,
+    free: Vec<wire::Column>,
+}
+
+#[derive(Clone, Copy)]
+struct Shape {
+    builtin_type: BuiltinType,
+    scale: Option<Scale>,
+}
+
+impl ColumnEncoder {
+    /// `points` by alias.
+    pub(crate) fn new<'a>(points: impl Iterator<Item = &'a PointPlan>) -> ColumnEncoder {
+        let shape = |point: &PointPlan| Shape { builtin_type: point.builtin_type, scale: scale_of(point) };
+        let points: Vec<Shape> = points.map(shape).collect();
+        let slots = vec![NO_SLOT; points.len()];
+        ColumnEncoder { points, rows: Rows::default(), open: Vec::new(), slots, free: Vec::new() }
+    }
+
+    /// Replaces times and columns of `batch`. Every alias is one of the epoch's points.
+    pub(crate) fn encode<'a>(&mut self, entries: impl Iterator<Item = Entry<'a>>, batch: &mut wire::Batch) {
+        self.reset(batch);
+        for entry in entries {
+            let slot = self.slot(entry.alias, batch);
+            let (open, column) = (&mut self.open[slot], &mut batch.columns[slot]);
+            let row = self.rows.row(entry.time_us, open.next_row);
+            open.push(row, &entry, column);
+        }
+        let rows = self.rows.write(batch);
+        for (open, column) in self.open.iter().zip(&mut batch.columns) {
+            if open.entries == rows {
+                column.row.clear();
+            }
+        }
+    }
+
+    fn reset(&mut self, batch: &mut wire::Batch) {
+        self.rows.clear();
+        for open in self.open.drain(..) {
+            self.slots[open.alias as usize] = NO_SLOT;
+        }
+        for mut column in batch.columns.drain(..) {
+            column.v.clear();
+            column.row.clear();
+            column.f.clear();
+            column.status.clear();
+            column.s.clear();
+            self.free.push(column);
+        }
+    }
+
+    fn slot(&mut self, alias: u32, batch: &mut wire::Batch) -> usize {
+        let slot = &mut self.slots[alias as usize];
+        if *slot == NO_SLOT {
+            *slot = self.open.len() as u32;
+            self.open.push(OpenColumn::new(alias, self.points[alias as usize]));
+            batch.columns.push(wire::Column { alias, ..self.free.pop().unwrap_or_default() });
+        }
+        *slot as usize
+    }
+}
+
+/// What is known of a column while it grows.
+struct OpenColumn {
+    alias: u32,
+    shape: Shape,
+    /// The column may use this row or a later one.
+    next_row: u32,
+    entries: u32,
+    last: i64,
+    /// A value did not survive as a count, so all of them are doubles.
+    is_float: bool,
+}
+
+impl OpenColumn {
+    fn new(alias: u32, shape: Shape) -> OpenColumn {
+        let is_float = shape.builtin_type.is_floating() && shape.scale.is_none();
+        OpenColumn { alias, shape, next_row: 0, entries: 0, last: 0, is_float }
+    }
+
+    fn push(&mut self, row: u32, entry: &Entry<'_>, column: &mut wire::Column) {
+        let previous = if self.entries == 0 { 0 } else { self.next_row - 1 };
+        column.row.push(row - previous);
+        self.next_row = row + 1;
+        let status = match entry.value {
+            _ if entry.status.is_bad() => entry.status,
+            None => StatusCode::BAD_NO_DATA,
+            Some(value) if value.builtin_type() != self.shape.builtin_type => StatusCode::BAD_TYPE_MISMATCH,
+            Some(value) => {
+                self.push_value(value, column);
+                entry.status
+            }
+        };
+        push_status(self.entries, status, &mut column.status);
+        self.entries += 1;
+    }
+
+    fn push_value(&mut self, value: &Value, column: &mut wire::Column) {
+        match value {
+            Value::Boolean(v) => self.push_integer((*v).into(), column),
+            Value::SByte(v) => self.push_integer((*v).into(), column),
+            Value::Byte(v) => self.push_integer((*v).into(), column),
+            Value::Int16(v) => self.push_integer((*v).into(), column),
+            Value::UInt16(v) => self.push_integer((*v).into(), column),
+            Value::Int32(v) => self.push_integer((*v).into(), column),
+            Value::UInt32(v) | Value::StatusCode(v) => self.push_integer((*v).into(), column),
+            Value::Int64(v) | Value::DateTime(v) => self.push_integer(*v, column),
+            Value::UInt64(v) => self.push_integer(*v as i64, column),
+            Value::Float(v) => self.push_float(widen(*v), |scale| scale.count_f32(*v), column),
+            Value::Double(v) => self.push_float(*v, |scale| scale.count(*v), column),
+            Value::String(v) => column.s.push(v.as_bytes().to_vec()),
+            Value::ByteString(v) => column.s.push(v.to_vec()),
+            Value::Guid(v) => column.s.push(v.to_vec()),
+            Value::Opaque { type_id, body } => column.s.push(opaque(type_id, body)),
+        }
+    }
+
+    fn push_integer(&mut self, value: i64, column: &mut wire::Column) {
+        column.v.push(value.wrapping_sub(self.last));
+        self.last = value;
+    }
+
+    fn push_float(&mut self, value: f64, count: impl Fn(Scale) -> Option<i64>, column: &mut wire::Column) {
+        let counted = self.shape.scale.filter(|_| !self.is_float).and_then(count);
+        match counted {
+            Some(count) => self.push_integer(count, column),
+            None => {
+                self.leave_counts(column);
+                column.f.push(value);
+            }
+        }
+    }
+
+    /// The counts so far give their values back exactly: that is what they were checked for.
+    fn leave_counts(&mut self, column: &mut wire::Column) {
+        self.is_float = true;
+        let Some(scale) = self.shape.scale else { return };
+        let mut count = 0_i64;
+        for delta in column.v.drain(..) {
+            count = count.wrapping_add(delta);
+            let value = scale.value(count);
+            column.f.push(if self.shape.builtin_type == BuiltinType::Float { widen(value as f32) } else { value });
+        }
+    }
+}
+
+fn push_status(entry: u32, status: StatusCode, runs: &mut Vec<wire::StatusRun>) {
+    match runs.last_mut() {
+        _ if status == StatusCode::GOOD => {}
+        Some(run) if run.code == status.0 && run.start + run.len == entry => run.len += 1,
+        _ => runs.push(wire::StatusRun { start: entry, len: 1, code: status.0 }),
+    }
+}
+
+/// Length of the type id (2 bytes, big-endian), type id, body. A type id beyond 65,535 bytes is cut at a character.
+fn opaque(type_id: &str, body: &[u8]) -> Vec<u8> {
+    let type_id = &type_id[..type_id.floor_char_boundary(usize::from(u16::MAX))];
+    let length = (type_id.len() as u16).to_be_bytes();
+    [&length[..], type_id.as_bytes(), body].concat()
+}
+
+/// The batch's times, in the order in which they were first seen.
+#[derive(Default)]
+struct Rows {
+    times: Vec<i64>,
+    /// The latest row of a time.
+    latest: BTreeMap<i64, u32>,
+    differences: Vec<i64>,
+}
+
+impl Rows {
+    fn clear(&mut self) {
+        self.times.clear();
+        self.latest.clear();
+    }
+
+    /// The row of this time at or behind `from`, opened if there is none.
+    fn row(&mut self, time_us: i64, from: u32) -> u32 {
+        let known = match self.times.last() {
+            Some(last) if *last == time_us => Some(self.times.len() as u32 - 1),
+            _ => self.latest.get(&time_us).copied(),
+        };
+        if let Some(row) = known.filter(|row| *row >= from) {
+            return row;
+        }
+        let row = self.times.len() as u32;
+        self.times.push(time_us);
+        self.latest.insert(time_us, row);
+        row
+    }
+
+    /// Gives the number of rows.
+    fn write(&mut self, batch: &mut wire::Batch) -> u32 {
+        batch.t0_us = self.times.first().copied().unwrap_or(0);
+        batch.rows = self.times.len() as u32;
+        batch.dt_us = self.interval();
+        let interval = i64::from(batch.dt_us);
+        batch.dt_dev.clear();
+        batch.dt_dev.extend(self.times.windows(2).map(|pair| difference(pair).wrapping_sub(interval)));
+        if batch.dt_dev.iter().all(|deviation| *deviation == 0) {
+            batch.dt_dev.clear();
+        }
+        batch.rows
+    }
+
+    /// The median difference, if it makes the deviations shorter than the differences are.
+    fn interval(&mut self) -> u32 {
+        self.differences.clear();
+        self.differences.extend(self.times.windows(2).map(difference));
+        if self.differences.is_empty() {
+            return 0;
+        }
+        let middle = self.differences.len() / 2;
+        let (_, median, _) = self.differences.select_nth_unstable(middle);
+        let Some(interval) = u32::try_from(*median).ok() else { return 0 };
+        let cost = |interval: i64| -> u32 { self.differences.iter().map(|d| bits(d.wrapping_sub(interval))).sum() };
+        if cost(interval.into()) < cost(0) { interval } else { 0 }
+    }
+}
+
+fn difference(pair: &[i64]) -> i64 {
+    pair[1].wrapping_sub(pair[0])
+}
+
+/// Bits that zigzag leaves to write.
+fn bits(value: i64) -> u32 {
+    64 - ((value << 1) ^ (value >> 63)).leading_zeros()
+}

@@ -1,0 +1,52 @@
+use lingate_model::UtcMicros;
+
+use crate::{Kid, wire};
+
+/// A declared loss (wire.md section 5, `Gap`).
+#[derive(Clone, Debug, PartialEq)]
+pub enum GapRecord {
+    /// Sealed records that will not come.
+    Records { kid: Kid, first_seq: u64, last_seq: u64, readings: u64, cause: GapCause, maybe_delivered: bool },
+    /// Acquisition slots that gave nothing.
+    Slots { device: String, from: UtcMicros, to: UtcMicros, readings: u64, cause: GapCause },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum GapCause {
+    Overflow = 1,
+    DeviceDown = 2,
+    Quarantine = 3,
+    DecodeFailure = 4,
+    PolicyExpired = 5,
+    Corruption = 6,
+    UncleanStop = 7,
+    Purge = 8,
+    Overload = 9,
+}
+
+impl GapRecord {
+    /// `previous`: hash of the gap before it, or empty.
+    pub(crate) fn to_wire(&self, previous: Vec<u8>) -> wire::Gap {
+        let gap = wire::Gap { previous_gap: previous, ..wire::Gap::default() };
+        match self {
+            GapRecord::Records { kid, first_seq, last_seq, readings, cause, maybe_delivered } => wire::Gap {
+                kid: kid.0.to_vec(),
+                first_seq: *first_seq,
+                last_seq: *last_seq,
+                readings: *readings,
+                cause: *cause as i32,
+                maybe_delivered: *maybe_delivered,
+                ..gap
+            },
+            GapRecord::Slots { device, from, to, readings, cause } => wire::Gap {
+                device: device.clone(),
+                from_us: from.0,
+                to_us: to.0,
+                readings: *readings,
+                cause: *cause as i32,
+                ..gap
+            },
+        }
+    }
+}
