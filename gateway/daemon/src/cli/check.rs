@@ -1,0 +1,25 @@
+use std::path::Path;
+use std::process::ExitCode;
+
+use lingate_model::Clock;
+
+use crate::cli::exit::{Code, Failed};
+use crate::clock::SystemClock;
+use crate::prepare::{Mode, prepare, problems};
+
+/// All problems at once, with their places.
+pub(crate) fn check(config: &Path, start: bool) -> Result<ExitCode, Failed> {
+    let utc = SystemClock::start().now().utc;
+    let prepared = prepare(config, utc, Mode::Check).map_err(|refused| Failed::refused(config, &refused))?;
+    if !prepared.warnings.is_empty() {
+        let problems = problems(&prepared.plan, &prepared.warnings).to_string();
+        if !start {
+            return Err(Failed::new(Code::Configuration, problems));
+        }
+        eprintln!("{problems}\nnone of this keeps `lingate run` from starting");
+    }
+    let (devices, datasets) = (prepared.plan.devices.len(), prepared.plan.export.datasets.len());
+    let points = prepared.plan.export.points.len();
+    println!("{}: good: {devices} devices, {points} points, {datasets} datasets", config.display());
+    Ok(ExitCode::SUCCESS)
+}

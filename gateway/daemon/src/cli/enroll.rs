@@ -1,0 +1,144 @@
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use lingate_config::{Credential, Plan};
+use lingate_model::Clock;
+use lingate_seal::SigningKey;
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
+use ring::rand::SystemRandom;
+use ring::signature::Ed25519KeyPair;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::cli::exit::{Code, Failed};
+use crate::clock::SystemClock;
+use crate::prepare::load;
+use crate::{files, keys, software};
+
+/// Makes what is missing and never overwrites: a second call with the same keys writes the same request again.
+pub(crate) fn enroll(config: &Path, output: &Path) -> Result<ExitCode, Failed> {
+    let plan = load(config).map_err(|refused| Failed::refused(config, &refused))?;
+    let state = &plan.state_dir;
+    for directory in [state.clone(), state.join("identity"), state.join("inbox")] {
+        files::directory(&directory).map_err(|error| Failed::io("create", &directory, &error))?;
+    }
+    let signing_key = signing_key(state)?;
+    let tls_key_path = tls_key_path(&plan);
+    let csr = request(&plan, &tls_key_path)?;
+    let enrolment = enrolment(&plan, &signing_key, &csr);
+    write_new(output, &enrolment).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Failed::new(Code::Io, format!("{} exists; move it away or give another --output", output.display()))
+        }
+        _ => Failed::io("write", output, &error),
+    })?;
+    print!("{}", next_steps(&plan, &tls_key_path, output));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn signing_key(state_dir: &Path) -> Result<SigningKey, Failed> {
+    let path = keys::signing_key_path(state_dir);
+    if fs::symlink_metadata(&path).is_err() {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
+            .map_err(|_| Failed::new(Code::Unavailable, "the system gave no randomness"))?;
+        files::create_secret(&path, pkcs8.as_ref()).map_err(|error| Failed::io("create", &path, &error))?;
+    }
+    keys::signing_key(state_dir).map_err(|fault| Failed::new(Code::Configuration, fault.to_string()))
+}
+
+/// A credential is installed by plant IT; until then the key lies beside the signing key.
+fn tls_key_path(plan: &Plan) -> PathBuf {
+    match &plan.sandbox.key {
+        Credential::File(path) => path.clone(),
+        Credential::Systemd(_) => plan.state_dir.join("identity/tls.key"),
+    }
+}
+
+/// The PKCS#10 request for the key at `path`, which is made if it is missing.
+fn request(plan: &Plan, path: &Path) -> Result<String, Failed> {
+    let key = tls_key(path)?;
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name = DistinguishedName::new();
+    parameters.distinguished_name.push(DnType::CommonName, plan.gateway.as_str());
+    let unusable =
+        |error: rcgen::Error| Failed::new(Code::Internal, format!("the certificate request failed: {error}"));
+    parameters.serialize_request(&key).map_err(unusable)?.pem().map_err(unusable)
+}
+
+fn tls_key(path: &Path) -> Result<KeyPair, Failed> {
+    let unusable =
+        |error: rcgen::Error| Failed::new(Code::Configuration, format!("the TLS key {}: {error}", path.display()));
+    match files::read(path).map(Zeroizing::new) {
+        Ok(pem) => {
+            let pem = std::str::from_utf8(&pem).map_err(|_| {
+                Failed::new(Code::Configuration, format!("{} is not a private key in PEM form", path.display()))
+            })?;
+            KeyPair::from_pem(pem).map_err(unusable)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(unusable)?;
+            let pem = Zeroizing::new(key.serialize_pem());
+            files::create_secret(path, pem.as_bytes()).map_err(|error| Failed::io("create", path, &error))?;
+            Ok(key)
+        }
+        Err(error) => Err(Failed::io("read", path, &error)),
+    }
+}
+
+/// `enroll.json`: JWS General JSON (RFC 7515), signed by the key that it asks for (wire.md section 7).
+fn enrolment(plan: &Plan, key: &SigningKey, csr: &str) -> String {
+    let kid = key.kid().to_string();
+    let payload = json!({
+        "spec": "lingate/1",
+        "gateway": plan.gateway.as_str(),
+        "tenant": plan.tenant.as_str(),
+        "jwk": {"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": base64url(&key.public_key())},
+        "csr": csr,
+        "software": {"version": env!("CARGO_PKG_VERSION"), "sha256": software::sha256()},
+        "iat": SystemClock::start().now().utc.seconds(),
+    });
+    let payload = base64url(payload.to_string().as_bytes());
+    let protected = base64url(json!({"alg": "Ed25519", "kid": kid}).to_string().as_bytes());
+    let signature = base64url(&key.sign(format!("{protected}.{payload}").as_bytes()));
+    let jws = json!({"payload": payload, "signatures": [{"protected": protected, "signature": signature}]});
+    format!("{jws:#}\n")
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn next_steps(plan: &Plan, tls_key: &Path, output: &Path) -> String {
+    let state = plan.state_dir.display();
+    let credential = match &plan.sandbox.key {
+        Credential::Systemd(name) => {
+            format!("2. Give the TLS key to systemd: LoadCredential={name}:{} in the unit.\n", tls_key.display())
+        }
+        Credential::File(path) => format!("2. The TLS key stays where it is: {}.\n", path.display()),
+    };
+    format!(
+        "{output} is ready; it holds no secret.\n\n\
+         1. Carry {output} to the sandbox operator, who answers with a certificate, the CA, root.json and a bundle.\n\
+         {credential}\
+         3. Put the certificate to {certificate}, the CA to {ca},\n   \
+            root.json to {state}/root.json and the bundle into {state}/inbox/.\n\
+         4. Ask the operator by telephone for the fingerprint of root.json, and write it into sandbox.root_sha256.\n\
+         5. lingate check --config FILE\n\n\
+         The keys in {state}/identity never leave this machine. If this ran as root, give them to the daemon's user:\n   \
+            chown -R lingate: {state}\n",
+        output = output.display(),
+        certificate = plan.sandbox.certificate.display(),
+        ca = plan.sandbox.ca.display(),
+    )
+}

@@ -1,0 +1,80 @@
+//! The command line: `lingate COMMAND`.
+
+mod check;
+mod enroll;
+mod exit;
+mod run;
+mod sample;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Edge telemetry gateway: reads machines, minimizes, seals for a trusted sandbox, and delivers.
+#[derive(Parser)]
+#[command(name = "lingate", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The daemon
+    Run {
+        /// The configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// End by itself after so many seconds
+        #[arg(long, value_name = "SECONDS")]
+        once: Option<u64>,
+    },
+    /// Everything that `run` would refuse, and everything that keeps data from being sealed; offline
+    Check {
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Fail only for what `run` refuses: an expired certificate or a bundle that does not grant a dataset is told,
+        /// but must not keep the daemon from storing what it reads
+        #[arg(long)]
+        start: bool,
+    },
+    /// A complete, commented configuration for a driver; without one, the list of drivers
+    Sample { driver: Option<String> },
+    /// Is data arriving at the sandbox? Asks the running daemon
+    Status {
+        /// For programs
+        #[arg(long)]
+        json: bool,
+        /// Finds the health endpoint in this configuration
+        #[arg(long, value_name = "FILE", conflicts_with = "url", required_unless_present = "url")]
+        config: Option<PathBuf>,
+        /// `http://127.0.0.1:9273` or `unix:/run/lingate/health.sock`
+        #[arg(long)]
+        url: Option<String>,
+    },
+    /// Makes the gateway's keys and `enroll.json`, which the sandbox needs to issue certificate and bundle
+    Enroll {
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        #[arg(long, value_name = "FILE", default_value = "enroll.json")]
+        output: PathBuf,
+    },
+}
+
+/// Reads the process's arguments and does what they say.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::usage(&error),
+    };
+    let outcome = match arguments.command {
+        Command::Run { config, once } => run::run(&config, once),
+        Command::Check { config, start } => check::check(&config, start),
+        Command::Sample { driver } => sample::sample(driver.as_deref()),
+        Command::Status { json, config, url } => status::status(json, config.as_deref(), url.as_deref()),
+        Command::Enroll { config, output } => enroll::enroll(&config, &output),
+    };
+    outcome.unwrap_or_else(|failed| failed.tell())
+}

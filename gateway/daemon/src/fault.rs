@@ -1,0 +1,83 @@
+//! What is wrong with something that the configuration names: a file, a key, the bundle.
+
+use std::fmt;
+
+use lingate_config::{Place, Places};
+
+/// One sentence each: what is wrong and what to do. Names files, never their contents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) setting: Setting,
+    pub(crate) what: String,
+    pub(crate) hint: String,
+    pub(crate) weight: Weight,
+}
+
+/// The setting that leads there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Setting {
+    StateDir,
+    Ca,
+    Certificate,
+    Key,
+    RootSha256,
+    DatasetId(usize),
+    DatasetPurpose(usize),
+    DatasetClass(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// The plant's own mistake: `run` refuses to start.
+    Refuse,
+    /// Time or the sandbox brought it, and a file dropped while the daemon runs can mend it: `run` starts, seals
+    /// nothing for what is concerned, and says so.
+    Warn,
+}
+
+impl Fault {
+    pub(crate) fn refuse(setting: Setting, what: impl Into<String>, hint: impl Into<String>) -> Fault {
+        Fault { setting, what: what.into(), hint: hint.into(), weight: Weight::Refuse }
+    }
+
+    pub(crate) fn warn(setting: Setting, what: impl Into<String>, hint: impl Into<String>) -> Fault {
+        Fault { weight: Weight::Warn, ..Fault::refuse(setting, what, hint) }
+    }
+}
+
+impl Setting {
+    /// Where it stands in the configuration file.
+    pub(crate) fn place(self, places: &Places) -> &Place {
+        match self {
+            Setting::StateDir => &places.state_dir,
+            Setting::Ca => &places.ca,
+            Setting::Certificate => &places.certificate,
+            Setting::Key => &places.key,
+            Setting::RootSha256 => &places.root_sha256,
+            Setting::DatasetId(index) => &places.datasets[index].id,
+            Setting::DatasetPurpose(index) => &places.datasets[index].purpose,
+            Setting::DatasetClass(index) => &places.datasets[index].class,
+        }
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Setting::StateDir => f.write_str("gateway.state_dir"),
+            Setting::Ca => f.write_str("sandbox.ca"),
+            Setting::Certificate => f.write_str("sandbox.certificate"),
+            Setting::Key => f.write_str("sandbox.key"),
+            Setting::RootSha256 => f.write_str("sandbox.root_sha256"),
+            Setting::DatasetId(index) => write!(f, "dataset[{index}].id"),
+            Setting::DatasetPurpose(index) => write!(f, "dataset[{index}].purpose"),
+            Setting::DatasetClass(index) => write!(f, "dataset[{index}].class"),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.setting, self.what, self.hint)
+    }
+}

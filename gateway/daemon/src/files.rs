@@ -1,0 +1,120 @@
+//! Reading and writing the few files of the gateway's identity, with bounds and modes.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// No certificate, key, root or bundle that lingate accepts is larger.
+pub(crate) const LARGEST: u64 = 1 << 20;
+
+/// All bytes of a regular file of at most [`LARGEST`] bytes.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {LARGEST} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Why a file that holds a secret must not be used, if so.
+pub(crate) fn exposed(path: &Path, forbidden: u32, own: bool) -> io::Result<Option<String>> {
+    let entry = if own { fs::symlink_metadata(path)? } else { fs::metadata(path)? };
+    if own && entry.is_symlink() {
+        return Ok(Some("is a symbolic link".to_owned()));
+    }
+    let mode = entry.mode() & 0o7777;
+    if mode & forbidden != 0 {
+        return Ok(Some(format!("has mode {mode:04o}, so others than its owner may use it")));
+    }
+    let uid = fs::metadata("/proc/self").map_or(entry.uid(), |process| process.uid());
+    if own && entry.uid() != uid {
+        return Ok(Some(format!("belongs to user {} and not to {uid}, who runs this", entry.uid())));
+    }
+    Ok(None)
+}
+
+/// Creates a file with mode 0600 that did not exist, and syncs it. Never overwrites.
+pub(crate) fn create_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    sync_parent(path)
+}
+
+/// Replaces a file at once and durably: after a crash it is the old or the new one.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let draft = path.with_extension("draft");
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    create_secret(&draft, bytes)?;
+    fs::rename(&draft, path)?;
+    sync_parent(path)
+}
+
+/// A directory with mode 0700, made if it is missing.
+pub(crate) fn directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => File::open(".")?.sync_all(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_created_once_and_for_its_owner_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("signing.pk8");
+        create_secret(&path, b"first").unwrap();
+        assert_eq!(create_secret(&path, b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(exposed(&path, 0o077, true).unwrap(), None);
+    }
+
+    #[test]
+    fn a_secret_that_others_may_read_or_that_is_a_link_is_exposed() {
+        let home = tempfile::tempdir().unwrap();
+        let (path, link) = (home.path().join("key"), home.path().join("link"));
+        create_secret(&path, b"key").unwrap();
+        symlink(&path, &link).unwrap();
+        assert_eq!(exposed(&link, 0o077, true).unwrap().unwrap(), "is a symbolic link");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(exposed(&path, 0o077, true).unwrap().unwrap().contains("mode 0644"));
+    }
+
+    #[test]
+    fn a_file_beyond_the_limit_is_not_read() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("large");
+        File::create(&path).unwrap().set_len(LARGEST + 1).unwrap();
+        assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert!(read(home.path()).is_err());
+    }
+
+    #[test]
+    fn a_replaced_file_leaves_no_draft() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("current.jws.json");
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,251 @@
+//! The thread that owns the engine: `fdatasync` blocks here, and nobody else.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use lingate_buffer::Disk;
+use lingate_drivers::DeviceEvent;
+use lingate_engine::{Accepted, Engine, Input, Level, LinkLimits, Output, PublishId, Setup, Status, Topic};
+use lingate_model::{Clock, Now};
+use lingate_seal::Sealed;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::limiter::Limiter;
+use crate::supervise::words;
+
+/// Answers of devices that wait for the engine. Full: the drivers wait, and report the slots that they miss.
+const DEVICE_QUEUE: usize = 1024;
+const MESSAGE_QUEUE: usize = 1024;
+/// The heart beats at least this often while it is healthy.
+const LONGEST_REST: Duration = Duration::from_millis(500);
+const SNAPSHOT_EVERY: Duration = Duration::from_millis(200);
+/// Answers that are taken in one turn before the clock is read again.
+const TURN: usize = 64;
+
+pub(crate) enum Message {
+    Input(Input),
+    /// With the queue of this one connection: what was meant for an older one can never reach it.
+    LinkUp(LinkLimits, mpsc::Sender<Publish>),
+}
+
+/// A record on its way to the broker.
+pub(crate) struct Publish {
+    pub(crate) id: PublishId,
+    pub(crate) topic: Topic,
+    pub(crate) sealed: Sealed,
+}
+
+/// How the heart ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Drained,
+    /// A broken invariant. What is on disk is the truth; start again from there.
+    Panicked(String),
+}
+
+pub(crate) struct Heart {
+    pub(crate) messages: mpsc::Sender<Message>,
+    pub(crate) devices: mpsc::Sender<DeviceEvent>,
+    pub(crate) status: watch::Receiver<Arc<Status>>,
+    pub(crate) beat: Beat,
+    pub(crate) end: oneshot::Receiver<End>,
+}
+
+/// When the heart last beat, in milliseconds of monotonic time.
+#[derive(Clone)]
+pub(crate) struct Beat(Arc<AtomicU64>);
+
+impl Beat {
+    pub(crate) fn at(now: Now) -> Beat {
+        let beat = Beat(Arc::default());
+        beat.mark(now);
+        beat
+    }
+
+    fn mark(&self, now: Now) {
+        self.0.store(u64::try_from(now.monotonic.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn age(&self, now: Now) -> Duration {
+        now.monotonic.saturating_sub(Duration::from_millis(self.0.load(Ordering::Relaxed)))
+    }
+}
+
+/// Starts the thread. It ends after `Input::Drain` was answered, or by a panic; `end` tells.
+pub(crate) fn start<D: Disk + 'static>(
+    setup: Setup<D>,
+    clock: Arc<dyn Clock>,
+    runtime: Handle,
+) -> std::io::Result<Heart> {
+    let (messages, message_queue) = mpsc::channel(MESSAGE_QUEUE);
+    let (devices, device_queue) = mpsc::channel(DEVICE_QUEUE);
+    let (end_sender, end) = oneshot::channel();
+    let engine = Engine::new(clock.now(), setup);
+    let (status_sender, status) = watch::channel(Arc::new(engine.status()));
+    let beat = Beat::at(clock.now());
+    let mut beating = Beating {
+        engine,
+        clock,
+        messages: message_queue,
+        devices: device_queue,
+        link: None,
+        status: status_sender,
+        snapshot_at: Duration::ZERO,
+        beat: beat.clone(),
+        notices: Limiter::new(20, Duration::from_secs(1)),
+    };
+    std::thread::Builder::new().name("heart".to_owned()).spawn(move || {
+        let end = match catch_unwind(AssertUnwindSafe(|| beating.run(&runtime))) {
+            Ok(()) => End::Drained,
+            Err(panic) => End::Panicked(words(&*panic)),
+        };
+        let _ = end_sender.send(end);
+    })?;
+    Ok(Heart { messages, devices, status, beat, end })
+}
+
+struct Beating<D: Disk> {
+    engine: Engine<D>,
+    clock: Arc<dyn Clock>,
+    messages: mpsc::Receiver<Message>,
+    devices: mpsc::Receiver<DeviceEvent>,
+    link: Option<mpsc::Sender<Publish>>,
+    status: watch::Sender<Arc<Status>>,
+    snapshot_at: Duration,
+    beat: Beat,
+    notices: Limiter,
+}
+
+/// What the heart waited for.
+enum Event {
+    Message(Message),
+    Device(DeviceEvent),
+    /// A deadline, or nothing at all.
+    Rest,
+}
+
+impl<D: Disk> Beating<D> {
+    fn run(&mut self, runtime: &Handle) {
+        let mut drained = self.carry_out();
+        while !drained {
+            let event = runtime.block_on(self.wait());
+            drained = self.turn(event);
+            let now = self.clock.now();
+            self.beat.mark(now);
+            if drained || now.monotonic >= self.snapshot_at {
+                self.snapshot_at = now.monotonic + SNAPSHOT_EVERY;
+                self.status.send_replace(Arc::new(self.engine.status()));
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Event {
+        let due = self.engine.wake_at().map(|at| at.saturating_sub(self.clock.now().monotonic));
+        let rest = due.unwrap_or(LONGEST_REST).min(LONGEST_REST);
+        tokio::select! {
+            biased;
+            Some(message) = self.messages.recv() => Event::Message(message),
+            Some(device) = self.devices.recv() => Event::Device(device),
+            () = tokio::time::sleep(rest) => Event::Rest,
+        }
+    }
+
+    /// `true`: drained, the heart may stop.
+    fn turn(&mut self, event: Event) -> bool {
+        let drained = match event {
+            Event::Message(message) => self.message(message),
+            Event::Device(device) => self.device(device),
+            Event::Rest => false,
+        };
+        // A turn of answers at once, and then the engine's own deadlines: neither starves the other.
+        let mut drained = drained;
+        for _ in 0..TURN {
+            let Ok(device) = self.devices.try_recv() else { break };
+            drained |= self.device(device);
+        }
+        let now = self.clock.now();
+        if self.engine.wake_at().is_some_and(|at| at <= now.monotonic) {
+            drained |= self.handle(now, Input::Wake);
+        }
+        drained
+    }
+
+    fn message(&mut self, message: Message) -> bool {
+        match message {
+            Message::LinkUp(limits, queue) => {
+                self.link = Some(queue);
+                self.handle(self.clock.now(), Input::LinkUp(limits))
+            }
+            Message::Input(Input::LinkDown(loss)) => {
+                self.link = None;
+                self.handle(self.clock.now(), Input::LinkDown(loss))
+            }
+            Message::Input(Input::Drain) => {
+                // The pollers have stopped: what they sent before is older than this.
+                while let Ok(device) = self.devices.try_recv() {
+                    self.device(device);
+                }
+                self.handle(self.clock.now(), Input::Drain)
+            }
+            Message::Input(input) => self.handle(self.clock.now(), input),
+        }
+    }
+
+    fn device(&mut self, event: DeviceEvent) -> bool {
+        let input = match event {
+            DeviceEvent::Readings(readings) => Input::Readings(readings),
+            DeviceEvent::Missed(missed) => Input::Missed(missed),
+        };
+        self.handle(self.clock.now(), input)
+    }
+
+    fn handle(&mut self, now: Now, input: Input) -> bool {
+        self.engine.handle(now, input);
+        self.carry_out()
+    }
+
+    fn carry_out(&mut self) -> bool {
+        let mut drained = false;
+        while let Some(output) = self.engine.poll() {
+            match output {
+                Output::Publish { id, topic, sealed } => self.publish(Publish { id, topic, sealed }),
+                Output::Accepted(accepted) => tell_accepted(&accepted),
+                Output::Notice(notice) => self.tell(notice.level, &notice.text),
+                Output::Drained => drained = true,
+            }
+        }
+        drained
+    }
+
+    /// Without a link, or with one that just broke, the record stays on disk and is published after the next `LinkUp`.
+    fn publish(&mut self, publish: Publish) {
+        let Some(link) = &self.link else { return };
+        if let Err(mpsc::error::TrySendError::Full(_)) = link.try_send(publish) {
+            self.tell(Level::Error, "the queue to the link is full, which is a defect of lingate; the link is rebuilt");
+            self.link = None;
+        }
+    }
+
+    fn tell(&mut self, level: Level, text: &str) {
+        match self.notices.allows(self.clock.now().monotonic) {
+            None => return,
+            Some(0) => {}
+            Some(withheld) => tracing::warn!(withheld, "notices were withheld, because there were too many"),
+        }
+        match level {
+            Level::Info => tracing::info!("{text}"),
+            Level::Warning => tracing::warn!("{text}"),
+            Level::Error => tracing::error!("{text}"),
+        }
+    }
+}
+
+/// For the checker: the identities of what is durable, never what is in it.
+fn tell_accepted(accepted: &Accepted) {
+    for (kid, seq) in &accepted.records {
+        tracing::debug!(target: "lingate::accepted", "kid={kid} seq={seq}");
+    }
+}

@@ -1,0 +1,169 @@
+//! OpenMetrics text for Prometheus: `lingate_` prefix, base units, one HELP each. Names and counts only.
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::report::Report;
+
+type Labels = Vec<(&'static str, String)>;
+
+/// The page of `/metrics`, made anew from the report, so that both can never disagree.
+pub(crate) fn page(report: &Report) -> Result<String, fmt::Error> {
+    let mut sheet = Sheet(Registry::with_prefix("lingate"));
+    sheet.process(report);
+    sheet.link(report);
+    sheet.buffer(report);
+    sheet.devices(report);
+    sheet.datasets(report);
+    let mut text = String::new();
+    encode(&mut text, &sheet.0)?;
+    Ok(text)
+}
+
+struct Sheet(Registry);
+
+impl Sheet {
+    fn process(&mut self, report: &Report) {
+        let build = vec![("gateway", report.gateway.clone()), ("version", report.version.clone())];
+        self.gauges("build", "Constant 1, with gateway and software version", None, [(build, 1.0)]);
+        self.gauge("ready", "1 when configuration, buffer, keys and health are up", None, flag(report.ready));
+        self.gauge("uptime", "Time since the start", Some(Unit::Seconds), whole(report.uptime_seconds));
+        self.gauge("clock_synced", "1 when the system clock is synchronised", None, flag(report.clock == "synced"));
+        let seconds = |days: f64| days * 86_400.0;
+        self.maybe(
+            "certificate_left",
+            "Time until the client certificate expires",
+            report.certificate_days_left.map(seconds),
+        );
+        let bundle = report.bundle.as_ref();
+        self.maybe(
+            "bundle_left",
+            "Time until the sandbox bundle expires",
+            bundle.map(|bundle| seconds(bundle.days_left)),
+        );
+        if let Some(bundle) = bundle {
+            self.gauge("bundle_version", "Version of the sandbox bundle in force", None, whole(bundle.version));
+        }
+        let lost = report.lost.iter().map(|(cause, readings)| (vec![("cause", cause.clone())], *readings));
+        self.counters("lost_readings", "Readings that were lost, each declared by a gap record", lost);
+        self.counter("unassigned_readings", "Readings of points that no dataset names", report.unassigned_readings);
+        self.gauge("disk_fault", "1 while the disk refuses to commit", None, flag(report.disk_fault.is_some()));
+    }
+
+    fn link(&mut self, report: &Report) {
+        let link = &report.link;
+        self.gauge("link_up", "1 while connected to the sandbox's broker", None, flag(link.up));
+        self.gauge(
+            "link_in_flight_records",
+            "Records that wait for an acknowledgement",
+            None,
+            whole(link.in_flight as u64),
+        );
+        self.counter("link_connects", "Connections that the broker accepted", link.connects);
+        self.counter("link_refused_records", "Records that the broker refused", link.refused);
+        self.counter(
+            "link_published_bytes",
+            "Bytes of records handed to the link, repetitions included",
+            link.published_bytes,
+        );
+        let newest = report.newest_acknowledged_age_seconds;
+        self.maybe("newest_acknowledged_age", "Age of the newest acknowledged reading", newest);
+    }
+
+    fn buffer(&mut self, report: &Report) {
+        let buffer = &report.buffer;
+        self.gauge("buffer", "Disk space in use", Some(Unit::Bytes), whole(buffer.bytes));
+        self.gauge("buffer_limit", "Disk space that may be used", Some(Unit::Bytes), whole(buffer.max_bytes));
+        self.gauge("buffer_records", "Durable records that wait for delivery", None, whole(buffer.records_waiting));
+        self.gauge("buffer_readings", "Durable readings that wait for delivery", None, whole(buffer.readings_waiting));
+        self.maybe("buffer_oldest_age", "Age of the oldest record that waits", buffer.oldest_age_seconds);
+        let autonomy = buffer.autonomy_hours.map(|hours| hours * 3600.0);
+        self.maybe("buffer_autonomy", "Time until the buffer is full at the mean rate", autonomy);
+    }
+
+    fn devices(&mut self, report: &Report) {
+        let device = |name: &str| vec![("device", name.to_owned())];
+        let devices = &report.devices;
+        let up = devices.iter().map(|d| (device(&d.name), flag(d.state == "connected")));
+        self.gauges("device_up", "1 while the device is connected", None, up);
+        let counts = devices.iter().map(|d| (device(&d.name), d.readings));
+        self.counters("device_readings", "Readings of the device", counts);
+        let counts = devices.iter().map(|d| (device(&d.name), d.bad_readings));
+        self.counters("device_bad_readings", "Readings of bad quality", counts);
+        let counts = devices.iter().map(|d| (device(&d.name), d.missed_slots));
+        self.counters("device_missed_slots", "Scheduled slots that gave nothing", counts);
+    }
+
+    fn datasets(&mut self, report: &Report) {
+        let dataset = |id: &str| vec![("dataset", id.to_owned())];
+        let datasets = &report.datasets;
+        let denied = datasets.iter().map(|d| (dataset(&d.id), flag(d.denied.is_some())));
+        self.gauges("dataset_denied", "1 while nothing may be sealed for the dataset", None, denied);
+        type Count = fn(&crate::report::DatasetReport) -> u64;
+        let counters: [(&str, &str, Count); 7] = [
+            ("dataset_read_readings", "Readings before minimization", |d| d.read),
+            ("dataset_kept_readings", "Readings that minimization kept", |d| d.kept),
+            ("dataset_accepted_readings", "Readings that became durable", |d| d.accepted_readings),
+            ("dataset_accepted_records", "Records that became durable", |d| d.accepted_records),
+            ("dataset_acknowledged_readings", "Readings that the sandbox acknowledged", |d| d.acknowledged_readings),
+            ("dataset_acknowledged_records", "Records that the sandbox acknowledged", |d| d.acknowledged_records),
+            ("dataset_gaps", "Gap records", |d| d.gaps),
+        ];
+        for (name, help, count) in counters {
+            self.counters(name, help, datasets.iter().map(|d| (dataset(&d.id), count(d))));
+        }
+        let suppressed = datasets.iter().flat_map(|d| {
+            d.suppressed.iter().map(|(step, count)| (vec![("dataset", d.id.clone()), ("step", step.clone())], *count))
+        });
+        self.counters("dataset_suppressed_readings", "Readings that a minimization step dropped", suppressed);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, unit: Option<Unit>, value: f64) {
+        self.gauges(name, help, unit, [(Vec::new(), value)]);
+    }
+
+    /// Seconds; absent as long as there is nothing to tell.
+    fn maybe(&mut self, name: &str, help: &str, seconds: Option<f64>) {
+        if let Some(seconds) = seconds {
+            self.gauge(name, help, Some(Unit::Seconds), seconds);
+        }
+    }
+
+    fn gauges(&mut self, name: &str, help: &str, unit: Option<Unit>, values: impl IntoIterator<Item = (Labels, f64)>) {
+        let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+        for (labels, value) in values {
+            family.get_or_create(&labels).set(value);
+        }
+        match unit {
+            Some(unit) => self.0.register_with_unit(name, help, unit, family),
+            None => self.0.register(name, help, family),
+        }
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.counters(name, help, [(Vec::new(), value)]);
+    }
+
+    fn counters(&mut self, name: &str, help: &str, values: impl IntoIterator<Item = (Labels, u64)>) {
+        let family = Family::<Labels, Counter>::default();
+        for (labels, value) in values {
+            family.get_or_create(&labels).inc_by(value);
+        }
+        self.0.register(name, help, family);
+    }
+}
+
+fn flag(is_set: bool) -> f64 {
+    f64::from(u8::from(is_set))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "OpenMetrics gauges are doubles")]
+fn whole(value: u64) -> f64 {
+    value as f64
+}

@@ -1,0 +1,131 @@
+//! Everything that `run` needs before it touches a device or the network, and that `check` looks at: the same code, so
+//! that they agree.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use lingate_config::{Plan, Problem, Problems, load_bytes};
+use lingate_model::UtcMicros;
+use lingate_seal::{NotGranted, SigningKey};
+
+use crate::fault::{Fault, Setting, Weight};
+use crate::inbox::{Bundles, Found, tell};
+use crate::keys;
+use crate::tls::{Material, TlsFiles};
+
+/// A configuration with everything around it.
+pub(crate) struct Prepared {
+    pub(crate) plan: Plan,
+    pub(crate) signer: SigningKey,
+    pub(crate) bundles: Bundles,
+    pub(crate) tls: TlsFiles,
+    pub(crate) material: Material,
+    /// What is wrong and does not keep `run` from starting.
+    pub(crate) warnings: Vec<Fault>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Nothing on disk is changed.
+    Check,
+    /// Bundles that arrived are installed.
+    Run,
+}
+
+#[derive(Debug)]
+pub(crate) enum Refused {
+    Unreadable(io::Error),
+    /// All of them, with their places.
+    Problems(Problems),
+}
+
+pub(crate) fn prepare(config: &Path, utc: UtcMicros, mode: Mode) -> Result<Prepared, Refused> {
+    let plan = load(config)?;
+    let tls = TlsFiles::new(&plan.sandbox, &plan.gateway);
+    let mut faults = Vec::new();
+    let signer = keep(keys::signing_key(&plan.state_dir), &mut faults);
+    let bundles = keep(keys::roots(&plan.state_dir, &plan.sandbox.root_sha256), &mut faults);
+    let bundles = bundles.map(|roots| open_bundles(&plan, roots, utc, mode, &mut faults));
+    let material = tls.load(utc).map_err(|found| faults.extend(found)).ok();
+    if let Some(material) = &material {
+        faults.extend(material.warnings.iter().cloned());
+    }
+    let fatal = faults.iter().any(|fault| fault.weight == Weight::Refuse);
+    match (signer, bundles, material) {
+        (Some(signer), Some(bundles), Some(material)) if !fatal => {
+            Ok(Prepared { plan, signer, bundles, tls, material, warnings: faults })
+        }
+        _ => Err(Refused::Problems(problems(&plan, &faults))),
+    }
+}
+
+pub(crate) fn load(config: &Path) -> Result<Plan, Refused> {
+    let bytes = fs::read(config).map_err(Refused::Unreadable)?;
+    load_bytes(&config.display().to_string(), &bytes).map_err(Refused::Problems)
+}
+
+/// The faults as problems at their places in the file.
+pub(crate) fn problems(plan: &Plan, faults: &[Fault]) -> Problems {
+    let problem = |fault: &Fault| -> Problem {
+        plan.problem_at(fault.setting.place(&plan.places), fault.what.clone(), Some(fault.hint.clone()))
+    };
+    Problems::new(plan.places.file.clone(), faults.iter().map(problem).collect())
+}
+
+fn keep<T>(found: Result<T, Fault>, faults: &mut Vec<Fault>) -> Option<T> {
+    found.map_err(|fault| faults.push(fault)).ok()
+}
+
+fn open_bundles(
+    plan: &Plan,
+    roots: lingate_seal::RootSet,
+    utc: UtcMicros,
+    mode: Mode,
+    faults: &mut Vec<Fault>,
+) -> Bundles {
+    let (mut bundles, fault) = Bundles::open(&plan.state_dir, roots, &plan.gateway, utc);
+    let found = match mode {
+        Mode::Check => bundles.look(utc),
+        Mode::Run => bundles.scan(utc),
+    };
+    if mode == Mode::Run {
+        found.iter().for_each(tell);
+    } else {
+        faults.extend(found.iter().filter_map(rejected));
+    }
+    match bundles.current() {
+        // A newer bundle mends whatever was wrong with the stored one.
+        Some(_) => faults.extend(not_granted(plan, &bundles, utc)),
+        None => faults.extend(fault),
+    }
+    bundles
+}
+
+fn rejected(found: &Found) -> Option<Fault> {
+    let Found::Rejected { file, reason } = found else { return None };
+    let what = format!("inbox/{file} is refused: {reason}");
+    Some(Fault::warn(Setting::StateDir, what, "ask the sandbox for this bundle again, and compare its checksum"))
+}
+
+fn not_granted(plan: &Plan, bundles: &Bundles, utc: UtcMicros) -> Vec<Fault> {
+    let Some(bundle) = bundles.current() else { return Vec::new() };
+    let datasets = plan.export.datasets.iter().enumerate();
+    datasets
+        .filter_map(|(index, dataset)| {
+            let refused = bundle.grant(&dataset.id, &dataset.purpose, dataset.ceiling, utc).err()?;
+            Some(denied(index, &refused))
+        })
+        .collect()
+}
+
+fn denied(index: usize, refused: &NotGranted) -> Fault {
+    let hint =
+        "nothing is sealed for this dataset; correct the configuration, or ask the sandbox for a bundle that grants it";
+    let setting = match refused {
+        NotGranted::PurposeNotGranted { .. } | NotGranted::PurposeExpired(_) => Setting::DatasetPurpose(index),
+        NotGranted::ApprovalMissing(_) => Setting::DatasetClass(index),
+        _ => Setting::DatasetId(index),
+    };
+    Fault::warn(setting, refused.to_string(), hint)
+}

@@ -1,0 +1,218 @@
+//! What `/status` answers and `lingate status` reads: names, counts, times and reasons. Never a process value.
+
+use std::collections::BTreeMap;
+
+use lingate_engine::{DatasetStatus, DeviceStatus, Status};
+use lingate_model::{DeviceState, UtcMicros};
+use serde::{Deserialize, Serialize};
+
+use crate::view::View;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) gateway: String,
+    pub(crate) tenant: String,
+    pub(crate) version: String,
+    pub(crate) configuration_sha256: String,
+    pub(crate) uptime_seconds: u64,
+    pub(crate) time: String,
+    pub(crate) clock: String,
+    pub(crate) ready: bool,
+    /// Why not, one sentence each.
+    pub(crate) reasons: Vec<String>,
+    pub(crate) newest_acknowledged: Option<String>,
+    pub(crate) newest_acknowledged_age_seconds: Option<f64>,
+    pub(crate) link: LinkReport,
+    pub(crate) buffer: BufferReport,
+    pub(crate) bundle: Option<BundleReport>,
+    pub(crate) certificate_days_left: Option<f64>,
+    pub(crate) disk_fault: Option<String>,
+    pub(crate) devices: Vec<DeviceReport>,
+    pub(crate) datasets: Vec<DatasetReport>,
+    pub(crate) unassigned_readings: u64,
+    /// Lost readings by cause.
+    pub(crate) lost: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LinkReport {
+    pub(crate) up: bool,
+    pub(crate) reason: Option<String>,
+    pub(crate) in_flight: usize,
+    pub(crate) connects: u64,
+    pub(crate) refused: u64,
+    pub(crate) last_refusal: Option<String>,
+    pub(crate) published_bytes: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct BufferReport {
+    pub(crate) bytes: u64,
+    pub(crate) max_bytes: u64,
+    pub(crate) segments: u64,
+    pub(crate) records_waiting: u64,
+    pub(crate) readings_waiting: u64,
+    pub(crate) oldest_age_seconds: Option<f64>,
+    /// Until it is full, at the mean rate since the start; absent until that rate is known.
+    pub(crate) autonomy_hours: Option<f64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct BundleReport {
+    pub(crate) sandbox: String,
+    pub(crate) version: u64,
+    pub(crate) days_left: f64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct DeviceReport {
+    pub(crate) name: String,
+    /// connecting, connected or backing-off.
+    pub(crate) state: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) readings: u64,
+    pub(crate) bad_readings: u64,
+    pub(crate) missed_slots: u64,
+    pub(crate) newest_age_seconds: Option<f64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct DatasetReport {
+    pub(crate) id: String,
+    pub(crate) purpose: String,
+    /// Why nothing is sealed for it.
+    pub(crate) denied: Option<String>,
+    pub(crate) recipients: usize,
+    pub(crate) read: u64,
+    pub(crate) kept: u64,
+    /// By minimization step, `M6`.
+    pub(crate) suppressed: BTreeMap<String, u64>,
+    pub(crate) accepted_readings: u64,
+    pub(crate) accepted_records: u64,
+    pub(crate) acknowledged_readings: u64,
+    pub(crate) acknowledged_records: u64,
+    pub(crate) newest_acknowledged_age_seconds: Option<f64>,
+    pub(crate) gaps: u64,
+}
+
+impl Report {
+    pub(crate) fn of(view: &View) -> Report {
+        let (now, status) = (view.clock.now(), view.status());
+        let newest = status.datasets.iter().filter_map(|dataset| dataset.newest_acknowledged).max();
+        let reasons = view.unready();
+        let uptime = now.monotonic.saturating_sub(view.started.monotonic);
+        Report {
+            gateway: view.gateway.to_string(),
+            tenant: view.tenant.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            configuration_sha256: view.configuration_sha256.clone(),
+            uptime_seconds: uptime.as_secs(),
+            time: crate::tls::show_time(now.utc),
+            clock: status.clock.to_string(),
+            ready: reasons.is_empty(),
+            reasons,
+            newest_acknowledged: newest.map(crate::tls::show_time),
+            newest_acknowledged_age_seconds: newest.map(|newest| age(now.utc, newest)),
+            link: link(&status),
+            buffer: buffer(&status, now.utc, uptime.as_secs_f64()),
+            bundle: status.bundle.as_ref().map(|bundle| BundleReport {
+                sandbox: bundle.sandbox.clone(),
+                version: bundle.version,
+                days_left: days(now.utc, bundle.expires),
+            }),
+            certificate_days_left: view.certificate_expires().map(|expires| days(now.utc, expires)),
+            disk_fault: status.disk_fault.clone(),
+            devices: status.devices.iter().map(|device| self::device(device, now.utc)).collect(),
+            datasets: status.datasets.iter().map(|dataset| self::dataset(dataset, now.utc)).collect(),
+            unassigned_readings: status.unassigned,
+            lost: status.lost.iter().map(|(cause, readings)| ((*cause).to_owned(), *readings)).collect(),
+        }
+    }
+}
+
+fn link(status: &Status) -> LinkReport {
+    let link = &status.link;
+    LinkReport {
+        up: link.up,
+        reason: link.reason.clone(),
+        in_flight: link.in_flight,
+        connects: link.connects,
+        refused: link.refused,
+        last_refusal: link.last_refusal.clone(),
+        published_bytes: link.published_bytes,
+    }
+}
+
+fn buffer(status: &Status, utc: UtcMicros, uptime_seconds: f64) -> BufferReport {
+    let usage = &status.buffer;
+    BufferReport {
+        bytes: usage.bytes,
+        max_bytes: usage.max_bytes,
+        segments: usage.segments,
+        records_waiting: usage.records_waiting,
+        readings_waiting: usage.readings_waiting,
+        oldest_age_seconds: usage.oldest.map(|oldest| age(utc, oldest)),
+        autonomy_hours: autonomy_hours(status, uptime_seconds),
+    }
+}
+
+/// From what a reading costs on the link, which is within a frame header of what it costs on disk.
+#[allow(clippy::cast_precision_loss, reason = "an estimate in hours")]
+fn autonomy_hours(status: &Status, uptime_seconds: f64) -> Option<f64> {
+    let sum = |count: fn(&DatasetStatus) -> u64| status.datasets.iter().map(count).fold(0, u64::saturating_add);
+    let (accepted, acknowledged) = (sum(|d| d.accepted_readings), sum(|d| d.acknowledged_readings));
+    if accepted == 0 || acknowledged == 0 || uptime_seconds < 10.0 {
+        return None;
+    }
+    let bytes_per_reading = status.link.published_bytes as f64 / acknowledged as f64;
+    let bytes_per_second = bytes_per_reading * accepted as f64 / uptime_seconds;
+    let free = status.buffer.max_bytes.saturating_sub(status.buffer.bytes) as f64;
+    let hours = free / bytes_per_second / 3600.0;
+    hours.is_finite().then_some(hours)
+}
+
+fn device(device: &DeviceStatus, utc: UtcMicros) -> DeviceReport {
+    let (state, reason) = match &device.state {
+        DeviceState::Connecting => ("connecting", None),
+        DeviceState::Connected => ("connected", None),
+        DeviceState::BackingOff { reason } => ("backing-off", Some(reason.clone())),
+    };
+    DeviceReport {
+        name: device.name.clone(),
+        state: state.to_owned(),
+        reason,
+        readings: device.readings,
+        bad_readings: device.bad_readings,
+        missed_slots: device.missed_slots,
+        newest_age_seconds: device.newest.map(|newest| age(utc, newest)),
+    }
+}
+
+fn dataset(dataset: &DatasetStatus, utc: UtcMicros) -> DatasetReport {
+    DatasetReport {
+        id: dataset.id.clone(),
+        purpose: dataset.purpose.clone(),
+        denied: dataset.denied.clone(),
+        recipients: dataset.recipients,
+        read: dataset.read,
+        kept: dataset.kept,
+        suppressed: dataset.suppressed.iter().map(|(step, count)| (format!("M{step}"), *count)).collect(),
+        accepted_readings: dataset.accepted_readings,
+        accepted_records: dataset.accepted_records,
+        acknowledged_readings: dataset.acknowledged_readings,
+        acknowledged_records: dataset.acknowledged_records,
+        newest_acknowledged_age_seconds: dataset.newest_acknowledged.map(|newest| age(utc, newest)),
+        gaps: dataset.gaps,
+    }
+}
+
+/// Seconds, not negative: a clock that was set back must not make data look newer than now.
+#[allow(clippy::cast_precision_loss, reason = "shown with three places")]
+pub(crate) fn age(now: UtcMicros, then: UtcMicros) -> f64 {
+    (now.0.saturating_sub(then.0).max(0) / 1000) as f64 / 1000.0
+}
+
+#[allow(clippy::cast_precision_loss, reason = "shown with one place")]
+pub(crate) fn days(now: UtcMicros, end: UtcMicros) -> f64 {
+    (end.0.saturating_sub(now.0) / 8_640_000_000) as f64 / 10.0
+}

@@ -1,0 +1,297 @@
+//! The daemon: starts everything in order, waits, and stops everything in order.
+//!
+//! Start: check, open buffer, heart, link, pollers, health, then READY=1. Stop: pollers, `Drain`, `Drained`, link says
+//! goodbye, health last. Nothing waits for the broker: unsent data is safe on disk.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use lingate_buffer::{Buffer, RealDisk};
+use lingate_drivers::Device;
+use lingate_engine::{Input, Setup};
+use lingate_model::{Clock, DeviceName, PointId};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Mutex, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::clock::SystemClock;
+use crate::entropy::SystemEntropy;
+use crate::health::Health;
+use crate::heart::{self, End, Heart, Message};
+use crate::inbox;
+use crate::link::Link;
+use crate::poller::Poller;
+use crate::prepare::{Mode, Prepared, Refused, prepare};
+use crate::supervise::{Restarted, Stop, Stopper, stop};
+use crate::systemd;
+use crate::view::View;
+
+const WINDOW: usize = 64;
+const POLLERS_END: Duration = Duration::from_secs(5);
+const DRAIN: Duration = Duration::from_secs(30);
+const LINK_ENDS: Duration = Duration::from_secs(5);
+const HEALTH_ENDS: Duration = Duration::from_secs(2);
+
+/// Why the daemon cannot start or go on.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Refused(Refused),
+    Buffer(String),
+    Health {
+        address: String,
+        error: std::io::Error,
+    },
+    System(std::io::Error),
+    /// A defect: the heart panicked.
+    Heart(String),
+    HealthLost(String),
+    NotDrained,
+}
+
+/// Runs until a signal comes, `once` is over, or something fails that a restart has to mend.
+pub(crate) fn run(config: &Path, once: Option<Duration>) -> Result<(), Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    let prepared = prepare(config, clock.now().utc, Mode::Run).map_err(Failure::Refused)?;
+    prepared.warnings.iter().for_each(|warning| tracing::error!("{warning}"));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        // Name look-ups and files; a name server that hangs must not gather threads.
+        .max_blocking_threads(8)
+        .enable_all()
+        .build()
+        .map_err(Failure::System)?;
+    let outcome = runtime.block_on(daemon(prepared, clock, once));
+    // A look-up that hangs must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn daemon(prepared: Prepared, clock: Arc<dyn Clock>, once: Option<Duration>) -> Result<(), Failure> {
+    // First, so that a signal during the start is not missed.
+    let mut ended_by = Signals::listen().map_err(Failure::System)?;
+    let mut running = Running::start(prepared, clock).await?;
+    systemd::ready();
+    let outcome = tokio::select! {
+        signal = ended_by.next() => { tracing::info!(signal, "stopping"); Ok(()) }
+        () = pause(once) => { tracing::info!("the time of --once is over, stopping"); Ok(()) }
+        failure = running.failed() => Err(failure),
+    };
+    systemd::stopping();
+    running.stop(outcome).await
+}
+
+async fn pause(once: Option<Duration>) {
+    match once {
+        Some(once) => tokio::time::sleep(once).await,
+        None => std::future::pending().await,
+    }
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Everything that is alive, by the order of its end.
+struct Running {
+    pollers: (Stopper, Restarted),
+    heart: Heart,
+    link: (Stopper, Restarted),
+    health: (Stopper, JoinHandle<std::io::Result<()>>),
+    stopping: Arc<AtomicBool>,
+}
+
+impl Running {
+    async fn start(prepared: Prepared, clock: Arc<dyn Clock>) -> Result<Running, Failure> {
+        let Prepared { plan, signer, bundles, tls, material, .. } = prepared;
+        let started = clock.now();
+        let health = Health::bind(&plan.health).await;
+        let health = health.map_err(|error| Failure::Health { address: format!("{:?}", plan.health), error })?;
+        let (buffer, recovery) = open_buffer(&plan.state_dir.join("buffer"), plan.buffer.settings)?;
+        let devices: Vec<(DeviceName, Arc<dyn Device>)> =
+            plan.devices.into_iter().map(|plan| (plan.name, Arc::from(plan.device))).collect();
+        let setup = Setup {
+            gateway: plan.gateway.clone(),
+            tenant: plan.tenant.clone(),
+            software: crate::software::name(),
+            export: plan.export,
+            devices: devices.iter().map(|(name, device)| (name.clone(), first_point(&**device))).collect(),
+            signer,
+            bundle: bundles.current().cloned(),
+            buffer,
+            recovery,
+            commit_every: plan.buffer.commit,
+            window: WINDOW,
+            entropy: Box::new(SystemEntropy::new()),
+        };
+        let runtime = tokio::runtime::Handle::current();
+        let heart = heart::start(setup, clock.clone(), runtime).map_err(Failure::System)?;
+        let certificate = Arc::new(AtomicI64::new(material.expires.0));
+        let link = Link {
+            gateway: plan.gateway.clone(),
+            brokers: plan.sandbox.brokers,
+            tls,
+            heart: heart.messages.clone(),
+            clock: clock.clone(),
+            certificate_expires: certificate.clone(),
+        };
+        let view = View {
+            gateway: plan.gateway,
+            tenant: plan.tenant,
+            configuration_sha256: crate::software::hex(&plan.sha256),
+            started,
+            clock: clock.clone(),
+            beat: heart.beat.clone(),
+            stopping: Arc::default(),
+            certificate,
+            status: heart.status.clone(),
+        };
+        let link = start_link(link, bundles, &heart, &clock, &view);
+        let pollers = start_pollers(devices, &heart, &clock);
+        let stopping = view.stopping.clone();
+        tracing::info!(address = health.address(), "the health endpoint listens");
+        let (stopper, told) = stop();
+        let health = (stopper, tokio::spawn(health.serve(view, told)));
+        Ok(Running { pollers, heart, link, health, stopping })
+    }
+
+    /// Something ended that must not end.
+    async fn failed(&mut self) -> Failure {
+        tokio::select! {
+            end = &mut self.heart.end => heart_failure(end),
+            ended = &mut self.health.1 => Failure::HealthLost(match ended {
+                Ok(Ok(())) => "it ended".to_owned(),
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            }),
+        }
+    }
+
+    async fn stop(self, outcome: Result<(), Failure>) -> Result<(), Failure> {
+        let Running { pollers, mut heart, link, health, stopping } = self;
+        stopping.store(true, Ordering::Relaxed);
+        pollers.0.stop();
+        if pollers.1.ended(POLLERS_END).await > 0 {
+            tracing::warn!("a device did not let go in time; its connection is cut");
+        }
+        let drained = match outcome {
+            Err(Failure::Heart(_)) => Ok(()),
+            _ => drain(&mut heart).await,
+        };
+        link.0.stop();
+        link.1.ended(LINK_ENDS).await;
+        health.0.stop();
+        let mut serving = health.1;
+        if !serving.is_finished() && tokio::time::timeout(HEALTH_ENDS, &mut serving).await.is_err() {
+            serving.abort();
+        }
+        outcome.and(drained)
+    }
+}
+
+fn open_buffer(
+    directory: &Path,
+    settings: lingate_buffer::Settings,
+) -> Result<(Buffer<RealDisk>, lingate_buffer::Recovery), Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::Buffer(format!(
+            "{}: {error}; check that the disk has space, that the directory belongs to the user who runs lingate, and \
+             that no other lingate uses it",
+            directory.display()
+        ))
+    };
+    let disk = RealDisk::open(directory).map_err(|error| failed(&error))?;
+    let (buffer, recovery) = Buffer::open(disk, settings).map_err(|error| failed(&error))?;
+    tracing::info!(
+        clean = recovery.clean,
+        records = recovery.records,
+        torn_bytes = recovery.torn_bytes,
+        "the buffer is open"
+    );
+    Ok((buffer, recovery))
+}
+
+/// A device without points is refused by the configuration.
+fn first_point(device: &dyn Device) -> PointId {
+    device.points().first().map_or(PointId(0), |point| point.id)
+}
+
+fn start_link(
+    link: Link,
+    bundles: inbox::Bundles,
+    heart: &Heart,
+    clock: &Arc<dyn Clock>,
+    view: &View,
+) -> (Stopper, Restarted) {
+    let (stopper, told) = stop();
+    let mut tasks = Restarted::new(told.clone());
+    let stop = told.clone();
+    tasks.spawn("link".to_owned(), move || link.clone().run(stop.clone()));
+    let (bundles, stop) = (Arc::new(Mutex::new(bundles)), told.clone());
+    let (messages, clock) = (heart.messages.clone(), clock.clone());
+    tasks
+        .spawn("keys".to_owned(), move || inbox::watch(bundles.clone(), messages.clone(), clock.clone(), stop.clone()));
+    let view = view.clone();
+    tasks.spawn("watchdog".to_owned(), move || systemd::watchdog(view.clone(), told.clone()));
+    (stopper, tasks)
+}
+
+fn start_pollers(
+    devices: Vec<(DeviceName, Arc<dyn Device>)>,
+    heart: &Heart,
+    clock: &Arc<dyn Clock>,
+) -> (Stopper, Restarted) {
+    let (stopper, told) = stop();
+    let mut tasks = Restarted::new(told.clone());
+    for (name, device) in devices {
+        let task = format!("poller {name}");
+        let poller = Poller {
+            name,
+            device,
+            heart: heart.messages.clone(),
+            events: heart.devices.clone(),
+            clock: clock.clone(),
+            downtime: Arc::default(),
+        };
+        let stop: Stop = told.clone();
+        tasks.spawn(task, move || poller.clone().run(stop.clone()));
+    }
+    (stopper, tasks)
+}
+
+/// Everything that was read is on disk when this returns `Ok`.
+async fn drain(heart: &mut Heart) -> Result<(), Failure> {
+    let drained = async {
+        if heart.messages.send(Message::Input(Input::Drain)).await.is_err() {
+            return Err(Failure::NotDrained);
+        }
+        match (&mut heart.end).await {
+            Ok(End::Drained) => Ok(()),
+            end => Err(heart_failure(end)),
+        }
+    };
+    tokio::time::timeout(DRAIN, drained).await.unwrap_or(Err(Failure::NotDrained))
+}
+
+fn heart_failure(end: Result<End, oneshot::error::RecvError>) -> Failure {
+    Failure::Heart(match end {
+        Ok(End::Panicked(words)) => words,
+        Ok(End::Drained) => "it ended without being told".to_owned(),
+        Err(_) => "it vanished".to_owned(),
+    })
+}

@@ -1,0 +1,203 @@
+//! The gateway's side of TLS 1.3: read again from the files at every connect, so that rotation needs no restart.
+
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lingate_config::{Credential, SandboxPlan};
+use lingate_model::{GatewayId, UtcMicros};
+use rustls::client::{ClientConfig, Resumption};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls::sign::CertifiedKey;
+use rustls::{InconsistentKeys, RootCertStore};
+use x509_parser::prelude::{FromDer, X509Certificate};
+use zeroize::Zeroizing;
+
+use crate::fault::{Fault, Setting};
+use crate::files;
+
+/// Where the material is; never the material.
+#[derive(Clone)]
+pub(crate) struct TlsFiles {
+    ca: PathBuf,
+    certificate: PathBuf,
+    key: Credential,
+    gateway: GatewayId,
+}
+
+/// What one connect uses.
+pub(crate) struct Material {
+    pub(crate) config: Arc<ClientConfig>,
+    /// End of the certificate's validity.
+    pub(crate) expires: UtcMicros,
+    /// What will or did go wrong by the passing of time alone.
+    pub(crate) warnings: Vec<Fault>,
+}
+
+impl TlsFiles {
+    pub(crate) fn new(sandbox: &SandboxPlan, gateway: &GatewayId) -> TlsFiles {
+        TlsFiles {
+            ca: sandbox.ca.clone(),
+            certificate: sandbox.certificate.clone(),
+            key: sandbox.key.clone(),
+            gateway: gateway.clone(),
+        }
+    }
+
+    /// Reads, parses and compares all three; all faults at once.
+    pub(crate) fn load(&self, utc: UtcMicros) -> Result<Material, Vec<Fault>> {
+        let (roots, chain, key) = (self.roots(), self.chain(utc), self.key());
+        let (roots, (chain, expires, warnings), key) = match (roots, chain, key) {
+            (Ok(roots), Ok(chain), Ok(key)) => (roots, chain, key),
+            (roots, chain, key) => return Err([roots.err(), chain.err(), key.err()].into_iter().flatten().collect()),
+        };
+        let config = client_config(roots, chain, key).map_err(|fault| vec![fault])?;
+        Ok(Material { config: Arc::new(config), expires, warnings })
+    }
+
+    /// Changes whenever one of the files does: a refused gateway tries again as soon as somebody brought new ones.
+    pub(crate) fn stamp(&self) -> Vec<Option<(std::time::SystemTime, u64)>> {
+        let key = credential_path(&self.key).ok();
+        let stamp = |path: &Path| path.metadata().and_then(|file| Ok((file.modified()?, file.len()))).ok();
+        vec![stamp(&self.ca), stamp(&self.certificate), key.as_deref().and_then(stamp)]
+    }
+
+    fn roots(&self) -> Result<RootCertStore, Fault> {
+        let hint = "it must hold the sandbox's CA certificate in PEM form, as `lingate-sandbox issue` or the sandbox \
+                    operator gave it";
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(&self.ca, Setting::Ca, hint)? {
+            roots.add(certificate).map_err(|error| Fault::refuse(Setting::Ca, bad(&self.ca, &error), hint))?;
+        }
+        Ok(roots)
+    }
+
+    fn chain(&self, utc: UtcMicros) -> Result<(Vec<CertificateDer<'static>>, UtcMicros, Vec<Fault>), Fault> {
+        let hint = "it must hold the certificate that the sandbox issued for this gateway's enroll.json, in PEM form, \
+                    issuers after it";
+        let chain = certificates(&self.certificate, Setting::Certificate, hint)?;
+        let (_, leaf) = X509Certificate::from_der(&chain[0])
+            .map_err(|error| Fault::refuse(Setting::Certificate, bad(&self.certificate, &error), hint))?;
+        self.named_after_gateway(&leaf)?;
+        let validity = leaf.validity();
+        let expires = UtcMicros(validity.not_after.timestamp().saturating_mul(1_000_000));
+        let mut warnings = Vec::new();
+        if expires <= utc {
+            let what = format!("certificate {} has expired at {}", self.certificate.display(), show_time(expires));
+            let hint = "the broker will refuse it; readings are kept on disk meanwhile. Ask the sandbox for a new one and \
+                        replace the file, no restart is needed";
+            warnings.push(Fault::warn(Setting::Certificate, what, hint));
+        } else if validity.not_before.timestamp() > utc.seconds() {
+            let what = format!("certificate {} is not yet valid", self.certificate.display());
+            warnings.push(Fault::warn(
+                Setting::Certificate,
+                what,
+                "compare this computer's clock with the certificate",
+            ));
+        }
+        Ok((chain, expires, warnings))
+    }
+
+    fn named_after_gateway(&self, leaf: &X509Certificate<'_>) -> Result<(), Fault> {
+        let name = leaf.subject().iter_common_name().next().and_then(|name| name.as_str().ok()).unwrap_or("");
+        if name == self.gateway.as_str() {
+            return Ok(());
+        }
+        let what = format!(
+            "certificate {} is for {name:?}, but gateway.id is {:?}",
+            self.certificate.display(),
+            self.gateway.as_str()
+        );
+        let hint = "the broker takes the gateway's topics from the certificate's common name, so both must be equal: \
+                    correct gateway.id, or take the certificate that was issued for it";
+        Err(Fault::refuse(Setting::Certificate, what, hint))
+    }
+
+    fn key(&self) -> Result<PrivateKeyDer<'static>, Fault> {
+        let path = credential_path(&self.key)?;
+        let hint = "it must hold the private key that `lingate enroll` made, in PEM form, readable for the user who runs \
+                    lingate";
+        let unreadable =
+            |error: io::Error| Fault::refuse(Setting::Key, cannot_read("private key", &path, &error), hint);
+        let bytes = Zeroizing::new(files::read(&path).map_err(unreadable)?);
+        if matches!(self.key, Credential::File(_))
+            && let Some(why) = files::exposed(&path, 0o027, false).map_err(unreadable)?
+        {
+            let hint = format!("chmod 600 {} (0640 with the daemon's own group is accepted too)", path.display());
+            return Err(Fault::refuse(Setting::Key, format!("private key {} {why}", path.display()), hint));
+        }
+        PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| {
+            Fault::refuse(Setting::Key, format!("{} is not a private key in PEM form", path.display()), hint)
+        })
+    }
+}
+
+fn client_config(
+    roots: RootCertStore,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ClientConfig, Fault> {
+    let provider = Arc::new(default_provider());
+    let hint = "take the certificate and the key of the same enrolment";
+    let unusable = |error: rustls::Error| match error {
+        rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Fault::refuse(
+            Setting::Key,
+            "the private key does not belong to the certificate of sandbox.certificate",
+            hint,
+        ),
+        error => Fault::refuse(Setting::Key, format!("the private key cannot be used: {error}"), hint),
+    };
+    CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider).map_err(unusable)?;
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("the ring provider has cipher suites for TLS 1.3")
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .map_err(unusable)?;
+    // A resumed session keeps the old identity and the old judgement of the broker's certificate.
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+fn certificates(path: &Path, setting: Setting, hint: &str) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let bytes =
+        files::read(path).map_err(|error| Fault::refuse(setting, cannot_read("certificate", path, &error), hint))?;
+    let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match parsed {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(Fault::refuse(setting, format!("{} holds no certificate in PEM form", path.display()), hint)),
+        Err(error) => Err(Fault::refuse(setting, bad(path, &error), hint)),
+    }
+}
+
+/// `credential:NAME` is a file in `$CREDENTIALS_DIRECTORY` (systemd.exec(5), LoadCredential=).
+fn credential_path(key: &Credential) -> Result<PathBuf, Fault> {
+    match key {
+        Credential::File(path) => Ok(path.clone()),
+        Credential::Systemd(name) => match env::var_os("CREDENTIALS_DIRECTORY") {
+            Some(directory) => Ok(PathBuf::from(directory).join(name)),
+            None => Err(Fault::refuse(
+                Setting::Key,
+                format!("credential {name:?} is not there, because CREDENTIALS_DIRECTORY is not set"),
+                format!("run it as a systemd service with LoadCredential={name}:/path, or give the key as a path"),
+            )),
+        },
+    }
+}
+
+/// What stands in the way of a file, with the reason of the operating system.
+pub(crate) fn cannot_read(noun: &str, path: &Path, error: &io::Error) -> String {
+    format!("{noun} {} cannot be read: {error}", path.display())
+}
+
+fn bad(path: &Path, error: &dyn std::fmt::Display) -> String {
+    format!("{} cannot be understood as a certificate: {error}", path.display())
+}
+
+/// `2026-11-23T05:30:11Z`; whole seconds.
+pub(crate) fn show_time(time: UtcMicros) -> String {
+    jiff::Timestamp::from_second(time.seconds())
+        .map_or_else(|_| "beyond the calendar".to_owned(), |time| time.to_string())
+}
