@@ -14,7 +14,7 @@ mod schedule;
 pub mod settings;
 mod sink;
 
-pub use device::{BoxFuture, Device, DeviceSettings, Driver, LinkError, Point, Session};
+pub use device::{BoxFuture, Device, DeviceSettings, Driver, LinkError, Point, PointSettings, Session};
 pub use sink::{DeviceEvent, Sink, SinkClosed};
 
 /// One line per driver.

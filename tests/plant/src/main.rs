@@ -1,0 +1,135 @@
+//! `lingate-plant`: simulated machines to point a gateway at.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail, ensure};
+use clap::Parser;
+use lingate_plant::{DeviceSpec, Kind, Labels, Mode, PlantDevice, device_toml};
+
+/// Simulates machines that speak Modbus TCP: a fab chiller, a bioreactor, an extruder.
+///
+/// Every value is a pure function of device, tag and a serve counter that stands in the same block of registers, so
+/// that whatever arrives at the other end can be checked. Nothing can be written to these machines.
+#[derive(Parser)]
+#[command(name = "lingate-plant", version, after_help = EXAMPLES)]
+struct Arguments {
+    /// Address of the first device; each further one has the next port. Port 0: any free port for each.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5020")]
+    listen: SocketAddr,
+
+    /// A machine: chiller, bioreactor, extruder or numbered:COUNT, with a name in front if wanted. Repeat for more;
+    /// without this, one of each machine.
+    #[arg(long = "device", value_name = "[NAME=]KIND")]
+    devices: Vec<String>,
+
+    /// Modbus unit id of every device.
+    #[arg(long, default_value_t = 1)]
+    unit: u8,
+
+    /// Serve u32 values that carry a hash of device and tag and the serve counter, instead of instruments.
+    #[arg(long)]
+    self_describing: bool,
+
+    /// Print the [[device]] tables for lingate.toml and end.
+    #[arg(long)]
+    print_config: bool,
+
+    /// Dataset in the printed tables.
+    #[arg(long, default_value = "ds-demo")]
+    dataset: String,
+
+    /// Poll interval in the printed tables.
+    #[arg(long, default_value = "500ms")]
+    every: String,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  lingate-plant
+  lingate-plant --device extruder-7=extruder --device chiller --listen 127.0.0.1:5020
+  lingate-plant --device extruder-7=extruder --print-config --dataset ds-extr-07 >> lingate.toml
+  lingate-plant --device load=numbered:500 --self-describing";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(&Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lingate-plant: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let specs = specs(arguments)?;
+    let addresses = addresses(arguments.listen, specs.len())?;
+    if arguments.print_config {
+        ensure!(arguments.listen.port() != 0, "--print-config needs the port that --listen will have, not 0");
+        let labels = Labels { every: &arguments.every, ..Labels::new(&arguments.dataset) };
+        let tables: Vec<_> = specs.iter().zip(addresses).map(|(spec, at)| device_toml(spec, at, &labels)).collect();
+        print!("{}", tables.join("\n"));
+        return Ok(());
+    }
+    let mut devices = Vec::new();
+    for (spec, address) in specs.into_iter().zip(addresses) {
+        let device =
+            PlantDevice::start_at(spec, address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let (name, tags) = (&device.spec().name, device.spec().tags().len());
+        eprintln!("{name}: {tags} tags on {}, unit {}", device.address(), device.spec().unit);
+        devices.push(device);
+    }
+    eprintln!("Ctrl-C ends");
+    tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
+    for device in &devices {
+        let served = device.served();
+        let (name, polls) = (&device.spec().name, served.polls());
+        eprintln!("{name}: {polls} polls, {} values, functions {:?}", served.slots, served.functions);
+    }
+    Ok(())
+}
+
+fn specs(arguments: &Arguments) -> anyhow::Result<Vec<DeviceSpec>> {
+    let mode = if arguments.self_describing { Mode::SelfDescribing } else { Mode::Instrument };
+    let named = |text: &str| -> anyhow::Result<DeviceSpec> {
+        let (name, kind) = text.split_once('=').map_or((None, text), |(name, kind)| (Some(name), kind));
+        let kind = parse_kind(kind)?;
+        let name = name.map_or_else(|| format!("{}-1", kind.name()), str::to_owned);
+        let mut spec = DeviceSpec::new(name, kind, mode);
+        spec.unit = arguments.unit;
+        Ok(spec)
+    };
+    let each: Vec<String> = Kind::MACHINES.iter().map(|kind| kind.name().to_owned()).collect();
+    let wanted = if arguments.devices.is_empty() { &each } else { &arguments.devices };
+    let specs = wanted.iter().map(|text| named(text)).collect::<anyhow::Result<Vec<_>>>()?;
+    for (index, spec) in specs.iter().enumerate() {
+        let is_taken = specs[..index].iter().any(|other| other.name == spec.name);
+        ensure!(
+            !is_taken,
+            "two devices are called {:?}; give them names: --device NAME={}",
+            spec.name,
+            spec.kind().name()
+        );
+    }
+    Ok(specs)
+}
+
+fn parse_kind(text: &str) -> anyhow::Result<Kind> {
+    if let Some(kind) = Kind::MACHINES.into_iter().find(|kind| kind.name() == text) {
+        return Ok(kind);
+    }
+    match text.strip_prefix("numbered:").map(str::parse) {
+        Some(Ok(count @ 1..=9_999)) => Ok(Kind::Numbered(count)),
+        _ => bail!("{text:?} is no machine; there are chiller, bioreactor, extruder and numbered:1 to numbered:9999"),
+    }
+}
+
+fn addresses(first: SocketAddr, count: usize) -> anyhow::Result<Vec<SocketAddr>> {
+    let port = |index: usize| match first.port() {
+        0 => Some(0),
+        port => port.checked_add(u16::try_from(index).ok()?),
+    };
+    let address = |index| port(index).map(|port| SocketAddr::new(first.ip(), port));
+    (0..count).map(address).collect::<Option<_>>().context("there are not enough ports behind --listen")
+}
