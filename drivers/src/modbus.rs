@@ -16,6 +16,9 @@ mod register;
 mod session;
 mod settings;
 mod talk;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panic and brings its own clock")]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,19 +52,25 @@ struct Plan {
 }
 
 fn parse(device: DeviceSettings<'_>) -> Result<Box<dyn Device>, SettingsError> {
-    let DeviceSettings { name, every, first_point, mut table, mut points } = device;
-    let settings = Settings::take(&mut table);
-    let items: Vec<_> = points.iter_mut().filter_map(|point| Item::take(point, &settings, every)).collect();
-    let problems_below = points.into_iter().flat_map(|point| point.table.finish());
-    let problems: Vec<_> = table.finish().into_iter().chain(problems_below).collect();
-    if !problems.is_empty() {
-        return Err(SettingsError(problems));
+    Ok(Box::new(Modbus { plan: Arc::new(Plan::parse(device)?) }))
+}
+
+impl Plan {
+    fn parse(device: DeviceSettings<'_>) -> Result<Plan, SettingsError> {
+        let DeviceSettings { name, every, first_point, mut table, mut points } = device;
+        let settings = Settings::take(&mut table);
+        let items: Vec<_> = points.iter_mut().filter_map(|point| Item::take(point, &settings, every)).collect();
+        let problems_below = points.into_iter().flat_map(|point| point.table.finish());
+        let problems: Vec<_> = table.finish().into_iter().chain(problems_below).collect();
+        if !problems.is_empty() {
+            return Err(SettingsError(problems));
+        }
+        let wanted: Vec<_> = items.iter().map(|item| item.wanted).collect();
+        let groups = plan::plan(&wanted, settings.limits);
+        let ids = (first_point.0..).map(PointId);
+        let points = ids.zip(&items).map(|(id, item)| point(id, item, settings.unit)).collect();
+        Ok(Plan { name, settings, points, items, groups })
     }
-    let wanted: Vec<_> = items.iter().map(|item| item.wanted).collect();
-    let groups = plan::plan(&wanted, settings.limits);
-    let ids = (first_point.0..).map(PointId);
-    let points = ids.zip(&items).map(|(id, item)| point(id, item, settings.unit)).collect();
-    Ok(Box::new(Modbus { plan: Arc::new(Plan { name, settings, points, items, groups }) }))
 }
 
 fn point(id: PointId, item: &Item, unit: u8) -> Point {

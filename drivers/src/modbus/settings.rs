@@ -33,6 +33,7 @@ pub(crate) struct Item {
 
 const PORT: u16 = 502;
 const MILLISECOND: Duration = Duration::from_millis(1);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 const MINUTE: Duration = Duration::from_secs(60);
 
 const ADDRESSINGS: [(&str, Addressing); 2] =
@@ -81,20 +82,19 @@ impl Settings {
     pub(crate) fn take(table: &mut Table<'_>) -> Settings {
         let address = table.require("address").parsed_with(parse_address);
         let (host, port) = address.unwrap_or_else(|| (String::new(), PORT));
-        let timeout = MILLISECOND * 10..=MINUTE;
         Settings {
             host,
             port,
             unit: table.take("unit").integer(0..=u8::MAX).unwrap_or(1),
-            timeout: table.take("timeout").duration(timeout.clone()).unwrap_or(Duration::from_secs(1)),
-            connect_timeout: table.take("connect_timeout").duration(timeout).unwrap_or(Duration::from_secs(3)),
+            timeout: table.take("timeout").duration(MILLISECOND * 10..=MINUTE).unwrap_or(Duration::from_secs(1)),
+            connect_timeout: table.take("connect_timeout").duration(MILLISECOND * 10..=PAUSE_MAX * 4).unwrap_or(Duration::from_secs(3)),
             limits: Limits {
                 registers: table.take("max_registers").integer(1..=125).unwrap_or(125),
                 bits: table.take("max_bits").integer(1..=2000).unwrap_or(2000),
                 gap: table.take("max_gap").integer(0..=100).unwrap_or(8),
             },
-            pause: table.take("pause").duration(Duration::ZERO..=MINUTE).unwrap_or_default(),
-            pause_after_connect: table.take("pause_after_connect").duration(Duration::ZERO..=MINUTE).unwrap_or_default(),
+            pause: table.take("pause").duration(Duration::ZERO..=PAUSE_MAX).unwrap_or_default(),
+            pause_after_connect: table.take("pause_after_connect").duration(Duration::ZERO..=PAUSE_MAX).unwrap_or_default(),
             addressing: table.take("addressing").word(&ADDRESSINGS).unwrap_or(Addressing::ZeroBased),
             order: table.take("word_order").word(&ORDERS_32).unwrap_or_default(),
         }

@@ -1,0 +1,221 @@
+//! The session in virtual time, against a device of a few lines on the other end of a pipe.
+
+use std::collections::BTreeMap;
+
+use lingate_model::{Clock, ClockState, Missed, MissedCause, Now, Reading, StatusCode, UtcMicros, Value};
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::*;
+use crate::settings::{DeTable, Table};
+use crate::{DeviceEvent, PointSettings, Sink};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// Fast, slow and a point of another area, so that the fast group needs two requests.
+const POINTS: &str = "
+[[point]]
+register = 'holding:0'
+type = 'u16'
+[[point]]
+register = 'input:5'
+type = 'u16'
+[[point]]
+register = 'holding:1'
+type = 'u16'
+slow = true
+";
+
+fn ms_of(time: UtcMicros) -> u64 {
+    u64::try_from(time.0).unwrap() / 1000
+}
+
+#[tokio::test(start_paused = true)]
+async fn slots_stand_on_their_grid_and_one_poll_has_one_time() {
+    let mut bench = Bench::start(Script::answering_after(10 * MS), 1000);
+    let events = bench.events_until(1000 * MS).await;
+    let times = |point: u32| readings(&events).filter(move |r| r.point == PointId(point)).map(|r| ms_of(r.gateway_time));
+    let fast: Vec<_> = (0..10).map(|slot| slot * 100 + 20).collect();
+    assert_eq!(times(0).collect::<Vec<_>>(), fast, "two requests of 10 ms each");
+    assert_eq!(times(1).collect::<Vec<_>>(), fast, "both requests of a poll have its end as their time");
+    assert_eq!(times(2).collect::<Vec<_>>(), [30, 260, 530, 760], "it waits for a poll that is due before it");
+    assert!(readings(&events).all(|reading| reading.value == Some(Value::UInt16(7))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_slower_than_its_interval_leaves_counted_slots() {
+    let mut bench = Bench::start(Script::answering_after(130 * MS), 1000);
+    let events = bench.events_until(2000 * MS).await;
+    let missed: Vec<_> = missed(&events).collect();
+    assert!(missed.iter().all(|missed| missed.cause == MissedCause::Overload));
+    let seen: Vec<_> = missed.iter().take(2).map(|m| (ms_of(m.from), ms_of(m.to), m.slots.clone())).collect();
+    assert_eq!(seen[0], (0, 0, vec![(PointId(2), 1)]), "the slow point waited 260 ms for the fast ones");
+    assert_eq!(seen[1], (100, 200, vec![(PointId(0), 2), (PointId(1), 2)]), "until the slow point was read at 390 ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_delays_the_polls_and_the_slots_are_declared() {
+    let mut bench = Bench::start(Script::answering_after(MS), 1);
+    sleep(5000 * MS).await;
+    let events = bench.events_until(6000 * MS).await;
+    let lost: u64 = missed(&events).flat_map(|missed| &missed.slots).filter(|(id, _)| id.0 == 0).map(|(_, n)| n).sum();
+    let read = readings(&events).filter(|reading| reading.point.0 == 0).count() as u64;
+    assert!(lost > 40, "{lost}");
+    assert_eq!(lost + read, 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_timeout_the_connection_is_closed_and_nothing_more_is_asked() {
+    let script = Script { reply: |asked| if asked < 3 { Reply::After(MS) } else { Reply::Never } };
+    let mut bench = Bench::start(script, 1000);
+    let events = bench.events_until(Duration::MAX).await;
+    let last: Vec<_> = readings(&events).rev().take(2).map(|reading| (reading.point.0, reading.status)).collect();
+    assert_eq!(last, [(1, StatusCode::BAD_COMMUNICATION_ERROR), (0, StatusCode::BAD_TIMEOUT)]);
+    let loss = bench.session.await.unwrap();
+    assert!(matches!(loss, LinkError::Timeout { doing: "reading", after } if after == 1000 * MS), "{loss}");
+    assert_eq!(bench.device.await.unwrap(), 4, "requests that the device saw until its end of the pipe closed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_stops_ends_the_session() {
+    let bench = Bench::start(Script::answering_after(MS), 1000);
+    drop(bench.events);
+    assert!(matches!(bench.session.await.unwrap(), LinkError::SinkClosed));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Promise D1, for every point and until the very end of the session.
+    #[test]
+    fn every_slot_is_a_reading_or_missed(delays in prop::collection::vec(0..1300_u64, 1..30)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let mut bench = Bench::start_with(move |asked| delays.get(asked).map_or(Reply::Never, |d| Reply::After(MS * *d as u32)), 1000);
+            let events = bench.events_until(Duration::MAX).await;
+            let end = bench.began.elapsed();
+            let mut slots = BTreeMap::new();
+            readings(&events).for_each(|reading| *slots.entry(reading.point.0).or_insert(0) += 1);
+            missed(&events).flat_map(|missed| &missed.slots).for_each(|(id, n)| *slots.entry(id.0).or_insert(0) += n);
+            let due = |interval: u64| end.as_millis() as u64 / interval + 1;
+            assert_eq!(slots, BTreeMap::from([(0, due(100)), (1, due(100)), (2, due(250))]));
+            assert!(readings(&events).all(|reading| reading.value.is_some() != reading.status.is_bad()));
+        });
+    }
+}
+
+enum Reply {
+    After(Duration),
+    Never,
+}
+
+/// What the device does with its nth request.
+struct Script<F> {
+    reply: F,
+}
+
+impl Script<fn(usize) -> Reply> {
+    fn answering_after(delay: Duration) -> Script<impl Fn(usize) -> Reply + Send + 'static> {
+        Script { reply: move |_| Reply::After(delay) }
+    }
+}
+
+struct Bench {
+    session: tokio::task::JoinHandle<LinkError>,
+    /// Ends with the number of requests when its end of the pipe closes.
+    device: tokio::task::JoinHandle<usize>,
+    events: mpsc::Receiver<DeviceEvent>,
+    began: Instant,
+}
+
+impl Bench {
+    fn start(script: Script<impl Fn(usize) -> Reply + Send + 'static>, queue: usize) -> Bench {
+        Bench::start_with(script.reply, queue)
+    }
+
+    fn start_with(reply: impl Fn(usize) -> Reply + Send + 'static, queue: usize) -> Bench {
+        let (near, far) = duplex(1024);
+        let plan = plan();
+        let talk = Talk::over(near, plan.settings.unit, plan.settings.timeout);
+        let mut polling = Polling::new(Arc::new(plan), talk);
+        let (sender, events) = mpsc::channel(queue);
+        let began = Instant::now();
+        let sink = Sink::new(sender, Arc::new(TestClock(began)));
+        let session = tokio::spawn(async move { polling.run(&sink).await });
+        Bench { session, device: tokio::spawn(device(far, reply)), events, began }
+    }
+
+    /// All that comes before this time, or until the session ends.
+    async fn events_until(&mut self, end: Duration) -> Vec<DeviceEvent> {
+        let mut events = Vec::new();
+        let rest = end.saturating_sub(self.began.elapsed()).min(Duration::from_secs(86_400));
+        let until = sleep(rest);
+        tokio::pin!(until);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut until => return events,
+                event = self.events.recv() => match event {
+                    Some(event) => events.push(event),
+                    None => return events,
+                },
+            }
+        }
+    }
+}
+
+fn readings(events: &[DeviceEvent]) -> impl DoubleEndedIterator<Item = &Reading> {
+    events.iter().flat_map(|event| match event {
+        DeviceEvent::Readings(readings) => readings.as_slice(),
+        DeviceEvent::Missed(_) => &[],
+    })
+}
+
+fn missed(events: &[DeviceEvent]) -> impl Iterator<Item = &Missed> {
+    events.iter().filter_map(|event| match event {
+        DeviceEvent::Missed(missed) => Some(missed),
+        DeviceEvent::Readings(_) => None,
+    })
+}
+
+/// Every register is 7.
+async fn device(mut wire: DuplexStream, reply: impl Fn(usize) -> Reply) -> usize {
+    let mut request = [0; 12];
+    for asked in 0.. {
+        if wire.read_exact(&mut request).await.is_err() {
+            return asked;
+        }
+        let Reply::After(delay) = reply(asked) else { continue };
+        sleep(delay).await;
+        let mut answer = [0, 0, 0, 0, 0, 5, 1, 0, 2, 0, 7];
+        answer[..2].copy_from_slice(&request[..2]);
+        answer[7] = request[7];
+        if wire.write_all(&answer).await.is_err() {
+            return asked + 1;
+        }
+    }
+    unreachable!("requests can be counted")
+}
+
+fn plan() -> Plan {
+    let text = format!("address = 'plc-7'\n{POINTS}");
+    let file = DeTable::parse(&text).unwrap();
+    let mut table = Table::new(file.get_ref(), file.span(), "");
+    let points = table.take("point").tables(3..=3).into_iter().map(|mut table| {
+        let every = table.take("slow").boolean().map(|_| 250 * MS);
+        PointSettings { every, table }
+    });
+    let (points, name) = (points.collect(), "plc-7".parse().unwrap());
+    Plan::parse(DeviceSettings { name, every: 100 * MS, first_point: PointId(0), table, points }).unwrap()
+}
+
+struct TestClock(Instant);
+
+impl Clock for TestClock {
+    fn now(&self) -> Now {
+        let monotonic = self.0.elapsed();
+        Now { monotonic, utc: UtcMicros(monotonic.as_micros() as i64), clock: ClockState::Synced }
+    }
+}
