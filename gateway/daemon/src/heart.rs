@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use lingate_buffer::Disk;
+use lingate_buffer::{Disk, DiskError};
 use lingate_drivers::DeviceEvent;
 use lingate_engine::{Accepted, Engine, Input, Level, LinkLimits, Output, PublishId, Setup, Status, Topic};
 use lingate_model::{Clock, Now};
@@ -42,6 +42,8 @@ pub(crate) struct Publish {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Drained,
+    /// Everything that was read is on disk, but the disk refused the mark of a clean end.
+    Unmarked(String),
     /// A broken invariant. What is on disk is the truth; start again from there.
     Panicked(String),
 }
@@ -86,7 +88,7 @@ pub(crate) fn start<D: Disk + 'static>(
     let engine = Engine::new(clock.now(), setup);
     let (status_sender, status) = watch::channel(Arc::new(engine.status()));
     let beat = Beat::at(clock.now());
-    let mut beating = Beating {
+    let beating = Beating {
         engine,
         clock,
         messages: message_queue,
@@ -99,7 +101,8 @@ pub(crate) fn start<D: Disk + 'static>(
     };
     std::thread::Builder::new().name("heart".to_owned()).spawn(move || {
         let end = match catch_unwind(AssertUnwindSafe(|| beating.run(&runtime))) {
-            Ok(()) => End::Drained,
+            Ok(Ok(())) => End::Drained,
+            Ok(Err(error)) => End::Unmarked(error.to_string()),
             Err(panic) => End::Panicked(words(&*panic)),
         };
         let _ = end_sender.send(end);
@@ -128,7 +131,7 @@ enum Event {
 }
 
 impl<D: Disk> Beating<D> {
-    fn run(&mut self, runtime: &Handle) {
+    fn run(mut self, runtime: &Handle) -> Result<(), DiskError> {
         let mut drained = self.carry_out();
         while !drained {
             let event = runtime.block_on(self.wait());
@@ -140,6 +143,7 @@ impl<D: Disk> Beating<D> {
                 self.status.send_replace(Arc::new(self.engine.status()));
             }
         }
+        self.engine.finish(self.clock.now())
     }
 
     async fn wait(&mut self) -> Event {

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use lingate_engine::Input;
 use lingate_model::{Clock, GatewayId, UtcMicros};
 use lingate_seal::{Bundle, BundleRefused, PreviousBundle, RootSet, VerifiedBundle};
@@ -79,7 +81,14 @@ impl Bundles {
                 return Err(Fault::refuse(Setting::StateDir, cannot_read("bundle", &path, &error), hint));
             }
         };
-        match Bundle::verify(&bytes, &self.roots, None, &self.gateway, utc) {
+        // A bundle that time has passed over still tells which version must not come back, and the engine sees by itself
+        // that nothing may be sealed for it.
+        let verify = |utc| Bundle::verify(&bytes, &self.roots, None, &self.gateway, utc);
+        let verified = verify(utc).or_else(|refused| match refused {
+            BundleRefused::Expired { .. } | BundleRefused::NotYetValid { .. } => verify(valid_from(&bytes)),
+            refused => Err(refused),
+        });
+        match verified {
             Ok(verified) => {
                 self.take(verified);
                 Ok(())
@@ -220,14 +229,17 @@ pub(crate) fn tell(found: &Found) {
 fn stored_bundle_refused(path: &Path, inbox: &Path, refused: &BundleRefused) -> Fault {
     let what = format!("the stored bundle {} is refused: {refused}", path.display());
     let hint = format!("ask the sandbox for a current bundle and put it into {}", inbox.display());
-    match is_a_matter_of_time(refused) {
-        true => Fault::warn(Setting::StateDir, what, hint),
-        false => Fault::refuse(Setting::StateDir, what, hint),
-    }
+    Fault::refuse(Setting::StateDir, what, hint)
 }
 
-fn is_a_matter_of_time(_refused: &BundleRefused) -> bool {
-    false
+/// `nbf` of a stored bundle, whose signatures are verified with it afterwards; 0 if there is none.
+fn valid_from(bytes: &[u8]) -> UtcMicros {
+    let seconds = || {
+        let document: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+        let payload = BASE64_URL_SAFE_NO_PAD.decode(document["payload"].as_str()?).ok()?;
+        serde_json::from_slice::<serde_json::Value>(&payload).ok()?["nbf"].as_i64()
+    };
+    UtcMicros(seconds().unwrap_or(0).saturating_mul(1_000_000))
 }
 
 fn is_young(path: &Path, utc: UtcMicros) -> bool {

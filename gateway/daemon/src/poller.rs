@@ -186,3 +186,199 @@ fn in_words(error: &LinkError) -> String {
 fn defect(panicked: &Panicked) -> String {
     format!("the driver panicked, which is a defect of lingate: {}", panicked.0)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panic, and its clock is tokio's")]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::collections::VecDeque;
+
+    use lingate_drivers::{BoxFuture, Point};
+    use lingate_model::{BuiltinType, ClockState};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::supervise::stop;
+
+    /// Tokio's paused time as both clocks.
+    struct Paused(Instant);
+
+    impl Clock for Paused {
+        fn now(&self) -> Now {
+            let monotonic = self.0.elapsed();
+            let utc = UtcMicros(i64::try_from(monotonic.as_micros()).unwrap());
+            Now { monotonic, utc, clock: ClockState::Synced }
+        }
+    }
+
+    /// What one attempt to connect does.
+    #[derive(Clone, Copy)]
+    enum Attempt {
+        FailAfter(Duration),
+        PanicAfter(Duration),
+        LiveFor(Duration),
+        PanicAtWork,
+        HangForEver,
+    }
+
+    /// A device that follows a script and then lives for ever.
+    struct Scripted(Vec<Point>, Mutex<VecDeque<Attempt>>);
+
+    impl Device for Scripted {
+        fn points(&self) -> &[Point] {
+            &self.0
+        }
+        fn address(&self) -> String {
+            "test".to_owned()
+        }
+        fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Session>, LinkError>> {
+            let attempt = self.1.lock().unwrap().pop_front();
+            Box::pin(async move {
+                match attempt {
+                    Some(Attempt::FailAfter(time)) => {
+                        tokio::time::sleep(time).await;
+                        Err(LinkError::Timeout { doing: "connecting", after: time })
+                    }
+                    Some(Attempt::PanicAfter(time)) => {
+                        tokio::time::sleep(time).await;
+                        panic!("a defect in connect");
+                    }
+                    Some(Attempt::HangForEver) => std::future::pending().await,
+                    attempt => Ok(Box::new(Living(attempt)) as Box<dyn Session>),
+                }
+            })
+        }
+    }
+
+    struct Living(Option<Attempt>);
+
+    impl Session for Living {
+        fn run<'a>(&'a mut self, _sink: &'a Sink) -> BoxFuture<'a, LinkError> {
+            Box::pin(async {
+                match self.0 {
+                    Some(Attempt::LiveFor(time)) => tokio::time::sleep(time).await,
+                    Some(Attempt::PanicAtWork) => panic!("a defect at work"),
+                    _ => std::future::pending().await,
+                }
+                LinkError::Closed
+            })
+        }
+    }
+
+    struct Outcome {
+        slots: BTreeMap<u32, u64>,
+        reports: Vec<Missed>,
+        /// When the device was seen going down, and up.
+        states: Vec<(Duration, DeviceState)>,
+    }
+
+    const INTERVALS: [u64; 3] = [7, 500, 3000];
+
+    /// Lets a poller follow the script for `time`, then stops it.
+    async fn follow(script: &[Attempt], time: Duration) -> Outcome {
+        let clock: Arc<dyn Clock> = Arc::new(Paused(Instant::now()));
+        let point = |(id, millis): (usize, &u64)| Point {
+            id: PointId(u32::try_from(id).unwrap()),
+            builtin_type: BuiltinType::Double,
+            places: None,
+            interval: Duration::from_millis(*millis),
+            source: String::new(),
+        };
+        let points = INTERVALS.iter().enumerate().map(point).collect();
+        let (heart, mut messages) = mpsc::channel(10_000);
+        let (events, mut sent) = mpsc::channel(10_000);
+        let poller = Poller {
+            name: "press-1".parse().unwrap(),
+            device: Arc::new(Scripted(points, Mutex::new(script.iter().copied().collect()))),
+            heart,
+            events,
+            clock: clock.clone(),
+            downtime: Arc::default(),
+        };
+        let (stopper, told) = stop();
+        let task = tokio::spawn(poller.run(told));
+        let mut states = Vec::new();
+        let end = tokio::time::sleep(time);
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                biased;
+                Some(Message::Input(Input::Device(_, state))) = messages.recv() => {
+                    states.push((clock.now().monotonic, state));
+                }
+                () = &mut end => break,
+            }
+        }
+        stopper.stop();
+        task.await.unwrap();
+        let mut reports = Vec::new();
+        while let Ok(DeviceEvent::Missed(missed)) = sent.try_recv() {
+            reports.push(missed);
+        }
+        let mut slots = BTreeMap::new();
+        for (point, count) in reports.iter().flat_map(|missed| &missed.slots) {
+            *slots.entry(point.0).or_default() += count;
+        }
+        Outcome { slots, reports, states }
+    }
+
+    /// `floor(down time / interval)` summed over the down times, from the states alone.
+    fn expected(outcome: &Outcome, end: Duration) -> BTreeMap<u32, u64> {
+        let mut downs = vec![];
+        let mut since = Some(Duration::ZERO);
+        for (at, state) in &outcome.states {
+            match state {
+                DeviceState::Connected => downs.extend(since.take().map(|since| *at - since)),
+                DeviceState::BackingOff { .. } => since = since.or(Some(*at)),
+                DeviceState::Connecting => {}
+            }
+        }
+        downs.extend(since.map(|since| end - since));
+        let slots = |millis: &u64| downs.iter().map(|down| down.as_nanos() as u64 / (millis * 1_000_000)).sum::<u64>();
+        let counted = INTERVALS.iter().enumerate().map(|(id, millis)| (id as u32, slots(millis)));
+        counted.filter(|(_, slots)| *slots > 0).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_slot_of_a_down_device_is_reported_once() {
+        let seconds = Duration::from_secs;
+        let script = [
+            Attempt::FailAfter(seconds(25)),
+            Attempt::LiveFor(seconds(40)),
+            Attempt::FailAfter(Duration::from_millis(1)),
+            Attempt::FailAfter(seconds(3)),
+            Attempt::LiveFor(Duration::from_millis(10)),
+            Attempt::PanicAfter(seconds(1)),
+            Attempt::PanicAtWork,
+        ];
+        let outcome = follow(&script, seconds(3600)).await;
+        assert_eq!(outcome.slots, expected(&outcome, seconds(3600)));
+        assert_eq!(outcome.states.last().unwrap().1, DeviceState::Connected, "it recovers from everything");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_device_that_never_answers_is_reported_about_every_ten_seconds_and_at_the_stop() {
+        let outcome = follow(&[Attempt::HangForEver; 100], Duration::from_secs(605)).await;
+        assert_eq!(outcome.slots, BTreeMap::from([(0, 605_000 / 7), (1, 1210), (2, 201)]));
+        assert!((60..=63).contains(&outcome.reports.len()), "{} reports", outcome.reports.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reports_follow_each_other_without_gap_or_overlap() {
+        let outcome = follow(&[Attempt::FailAfter(Duration::from_secs(29)); 4], Duration::from_secs(200)).await;
+        assert!(outcome.reports.len() >= 10);
+        assert!(outcome.reports.windows(2).all(|pair| pair[0].to == pair[1].from));
+        assert_eq!(outcome.reports[0].from, UtcMicros(0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_in_a_driver_is_a_reason_to_back_off() {
+        let outcome = follow(&[Attempt::PanicAtWork], Duration::from_secs(60)).await;
+        let reason = |state: &(Duration, DeviceState)| match &state.1 {
+            DeviceState::BackingOff { reason } => Some(reason.clone()),
+            _ => None,
+        };
+        let reasons: Vec<String> = outcome.states.iter().filter_map(reason).collect();
+        assert_eq!(reasons, ["the driver panicked, which is a defect of lingate: a defect at work"]);
+    }
+}

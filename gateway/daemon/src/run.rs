@@ -282,6 +282,10 @@ async fn drain(heart: &mut Heart) -> Result<(), Failure> {
         }
         match (&mut heart.end).await {
             Ok(End::Drained) => Ok(()),
+            Ok(End::Unmarked(error)) => {
+                tracing::warn!(error, "the buffer's clean end could not be marked; everything read is on disk");
+                Ok(())
+            }
             end => Err(heart_failure(end)),
         }
     };
@@ -291,7 +295,7 @@ async fn drain(heart: &mut Heart) -> Result<(), Failure> {
 fn heart_failure(end: Result<End, oneshot::error::RecvError>) -> Failure {
     Failure::Heart(match end {
         Ok(End::Panicked(words)) => words,
-        Ok(End::Drained) => "it ended without being told".to_owned(),
+        Ok(End::Drained | End::Unmarked(_)) => "it ended without being told".to_owned(),
         Err(_) => "it vanished".to_owned(),
     })
 }
