@@ -8,12 +8,13 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use lingate_model::{GatewayId, TenantId};
+use lingate_seal::SigningKey;
 
 use crate::bundle::{self, BundleDraft};
 use crate::clock;
 use crate::enroll::{Enrolment, Software};
 use crate::files::{self, Readers};
-use crate::keys::{Jwk, RoleKey, RootKey, hex, sha256};
+use crate::keys::{self, Jwk, RoleKey, hex, sha256};
 use crate::mosquitto;
 use crate::pki::{CertificateAuthority, Leaf};
 use crate::policy::{self, Policy};
@@ -46,7 +47,7 @@ pub struct Authority {
     folder: PathBuf,
     state: State,
     ca: CertificateAuthority,
-    roots: Vec<RootKey>,
+    roots: Vec<SigningKey>,
 }
 
 /// `sandbox.json`.
@@ -105,7 +106,7 @@ impl Authority {
         let (ca, ca_key) = CertificateAuthority::generate(&format!("CA of {}", options.sandbox_id), AUTHORITY_DAYS)?;
         files::write(&folder.join("ca.key"), ca_key, Readers::Owner)?;
         files::write(&folder.join("ca.pem"), ca.certificate_pem(), Readers::Everybody)?;
-        let root_pem = RootKey::generate_pem();
+        let root_pem = keys::generate_ed25519_pem();
         files::write(&folder.join("root.key"), &root_pem, Readers::Owner)?;
         let authority = Authority {
             state: State {
@@ -114,7 +115,7 @@ impl Authority {
                 broker_port: options.broker_port,
                 bundle_version: 0,
             },
-            roots: vec![RootKey::from_pem(&root_pem)?],
+            roots: vec![keys::ed25519_from_pem(&root_pem)?],
             ca,
             folder,
         };
@@ -144,7 +145,7 @@ impl Authority {
         Ok(Authority {
             state: serde_json::from_str(&state).context("sandbox.json")?,
             ca: CertificateAuthority::load(read("ca.pem")?, &read("ca.key")?)?,
-            roots: vec![RootKey::from_pem(&read("root.key")?).context("root.key")?],
+            roots: vec![keys::ed25519_from_pem(&read("root.key")?).context("root.key")?],
             folder,
         })
     }
@@ -203,7 +204,7 @@ impl Authority {
             tenant: enrolment.tenant.to_string(),
             keys,
             software: enrolment.software,
-            bundle_sha256: hex(&sha256(bundle.as_bytes())),
+            bundle_sha256: hex(&sha256(&bundle)),
         };
         let folder = self.write_gateway(&known, &chain_pem, &bundle)?;
         Ok(Issued {
@@ -212,7 +213,7 @@ impl Authority {
             folder,
             chain_pem,
             bundle_version: self.state.bundle_version,
-            bundle: bundle.into_bytes(),
+            bundle,
         })
     }
 
@@ -256,16 +257,16 @@ impl Authority {
         self.folder.join("gateways").join(gateway)
     }
 
-    fn write_gateway(&self, known: &KnownGateway, chain_pem: &str, bundle: &str) -> Result<PathBuf> {
+    fn write_gateway(&self, known: &KnownGateway, chain_pem: &str, bundle: &[u8]) -> Result<PathBuf> {
         let folder = self.gateway_folder(&known.gateway);
         files::create_folder(&folder)?;
-        let write = |name: &str, text: &str| files::write(&folder.join(name), text, Readers::Everybody);
-        write("gateway.json", &(serde_json::to_string_pretty(known)? + "\n"))?;
-        write("gateway.pem", chain_pem)?;
-        write("sandbox-ca.pem", self.ca_pem())?;
-        write("root.json", &files::read_text(&self.folder.join("root.json"))?)?;
+        let write = |name: &str, bytes: &[u8]| files::write(&folder.join(name), bytes, Readers::Everybody);
+        write("gateway.json", (serde_json::to_string_pretty(known)? + "\n").as_bytes())?;
+        write("gateway.pem", chain_pem.as_bytes())?;
+        write("sandbox-ca.pem", self.ca_pem().as_bytes())?;
+        write("root.json", &self.root_json()?)?;
         write("bundle.jws.json", bundle)?;
-        write("NEXT-STEPS.txt", &self.next_steps(known)?)?;
+        write("NEXT-STEPS.txt", self.next_steps(known)?.as_bytes())?;
         Ok(folder)
     }
 

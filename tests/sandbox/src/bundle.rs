@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::jws;
-use crate::keys::{Jwk, RoleKey, RootKey, hex};
+use lingate_seal::{Kid, SigningKey, jws};
+
+use crate::keys::{Curve, Jwk, RoleKey, hex};
 use crate::policy::{Dataset, Policy, Purpose};
 
 /// Gateways whose clock is this far behind accept a fresh bundle at once.
@@ -22,14 +23,15 @@ pub(crate) struct BundleDraft<'a> {
     pub(crate) issued_unix: i64,
     pub(crate) policy: &'a Policy,
     pub(crate) role_keys: &'a BTreeMap<String, RoleKey>,
-    pub(crate) roots: &'a [RootKey],
+    pub(crate) roots: &'a [SigningKey],
 }
 
 impl BundleDraft<'_> {
     /// `bundle.jws.json`.
-    pub(crate) fn sign(&self) -> Result<String> {
+    pub(crate) fn sign(&self) -> Result<Vec<u8>> {
         let payload = serde_json::to_vec(&self.payload()?).expect("a JSON value serializes");
-        Ok(jws::sign(&payload, &self.roots.iter().collect::<Vec<_>>()))
+        let kids: Vec<Kid> = self.roots.iter().map(SigningKey::kid).collect();
+        Ok(jws::sign_general(&payload, &kids.iter().zip(self.roots).collect::<Vec<_>>()))
     }
 
     fn payload(&self) -> Result<Value> {
@@ -79,8 +81,9 @@ impl BundleDraft<'_> {
 }
 
 /// The content of `root.json`, also inside every bundle.
-pub(crate) fn root_json(roots: &[RootKey]) -> Value {
-    json!({"version": 1, "threshold": roots.len(), "keys": roots.iter().map(RootKey::jwk).collect::<Vec<_>>()})
+pub(crate) fn root_json(roots: &[SigningKey]) -> Value {
+    let jwk = |key: &SigningKey| Jwk::okp(Curve::Ed25519, &key.public_key());
+    json!({"version": 1, "threshold": roots.len(), "keys": roots.iter().map(jwk).collect::<Vec<_>>()})
 }
 
 fn purpose_entry(purpose: &Purpose) -> Value {

@@ -4,9 +4,10 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use lingate_model::{GatewayId, TenantId};
+use lingate_seal::SigningKey;
 
 use crate::jws;
-use crate::keys::{Curve, Jwk, RootKey};
+use crate::keys::{Curve, Jwk};
 use crate::pki::Request;
 
 /// 64 KiB; a real one has about 2 KiB.
@@ -67,6 +68,7 @@ impl Enrolment {
 }
 
 /// What `lingate enroll` writes. For tests that need an enrolled gateway without the daemon.
-pub(crate) fn sign(payload: &Payload, key: &RootKey) -> Vec<u8> {
-    jws::sign(&serde_json::to_vec(payload).expect("strings serialize"), &[key]).into_bytes()
+pub(crate) fn sign(payload: &Payload, key: &SigningKey) -> Vec<u8> {
+    let payload = serde_json::to_vec(payload).expect("strings serialize");
+    lingate_seal::jws::sign_general(&payload, &[(&key.kid(), key)])
 }

@@ -4,10 +4,11 @@ use anyhow::{Context, Result};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 
 use lingate_model::{GatewayId, TenantId};
+use lingate_seal::SigningKey;
 
 use crate::enroll::{self, Payload, Software};
-use crate::keys::RootKey;
-use crate::{Authority, Issued, KeyChange, clock};
+use crate::keys::{Curve, Jwk};
+use crate::{Authority, Issued, KeyChange, clock, keys};
 
 /// What a gateway holds after its enrolment. Has no Debug: it contains private keys.
 #[derive(Clone)]
@@ -31,8 +32,8 @@ pub struct GatewayIdentity {
 impl Authority {
     /// Makes keys, enrols and issues in one step. An already known gateway gets new keys.
     pub fn enroll_for_test(&mut self, gateway: &str, tenant: &str) -> Result<GatewayIdentity> {
-        let (signing_pem, tls_key) = (RootKey::generate_pem(), KeyPair::generate()?);
-        let enroll = request(gateway, tenant, &RootKey::from_pem(&signing_pem)?, &tls_key)?;
+        let (signing_pem, tls_key) = (keys::generate_ed25519_pem(), KeyPair::generate()?);
+        let enroll = request(gateway, tenant, &keys::ed25519_from_pem(&signing_pem)?, &tls_key)?;
         let Issued { gateway, tenant, chain_pem, bundle, .. } = self.issue(&enroll, KeyChange::Accept)?;
         let (_, signing) = x509_parser::pem::parse_x509_pem(signing_pem.as_bytes()).context("the PEM made above")?;
         Ok(GatewayIdentity {
@@ -50,7 +51,7 @@ impl Authority {
     }
 }
 
-fn request(gateway: &str, tenant: &str, signing: &RootKey, tls_key: &KeyPair) -> Result<Vec<u8>> {
+fn request(gateway: &str, tenant: &str, signing: &SigningKey, tls_key: &KeyPair) -> Result<Vec<u8>> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, gateway);
@@ -58,7 +59,7 @@ fn request(gateway: &str, tenant: &str, signing: &RootKey, tls_key: &KeyPair) ->
         spec: "lingate/1".to_owned(),
         gateway: gateway.to_owned(),
         tenant: tenant.to_owned(),
-        jwk: signing.jwk(),
+        jwk: Jwk::okp(Curve::Ed25519, &signing.public_key()),
         csr: params.serialize_request(tls_key)?.pem()?,
         software: Software { version: env!("CARGO_PKG_VERSION").to_owned(), sha256: "0".repeat(64) },
         iat: clock::unix_seconds(),

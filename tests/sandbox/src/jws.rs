@@ -1,45 +1,33 @@
-//! RFC 7515 JWS in General JSON form with Ed25519 (RFC 8037), as bundle and enrolment file use it.
+//! RFC 7515 JWS in General JSON form with one Ed25519 signature, as the enrolment file uses it (RFC 9864; the older
+//! name EdDSA of RFC 8037 is understood).
 
 use anyhow::{Context, Result, anyhow, ensure};
 use ring::signature::{ED25519, UnparsedPublicKey};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use crate::keys::{RootKey, base64url, from_base64url};
+use crate::keys::from_base64url;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct General {
     payload: String,
     signatures: Vec<Signature>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Signature {
     protected: String,
     signature: String,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Protected {
     alg: String,
     kid: String,
-}
-
-/// One signature per key.
-pub(crate) fn sign(payload: &[u8], signers: &[&RootKey]) -> String {
-    let payload = base64url(payload);
-    let signatures = signers
-        .iter()
-        .map(|key| {
-            let protected = Protected { alg: "EdDSA".to_owned(), kid: key.jwk().kid };
-            let protected = base64url(&serde_json::to_vec(&protected).expect("strings serialize"));
-            let signature = base64url(&key.sign(format!("{protected}.{payload}").as_bytes()));
-            Signature { protected, signature }
-        })
-        .collect();
-    serde_json::to_string_pretty(&General { payload, signatures }).expect("strings serialize") + "\n"
+    #[serde(rename = "typ")]
+    _typ: Option<String>,
 }
 
 /// A message with exactly one signature, not yet verified: the key may stand in its own payload.
@@ -58,7 +46,11 @@ impl Single {
         };
         let protected: Protected =
             serde_json::from_slice(&from_base64url(&signature.protected)?).context("the protected header")?;
-        ensure!(matches!(protected.alg.as_str(), "EdDSA" | "Ed25519"), "alg must be EdDSA, it is {:?}", protected.alg);
+        ensure!(
+            matches!(protected.alg.as_str(), "EdDSA" | "Ed25519"),
+            "alg must be Ed25519, it is {:?}",
+            protected.alg
+        );
         Ok(Single {
             payload: from_base64url(&jws.payload).context("payload")?,
             kid: protected.kid,

@@ -6,11 +6,10 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
 use hpke::kem::X25519HkdfSha256;
 use hpke::{Deserializable, Kem, Serializable};
 use ring::rand::SecureRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use lingate_seal::Kid;
+use lingate_seal::{Entropy, EntropyFailed, Kid, SigningKey};
 
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -34,18 +33,18 @@ pub(crate) fn from_base64url(text: &str) -> Result<Vec<u8>> {
     BASE64URL.decode(text).map_err(|_| anyhow!("not base64url without padding"))
 }
 
-/// COSE curve numbers (RFC 9053, table 18).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Curve {
-    X25519 = 4,
-    Ed25519 = 6,
+    X25519,
+    Ed25519,
 }
 
-/// First 8 bytes of the RFC 9679 thumbprint of an OKP key: SHA-256 over the deterministic `{1: 1, -1: crv, -2: x}`.
+/// First 8 bytes of the RFC 9679 thumbprint of an OKP key.
 pub(crate) fn thumbprint_kid(curve: Curve, x: &[u8; 32]) -> Kid {
-    let mut cose_key = vec![0xa3, 0x01, 0x01, 0x20, curve as u8, 0x21, 0x58, 0x20];
-    cose_key.extend_from_slice(x);
-    Kid(sha256(&cose_key)[..8].try_into().expect("8 of 32"))
+    match curve {
+        Curve::X25519 => lingate_seal::x25519_kid(x),
+        Curve::Ed25519 => lingate_seal::ed25519_kid(x),
+    }
 }
 
 /// An OKP public key as the bundle and the enrolment file carry it; `kid` is checked against the key.
@@ -81,31 +80,23 @@ impl Jwk {
     }
 }
 
-/// An Ed25519 key that signs bundles.
-pub(crate) struct RootKey(Ed25519KeyPair);
+/// An Ed25519 key in PKCS#8, PEM.
+pub(crate) fn generate_ed25519_pem() -> String {
+    let der = SigningKey::generate_pkcs8(&mut SystemEntropy).expect("the system gives randomness");
+    let text = base64::prelude::BASE64_STANDARD.encode(&*der);
+    format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n")
+}
 
-impl RootKey {
-    /// PKCS#8 v2 in PEM form.
-    pub(crate) fn generate_pem() -> String {
-        let der =
-            Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).expect("the system gives randomness");
-        let text = base64::prelude::BASE64_STANDARD.encode(der.as_ref());
-        let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| str::from_utf8(line).expect("ASCII")).collect();
-        format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
-    }
+pub(crate) fn ed25519_from_pem(pem: &str) -> Result<SigningKey> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|_| anyhow!("not a PEM file"))?;
+    Ok(SigningKey::from_pkcs8(&pem.contents)?)
+}
 
-    pub(crate) fn from_pem(pem: &str) -> Result<RootKey> {
-        let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|_| anyhow!("not a PEM file"))?;
-        let pair = Ed25519KeyPair::from_pkcs8(&pem.contents).map_err(|_| anyhow!("not an Ed25519 key in PKCS#8"))?;
-        Ok(RootKey(pair))
-    }
+struct SystemEntropy;
 
-    pub(crate) fn jwk(&self) -> Jwk {
-        Jwk::okp(Curve::Ed25519, self.0.public_key().as_ref().try_into().expect("Ed25519 keys have 32 bytes"))
-    }
-
-    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.0.sign(message).as_ref().try_into().expect("Ed25519 signatures have 64 bytes")
+impl Entropy for SystemEntropy {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyFailed> {
+        ring::rand::SystemRandom::new().fill(bytes).map_err(|_| EntropyFailed)
     }
 }
 
@@ -184,19 +175,5 @@ mod tests {
         assert!(jwk.public_key(Curve::Ed25519).is_err(), "another curve");
         jwk.kid = "0000000000000000".to_owned();
         assert!(jwk.public_key(Curve::X25519).is_err());
-    }
-
-    #[test]
-    fn the_thumbprint_is_that_of_the_deterministic_cose_key() {
-        use ciborium::value::Value;
-        let x = [7_u8; 32];
-        let cose_key = Value::Map(vec![
-            (Value::from(1), Value::from(1)),
-            (Value::from(-1), Value::from(6)),
-            (Value::from(-2), Value::Bytes(x.to_vec())),
-        ]);
-        let mut bytes = Vec::new();
-        ciborium::into_writer(&cose_key, &mut bytes).unwrap();
-        assert_eq!(thumbprint_kid(Curve::Ed25519, &x).0, sha256(&bytes)[..8]);
     }
 }

@@ -57,7 +57,8 @@ impl CertificateAuthority {
         let key = KeyPair::generate()?;
         let mut params = parameters(&names[0], names, valid_days)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        self.leaf(params, key)
+        let chain_pem = params.signed_by(&key, &self.issuer)?.pem() + &self.certificate_pem;
+        Ok(Leaf { chain_pem, key_pem: key.serialize_pem() })
     }
 
     pub(crate) fn client(&self, common_name: &str, valid_days: u32) -> Result<Leaf> {
@@ -75,11 +76,6 @@ impl CertificateAuthority {
         let mut params = parameters(common_name, &[], valid_days)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         Ok(params.signed_by(key, &self.issuer)?.pem() + &self.certificate_pem)
-    }
-
-    fn leaf(&self, params: CertificateParams, key: KeyPair) -> Result<Leaf> {
-        let chain_pem = params.signed_by(&key, &self.issuer)?.pem() + &self.certificate_pem;
-        Ok(Leaf { chain_pem, key_pem: key.serialize_pem() })
     }
 }
 

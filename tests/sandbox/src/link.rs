@@ -1,0 +1,193 @@
+//! The receiver's connection: MQTT 5, persistent session, acknowledged only when the store has it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rumqttc::mqttbytes::v5::SubscribeFilter;
+use rumqttc::{
+    AckMode, AsyncClient, BrokerSessionResumePolicy, ConnAck, ConnectionError, Event, EventLoop, ManualAck,
+    MqttOptions, NetworkOptions, Packet, QoS, TlsConfiguration, Transport,
+};
+use rustls::ClientConfig;
+use tokio::sync::{mpsc, watch};
+
+use crate::intake::Arrival;
+use crate::topic::FILTERS;
+
+/// The broker's window towards us: so many messages can be unacknowledged.
+const WINDOW: u16 = 256;
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// `poll` gives at least one event per keep-alive interval; a half-open connection gives none.
+const SILENCE_MAX: Duration = Duration::from_secs(2 * 15 + 5);
+const GOODBYE_MAX: Duration = Duration::from_secs(2);
+const SESSION_SECONDS: u32 = 90 * 86_400;
+const PACKET_BYTES_MAX: u32 = 8 << 20;
+
+/// Where the broker is; the host is also the name in its certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerAddress {
+    pub host: String,
+    pub port: u16,
+}
+
+impl std::str::FromStr for BrokerAddress {
+    type Err = String;
+
+    /// `mqtts://HOST[:PORT]`, an IPv6 address in brackets.
+    fn from_str(url: &str) -> Result<BrokerAddress, String> {
+        let wrong = || format!("{url:?} is not a broker: mqtts://HOST:PORT is expected");
+        let rest = url.strip_prefix("mqtts://").ok_or_else(wrong)?.trim_end_matches('/');
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| wrong())?),
+            _ => (rest, 8883),
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
+        if host.is_empty() || !host.chars().all(is_host) {
+            return Err(wrong());
+        }
+        Ok(BrokerAddress { host: host.to_owned(), port })
+    }
+}
+
+pub(crate) struct LinkSettings {
+    pub(crate) client_id: String,
+    pub(crate) broker: BrokerAddress,
+    pub(crate) tls: Arc<ClientConfig>,
+}
+
+/// A message with the means to acknowledge it on the connection that brought it.
+pub(crate) struct Delivery {
+    pub(crate) arrival: Arrival,
+    ack: Option<ManualAck>,
+    client: AsyncClient,
+}
+
+impl Delivery {
+    /// The message is durable. If the connection is gone, the broker sends it again and it is a duplicate.
+    pub(crate) fn acknowledge(self) {
+        if let Some(ack) = self.ack {
+            let _ = self.client.try_manual_ack(ack);
+        }
+    }
+}
+
+/// Whether the broker's session is known to contain the subscriptions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subscribed {
+    Yes,
+    /// Begin with a fresh session: there is nothing in it to lose.
+    Unknown,
+}
+
+/// Why a connection ended.
+pub(crate) enum Ended {
+    Stopped,
+    Lost(String),
+}
+
+/// One connection from CONNECT to its end. `on_up` is called once, when the subscriptions stand.
+pub(crate) async fn run(
+    settings: &LinkSettings,
+    subscribed: Subscribed,
+    deliveries: &mpsc::Sender<Delivery>,
+    stop: &mut watch::Receiver<bool>,
+    on_up: impl FnOnce(),
+) -> Ended {
+    let (client, mut events) =
+        AsyncClient::builder(options(settings, subscribed)).capacity(2 * usize::from(WINDOW)).build();
+    let connack = tokio::select! {
+        connack = connected(&mut events) => connack,
+        _ = stop.wait_for(|stop| *stop) => return Ended::Stopped,
+    };
+    let session_present = match connack {
+        Ok(connack) => connack.session_present,
+        Err(error) => return Ended::Lost(error.to_string()),
+    };
+    let life = async {
+        if !session_present && let Err(reason) = subscribe(&client, &mut events, deliveries).await {
+            return reason;
+        }
+        on_up();
+        pump(&client, &mut events, deliveries).await
+    };
+    tokio::select! {
+        reason = life => return Ended::Lost(reason),
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+    goodbye(&client, &mut events).await;
+    Ended::Stopped
+}
+
+/// Retained KEYs may arrive before the answer does, so the connection is served meanwhile.
+async fn subscribe(
+    client: &AsyncClient,
+    events: &mut EventLoop,
+    deliveries: &mpsc::Sender<Delivery>,
+) -> Result<(), String> {
+    let filters = FILTERS.map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
+    let notice = client.subscribe_many_tracked(filters).await.map_err(|error| error.to_string())?;
+    let answer = tokio::select! {
+        reason = pump(client, events, deliveries) => return Err(reason),
+        answer = notice.wait_completion_async() => answer,
+    };
+    answer.map(|_| ()).map_err(|error| format!("the broker refused the subscription: {error}"))
+}
+
+fn options(settings: &LinkSettings, subscribed: Subscribed) -> MqttOptions {
+    let BrokerAddress { host, port } = &settings.broker;
+    let mut options = MqttOptions::new(&settings.client_id, (host.as_str(), *port));
+    options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(settings.tls.clone())));
+    options.set_clean_start(subscribed == Subscribed::Unknown);
+    options.set_session_expiry_interval(Some(SESSION_SECONDS));
+    // A rebuilt client has no session state of its own; what matters of it is in the store.
+    options.set_broker_session_resume_policy(BrokerSessionResumePolicy::AllowBrokerOnly);
+    options.set_ack_mode(AckMode::Manual);
+    options.set_keep_alive(KEEP_ALIVE.as_secs() as u16);
+    options.set_connect_timeout(CONNECT_TIMEOUT);
+    options.set_receive_maximum(Some(WINDOW));
+    options.set_max_packet_size(Some(PACKET_BYTES_MAX));
+    options.set_max_request_batch(usize::from(WINDOW));
+    let mut network = NetworkOptions::new();
+    network.set_tcp_nodelay(true);
+    options.set_network_options(network);
+    options
+}
+
+async fn next(events: &mut EventLoop) -> Result<Event, ConnectionError> {
+    tokio::time::timeout(SILENCE_MAX, events.poll()).await.unwrap_or_else(|late| Err(ConnectionError::Timeout(late)))
+}
+
+async fn connected(events: &mut EventLoop) -> Result<ConnAck, ConnectionError> {
+    loop {
+        if let Event::Incoming(Packet::ConnAck(connack)) = next(events).await? {
+            return Ok(connack);
+        }
+    }
+}
+
+/// Hands on what arrives until the connection is lost; says why.
+async fn pump(client: &AsyncClient, events: &mut EventLoop, deliveries: &mpsc::Sender<Delivery>) -> String {
+    loop {
+        let publish = match next(events).await {
+            Ok(Event::Incoming(Packet::Publish(publish))) => publish,
+            Ok(_) => continue,
+            Err(error) => return error.to_string(),
+        };
+        let ack = client.prepare_ack(&publish);
+        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+        let arrival = Arrival { topic, payload: publish.payload.to_vec() };
+        // The channel has room for the whole window, so this never keeps the connection waiting.
+        if deliveries.send(Delivery { arrival, ack, client: client.clone() }).await.is_err() {
+            return "the intake has ended".to_owned();
+        }
+    }
+}
+
+/// Says DISCONNECT after the acknowledgements that are under way. The session stays at the broker.
+async fn goodbye(client: &AsyncClient, events: &mut EventLoop) {
+    let _ = client.try_disconnect();
+    let leave = async { while events.poll().await.is_ok() {} };
+    let _ = tokio::time::timeout(GOODBYE_MAX, leave).await;
+}

@@ -1,0 +1,298 @@
+//! What the ledger says about completeness: received, twice, missing, declared, out of order - per dataset.
+
+use std::collections::BTreeMap;
+
+use rusqlite::params;
+use serde::Serialize;
+
+use lingate_model::UtcMicros;
+use lingate_seal::{Kid, wire};
+
+use crate::Store;
+use crate::clock::rfc3339;
+use crate::store::StoreError;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    pub datasets: Vec<DatasetReport>,
+    /// Messages that were not taken, by reason.
+    pub rejected: BTreeMap<String, u64>,
+    /// The newest last, 100 at most.
+    pub alarms: Vec<String>,
+    pub alarm_count: u64,
+    /// Records that wait for their KEY or catalogue.
+    pub held: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DatasetReport {
+    pub dataset: String,
+    pub gateways: Vec<String>,
+    pub epochs: u64,
+    pub closed_epochs: u64,
+    /// DATA records, each counted once.
+    pub records: u64,
+    pub bytes: u64,
+    pub duplicates: u64,
+    pub readings: u64,
+    pub bad_readings: u64,
+    /// Sequence numbers that did not come and that no gap declares.
+    pub holes: u64,
+    /// Sequence numbers that did not come and that a gap declares.
+    pub declared_records: u64,
+    /// Declared as lost for certain, and yet received.
+    pub declared_yet_received: u64,
+    /// Epochs that another one names as its predecessor and that never came.
+    pub missing_epochs: u64,
+    /// Gap records, and the readings that they declare lost.
+    pub gaps: u64,
+    pub gap_readings: BTreeMap<String, u64>,
+    pub order_violations: u64,
+    /// Closed and complete epochs whose Merkle root or count is wrong.
+    pub wrong_roots: u64,
+    pub alarms: u64,
+    /// By the gateway's clock.
+    pub first_time: Option<String>,
+    pub last_time: Option<String>,
+    pub steps: Vec<StepReport>,
+    pub read: u64,
+    pub kept: u64,
+    pub suppressed: u64,
+    /// `read = kept + suppressed`, and as many readings came as were kept.
+    pub counts_agree: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StepReport {
+    pub step: u32,
+    pub seen: u64,
+    pub kept: u64,
+}
+
+/// An epoch as far as completeness needs it.
+struct EpochRow {
+    kid: Kid,
+    dataset: String,
+    records: i64,
+    /// The highest number that must exist.
+    last_known: i64,
+}
+
+impl Store {
+    pub fn report(&self) -> Result<Report> {
+        let mut datasets = self.totals()?;
+        self.add_gaps(&mut datasets)?;
+        self.add_steps_of(&mut datasets)?;
+        self.add_alarms(&mut datasets)?;
+        for epoch in self.epoch_rows()? {
+            let report = datasets.entry(epoch.dataset.clone()).or_default();
+            self.add_holes(&epoch, report)?;
+        }
+        let mut datasets: Vec<_> = datasets.into_values().collect();
+        datasets.iter_mut().for_each(DatasetReport::judge_counts);
+        Ok(Report {
+            datasets,
+            rejected: self.rejected()?,
+            alarms: self.alarm_texts()?,
+            alarm_count: self.count("SELECT count(*) FROM alarms")?,
+            held: self.count("SELECT count(*) FROM held")?,
+        })
+    }
+
+    fn totals(&self) -> Result<BTreeMap<String, DatasetReport>> {
+        let mut query = self.sql.prepare_cached(
+            "SELECT dataset, count(*), count(close_seq), sum(records), sum(bytes), sum(duplicates), sum(readings),
+                    sum(bad_readings), sum(order_violations), coalesce(sum(root_state = 'wrong'), 0), min(oldest_us),
+                    max(newest_us), group_concat(DISTINCT gateway),
+                    (SELECT count(DISTINCT previous_kid) FROM epochs orphan WHERE orphan.dataset = epochs.dataset
+                        AND previous_kid IS NOT NULL AND previous_kid NOT IN (SELECT kid FROM epochs)
+                        AND EXISTS (SELECT 1 FROM epochs earlier WHERE earlier.dataset = orphan.dataset
+                            AND earlier.gateway = orphan.gateway AND earlier.ordinal < orphan.ordinal))
+             FROM epochs GROUP BY dataset",
+        )?;
+        let time = |us: Option<i64>| us.map(|us| rfc3339(UtcMicros(us)));
+        let rows = query.query_map([], |row| {
+            let gateways: String = row.get(12)?;
+            Ok(DatasetReport {
+                dataset: row.get(0)?,
+                epochs: row.get(1)?,
+                closed_epochs: row.get(2)?,
+                records: row.get(3)?,
+                bytes: row.get(4)?,
+                duplicates: row.get(5)?,
+                readings: row.get(6)?,
+                bad_readings: row.get(7)?,
+                order_violations: row.get(8)?,
+                wrong_roots: row.get(9)?,
+                first_time: time(row.get(10)?),
+                last_time: time(row.get(11)?),
+                gateways: gateways.split(',').map(str::to_owned).collect(),
+                missing_epochs: row.get(13)?,
+                ..DatasetReport::default()
+            })
+        })?;
+        rows.map(|row| row.map(|report| (report.dataset.clone(), report)).map_err(StoreError::from)).collect()
+    }
+
+    fn add_gaps(&self, datasets: &mut BTreeMap<String, DatasetReport>) -> Result<()> {
+        let mut query = self.sql.prepare_cached(
+            "SELECT dataset, cause, count(*), sum(gaps.readings) FROM gaps JOIN epochs USING (kid) GROUP BY 1, 2",
+        )?;
+        let mut rows = query.query([])?;
+        while let Some(row) = rows.next()? {
+            let report = datasets.entry(row.get(0)?).or_default();
+            report.gaps += row.get::<_, u64>(2)?;
+            *report.gap_readings.entry(cause_name(row.get(1)?)).or_default() += row.get::<_, u64>(3)?;
+        }
+        Ok(())
+    }
+
+    fn add_steps_of(&self, datasets: &mut BTreeMap<String, DatasetReport>) -> Result<()> {
+        let mut query = self.sql.prepare_cached(
+            "SELECT dataset, step, sum(seen), sum(kept) FROM steps JOIN epochs USING (kid) GROUP BY 1, 2 ORDER BY 1, 2",
+        )?;
+        let mut rows = query.query([])?;
+        while let Some(row) = rows.next()? {
+            let step = StepReport { step: row.get(1)?, seen: row.get(2)?, kept: row.get(3)? };
+            datasets.entry(row.get(0)?).or_default().steps.push(step);
+        }
+        Ok(())
+    }
+
+    fn add_alarms(&self, datasets: &mut BTreeMap<String, DatasetReport>) -> Result<()> {
+        let query = "SELECT dataset, count(*) FROM alarms JOIN epochs USING (kid) GROUP BY 1";
+        let mut query = self.sql.prepare_cached(query)?;
+        let mut rows = query.query([])?;
+        while let Some(row) = rows.next()? {
+            datasets.entry(row.get(0)?).or_default().alarms = row.get(1)?;
+        }
+        Ok(())
+    }
+
+    /// The end of an epoch is known from its records, from its close, from its successor and from gaps.
+    fn epoch_rows(&self) -> Result<Vec<EpochRow>> {
+        let mut query = self.sql.prepare_cached(
+            "SELECT kid, dataset, records,
+                max(coalesce(max_seq, -1), coalesce(close_seq, -1),
+                    coalesce((SELECT max(previous_last_seq) FROM epochs next WHERE next.previous_kid = epochs.kid), -1),
+                    coalesce((SELECT max(last_seq) FROM gaps WHERE gaps.lost_kid = epochs.kid), -1))
+             FROM epochs ORDER BY ordinal",
+        )?;
+        let rows = query.query_map([], |row| {
+            Ok(EpochRow { kid: Kid(row.get(0)?), dataset: row.get(1)?, records: row.get(2)?, last_known: row.get(3)? })
+        })?;
+        Ok(rows.collect::<std::result::Result<_, _>>()?)
+    }
+
+    fn add_holes(&self, epoch: &EpochRow, report: &mut DatasetReport) -> Result<()> {
+        let declared = self.declared(epoch.kid)?;
+        if !declared.iter().any(|range| range.is_certain) && epoch.records == epoch.last_known + 1 {
+            return Ok(());
+        }
+        let mut query = self.sql.prepare_cached("SELECT seq FROM records WHERE kid = ? ORDER BY seq")?;
+        let received: Vec<i64> =
+            query.query_map([epoch.kid.0], |row| row.get(0))?.collect::<std::result::Result<_, _>>()?;
+        let mut missing = Vec::new();
+        let mut expected = 0;
+        for seq in received.iter().copied().chain([epoch.last_known + 1]) {
+            missing.push((expected, seq));
+            expected = seq + 1;
+        }
+        for (first, end) in missing.into_iter().filter(|(first, end)| first < end) {
+            let covered = covered(&declared, first, end);
+            report.declared_records += covered;
+            report.holes += (end - first).unsigned_abs() - covered;
+        }
+        let is_certain = |seq: &&i64| declared.iter().any(|range| range.is_certain && range.contains(**seq));
+        report.declared_yet_received += received.iter().filter(is_certain).count() as u64;
+        Ok(())
+    }
+
+    /// Gaps about this epoch's records, ascending.
+    fn declared(&self, kid: Kid) -> Result<Vec<Declared>> {
+        let mut query = self.sql.prepare_cached(
+            "SELECT first_seq, last_seq, maybe_delivered FROM gaps WHERE lost_kid = ? ORDER BY first_seq",
+        )?;
+        let rows = query.query_map(params![kid.0], |row| {
+            Ok(Declared { first: row.get(0)?, last: row.get(1)?, is_certain: !row.get::<_, bool>(2)? })
+        })?;
+        Ok(rows.collect::<std::result::Result<_, _>>()?)
+    }
+
+    fn rejected(&self) -> Result<BTreeMap<String, u64>> {
+        let mut query = self.sql.prepare_cached("SELECT reason, count FROM rejected")?;
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<std::result::Result<_, _>>()?)
+    }
+
+    fn alarm_texts(&self) -> Result<Vec<String>> {
+        let mut query = self.sql.prepare_cached("SELECT at_us, topic, text FROM alarms ORDER BY id DESC LIMIT 100")?;
+        let rows = query.query_map([], |row| {
+            let (at, topic, text): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(format!("{} {topic}: {text}", rfc3339(UtcMicros(at))))
+        })?;
+        let mut texts = rows.collect::<std::result::Result<Vec<_>, _>>()?;
+        texts.reverse();
+        Ok(texts)
+    }
+
+    fn count(&self, query: &str) -> Result<u64> {
+        Ok(self.sql.query_row(query, [], |row| row.get(0))?)
+    }
+}
+
+struct Declared {
+    first: i64,
+    last: i64,
+    is_certain: bool,
+}
+
+impl Declared {
+    fn contains(&self, seq: i64) -> bool {
+        (self.first..=self.last).contains(&seq)
+    }
+}
+
+/// How many numbers of `first..end` the ranges cover, each counted once. `declared` ascends by first.
+fn covered(declared: &[Declared], first: i64, end: i64) -> u64 {
+    let (mut at, mut sum) = (first, 0);
+    for range in declared {
+        let (from, to) = (range.first.max(at), range.last.saturating_add(1).min(end));
+        if from < to {
+            sum += (to - from).unsigned_abs();
+            at = to;
+        }
+    }
+    sum
+}
+
+impl DatasetReport {
+    /// The first step sees everything that was read.
+    fn judge_counts(&mut self) {
+        self.read = self.steps.iter().find(|step| step.step == 1).map_or(0, |step| step.seen);
+        self.suppressed = self.steps.iter().map(|step| step.seen.saturating_sub(step.kept)).sum();
+        self.kept = self.read.saturating_sub(self.suppressed);
+        self.counts_agree = self.suppressed <= self.read && self.kept == self.readings;
+    }
+}
+
+fn cause_name(cause: i32) -> String {
+    let name = wire::GapCause::try_from(cause).unwrap_or_default().as_str_name();
+    name.trim_start_matches("GAP_CAUSE_").to_lowercase().replace('_', "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlapping_gaps_cover_a_number_once() {
+        let range = |first, last| Declared { first, last, is_certain: true };
+        let declared = [range(0, 4), range(2, 6), range(5, 5), range(9, 12)];
+        assert_eq!(covered(&declared, 0, 20), 7 + 4);
+        assert_eq!(covered(&declared, 3, 10), 4 + 1);
+        assert_eq!(covered(&declared, 7, 9), 0);
+    }
+}
