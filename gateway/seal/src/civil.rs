@@ -1,4 +1,4 @@
-//! Times as people write them: RFC 3339 in UTC with whole seconds, both ways, for bundle and lineage.
+//! Times as people write them: RFC 3339 with whole seconds, both ways, for bundle and lineage.
 
 use lingate_model::UtcMicros;
 
@@ -6,26 +6,44 @@ const DAY: i64 = 86_400;
 /// Days from 0000-03-01 to 1970-01-01 in the proleptic Gregorian calendar.
 const EPOCH_DAY: i64 = 719_468;
 
-/// `2026-03-01T08:00:00Z`; only this form, from year 0000 to 9999. `None`: not such a time.
+/// `2026-03-01T08:00:00Z` or `2026-03-01T16:00:00+08:00`, year 0000 to 9999. `None`: not such a time.
 pub(crate) fn parse(text: &str) -> Option<UtcMicros> {
-    let bytes = text.as_bytes();
-    let has_shape = bytes.len() == 20
-        && [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'Z')]
-            .iter()
-            .all(|(at, b)| bytes[*at] == *b);
-    if !has_shape {
+    let (local, zone) = text.split_at_checked(19)?;
+    let seconds = parse_local(local)? - parse_zone(zone)?;
+    Some(UtcMicros(seconds * 1_000_000))
+}
+
+fn parse_local(text: &str) -> Option<i64> {
+    let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    if separators.iter().any(|(at, separator)| text.as_bytes()[*at] != *separator) {
         return None;
     }
-    let number = |from: usize, to: usize| {
-        let digits = &bytes[from..to];
-        digits.iter().all(u8::is_ascii_digit).then(|| digits.iter().fold(0, |n, d| n * 10 + i64::from(d - b'0')))
-    };
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let (year, month, day) = (number(&text[..4])?, number(&text[5..7])?, number(&text[8..10])?);
+    let (hour, minute, second) = (number(&text[11..13])?, number(&text[14..16])?, number(&text[17..])?);
     let days = days(year, month, day);
-    let is_real =
-        (1..=12).contains(&month) && date(days) == (year, month, day) && hour < 24 && minute < 60 && second < 60;
-    is_real.then_some(UtcMicros((days * DAY + hour * 3600 + minute * 60 + second) * 1_000_000))
+    let is_real = date(days) == (year, month, day) && hour < 24 && minute < 60 && second < 60;
+    is_real.then_some(days * DAY + hour * 3600 + minute * 60 + second)
+}
+
+/// Seconds east of Greenwich.
+fn parse_zone(text: &str) -> Option<i64> {
+    if text == "Z" {
+        return Some(0);
+    }
+    let (hours, minutes) =
+        text.get(1..)?.split_once(':').filter(|(hours, minutes)| (hours.len(), minutes.len()) == (2, 2))?;
+    let (hours, minutes) = (number(hours)?, number(minutes)?);
+    let seconds = hours * 3600 + minutes * 60;
+    match (text.as_bytes()[0], hours < 24 && minutes < 60) {
+        (b'+', true) => Some(seconds),
+        (b'-', true) => Some(-seconds),
+        _ => None,
+    }
+}
+
+fn number(digits: &str) -> Option<i64> {
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.bytes().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')))
 }
 
 /// Rounded down to seconds.
@@ -72,6 +90,14 @@ mod tests {
     }
 
     #[test]
+    fn a_zone_is_taken_into_account() {
+        let utc = parse("2026-03-01T08:00:00Z");
+        assert!(utc.is_some());
+        assert_eq!(parse("2026-03-01T16:00:00+08:00"), utc);
+        assert_eq!(parse("2026-02-28T23:30:00-08:30"), utc);
+    }
+
+    #[test]
     fn every_day_of_four_centuries_finds_back() {
         for day in -200_000..150_000 {
             let (year, month, of_month) = date(day);
@@ -80,14 +106,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_utc_time_is_refused() {
+    fn what_is_no_time_is_refused() {
         for bad in [
             "2026-02-29T00:00:00Z",
             "2026-13-01T00:00:00Z",
             "2026-01-01T24:00:00Z",
             "2026-01-01T00:00:60Z",
             "2026-01-01 00:00:00Z",
-            "2026-01-01T00:00:00+08:00",
+            "2026-01-01T00:00:00+0800",
+            "2026-01-01T00:00:00+24:00",
+            "2026-01-01T00:00:00+8:000",
+            "2026-01-01T00:00:00",
+            "2026-01-01T00:00:0ü",
+            "ü026-01-01T00:00:0Z",
             "2026-1-1T0:0:0Z",
             "",
             "2026-00-10T00:00:00Z",

@@ -225,3 +225,98 @@ fn opaque(bytes: &[u8]) -> Option<Value> {
     let (type_id, body) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
     Some(Value::Opaque { type_id: Arc::from(std::str::from_utf8(type_id).ok()?), body: body.into() })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn catalogue() -> wire::Catalogue {
+        let tag = |(alias, (builtin_type, scale)): (u32, (BuiltinType, f64))| wire::Tag {
+            alias,
+            builtin_type: builtin_type as u32,
+            scale,
+            ..wire::Tag::default()
+        };
+        let types = [(BuiltinType::Byte, 1.0), (BuiltinType::Float, 0.0), (BuiltinType::Double, 0.1)];
+        let types = types.into_iter().chain([(BuiltinType::String, 1.0), (BuiltinType::Guid, 1.0)]);
+        wire::Catalogue { schema: 1, tags: (0..).zip(types).map(tag).collect() }
+    }
+
+    fn decode(rows: u32, column: wire::Column) -> Result<usize, BatchRefused> {
+        let batch = wire::Batch { rows, columns: vec![column], ..wire::Batch::default() };
+        decode_batch(&batch, &catalogue()).map(|readings| readings.len())
+    }
+
+    fn bytes(v: &[i64]) -> wire::Column {
+        wire::Column { v: v.to_vec(), ..wire::Column::default() }
+    }
+
+    #[test]
+    fn columns_that_lie_about_their_rows_are_refused() {
+        let refused = Err(BatchRefused::Rows { alias: 0 });
+        assert_eq!(decode(3, wire::Column { row: vec![0, 2], ..bytes(&[1, 1]) }), Ok(2));
+        assert_eq!(decode(3, wire::Column { row: vec![0, 0], ..bytes(&[1, 1]) }), refused);
+        assert_eq!(decode(3, wire::Column { row: vec![1, 2], ..bytes(&[1, 1]) }), refused);
+        assert_eq!(decode(3, wire::Column { row: vec![u32::MAX, u32::MAX], ..bytes(&[1, 1]) }), refused);
+        assert_eq!(decode(1, wire::Column { row: vec![0, 1], ..bytes(&[1, 1]) }), refused);
+    }
+
+    #[test]
+    fn values_that_do_not_fit_to_type_or_number_are_refused() {
+        let refused = |alias| Err(BatchRefused::Values { alias });
+        for v in [&[1][..], &[1, 1, 1], &[1, 255], &[-1, 1], &[0, i64::MIN]] {
+            assert_eq!(decode(2, bytes(v)), refused(0), "{v:?}");
+        }
+        assert_eq!(decode(1, wire::Column { f: vec![1.0], ..bytes(&[1]) }), refused(0));
+        assert_eq!(decode(1, wire::Column { alias: 1, ..bytes(&[1]) }), refused(1), "the tag has no scale");
+        assert_eq!(decode(1, wire::Column { alias: 1, f: vec![0.1], ..bytes(&[]) }), refused(1), "no 32-bit float");
+        assert_eq!(decode(1, wire::Column { alias: 3, s: vec![vec![0xff]], ..bytes(&[]) }), refused(3));
+        assert_eq!(decode(1, wire::Column { alias: 4, s: vec![vec![1; 15]], ..bytes(&[]) }), refused(4));
+        assert_eq!(decode(1, wire::Column { alias: 5, ..bytes(&[1]) }), Err(BatchRefused::Alias { alias: 5 }));
+    }
+
+    #[test]
+    fn status_runs_that_overlap_or_go_beyond_the_entries_are_refused() {
+        let run = |start, len| wire::StatusRun { start, len, code: 0x4000_0000 };
+        for status in [vec![run(0, 2), run(1, 1)], vec![run(2, 2)], vec![run(0, 0)], vec![run(u32::MAX, u32::MAX)]] {
+            assert_eq!(decode(3, wire::Column { status, ..bytes(&[1, 1, 1]) }), Err(BatchRefused::Status { alias: 0 }));
+        }
+    }
+
+    #[test]
+    fn a_batch_beyond_its_bound_is_refused_before_memory_is_taken() {
+        assert_eq!(decode(u32::MAX, bytes(&[])), Err(BatchRefused::TooLarge));
+        let bad = wire::StatusRun { start: 0, len: BATCH_READINGS_MAX as u32, code: 0x8000_0000 };
+        let column = wire::Column { status: vec![bad], ..wire::Column::default() };
+        let batch = wire::Batch {
+            rows: BATCH_READINGS_MAX as u32,
+            columns: vec![column.clone(), column],
+            ..wire::Batch::default()
+        };
+        assert_eq!(decode_batch(&batch, &catalogue()), Err(BatchRefused::TooLarge));
+        let batch = wire::Batch { rows: 3, dt_dev: vec![1], ..wire::Batch::default() };
+        assert_eq!(decode_batch(&batch, &catalogue()), Err(BatchRefused::Times));
+    }
+
+    fn column() -> impl Strategy<Value = wire::Column> {
+        let numbers = (0_u32..6, any::<Vec<i64>>(), proptest::collection::vec(0_u32..4, 0..9), any::<Vec<f64>>());
+        let others = (any::<Vec<(u32, u32, u32)>>(), any::<Vec<Vec<u8>>>());
+        (numbers, others).prop_map(|((alias, v, row, f), (runs, s))| {
+            let status = runs.into_iter().map(|(start, len, code)| wire::StatusRun { start, len, code }).collect();
+            wire::Column { alias, v, row, f, status, s }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_batch_ends_without_panic(
+            t0_us: i64, rows in 0_u32..9, dt_us: u32, dt_dev: Vec<i64>,
+            columns in proptest::collection::vec(column(), 0..4),
+        ) {
+            let batch = wire::Batch { t0_us, rows, dt_us, dt_dev, columns, ..wire::Batch::default() };
+            let _ = decode_batch(&batch, &catalogue());
+        }
+    }
+}

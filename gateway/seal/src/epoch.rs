@@ -1,8 +1,7 @@
-use std::sync::Arc;
 use std::time::Duration;
 
-use lingate_model::{Class, ClockState, DatasetId, GatewayId, Now, PurposeId};
-use lingate_refine::{Batch, DatasetPlan, Minimized, PointPlan, StepCount};
+use lingate_model::{Class, ClockState, DatasetId, Now, PurposeId};
+use lingate_refine::{Batch, Minimized, StepCount};
 use prost::Message as _;
 use zeroize::Zeroizing;
 
@@ -10,14 +9,14 @@ use crate::catalogue::catalogue;
 use crate::columns::{ColumnEncoder, Entry};
 use crate::content_key::{ContentKey, encrypt};
 use crate::plaintext::{BODY_MAX, Packer};
-use crate::suite::SUITE_X25519;
+use crate::terms::{admit, claims, lifetime};
 use crate::thumbprint::sha256;
 use crate::tree::Tree;
 use crate::wire::sealed::Message;
 use crate::wrap::{WrapError, wrap};
 use crate::{
-    BATCH_READINGS_MAX, CATALOGUE_TAGS_MAX, Claims, DATA_MESSAGE_MAX, Entropy, EntropyFailed, GapRecord, Grant, Kid,
-    RecordKind, Sealed, SigningKey, WrappedKey, data_message, key_message, lineage, policy_sha256, wire,
+    BATCH_READINGS_MAX, Claims, DATA_MESSAGE_MAX, Entropy, EntropyFailed, EpochTerms, GapRecord, Grant, Kid,
+    RecordKind, Sealed, SigningKey, WrappedKey, data_message, key_message, lineage, wire,
 };
 
 /// Messages of an epoch at most, whatever the bundle says.
@@ -26,19 +25,6 @@ const MESSAGES_MAX: u64 = 1 << 20;
 const MESSAGES_MIN: u64 = 4;
 /// Room that the envelope takes around a ciphertext.
 const ENVELOPE_MAX: usize = 256;
-
-/// Everything that an epoch is for. Any difference means another epoch.
-#[derive(Clone, Debug)]
-pub struct EpochTerms {
-    pub gateway: GatewayId,
-    /// `name version sha256:...` of the running software, for lineage.
-    pub software: String,
-    pub dataset: DatasetPlan,
-    /// The points of the dataset by alias, dense from 0.
-    pub points: Vec<Arc<PointPlan>>,
-    /// What the bundle grants for it: recipients, alias in topics, purpose statement, approval, rotation.
-    pub grant: Grant,
-}
 
 /// CLAIMS -70008: the stream's epoch before this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,60 +239,6 @@ impl Epoch {
     fn sealed(&self, kind: RecordKind, seq: u64, readings: u32, bytes: Vec<u8>) -> Sealed {
         Sealed { kind, alias: self.terms.grant.alias.clone(), kid: self.kid(), seq, readings, bytes: bytes.into() }
     }
-}
-
-/// What must hold before a key is drawn. Gives the policy's hash.
-fn admit(terms: &EpochTerms, now: Now) -> Result<[u8; 32], SealError> {
-    let grant = &terms.grant;
-    if grant.ceiling == Class::Important && grant.approval.is_none() {
-        return Err(SealError::ApprovalMissing);
-    }
-    if now.utc >= grant.not_after {
-        return Err(SealError::Expired);
-    }
-    let is_ascending = grant.recipients.windows(2).all(|pair| pair[0].kid < pair[1].kid);
-    if !(1..=key_message::RECIPIENTS_MAX).contains(&grant.recipients.len()) || !is_ascending {
-        return Err(SealError::Recipients(grant.recipients.len()));
-    }
-    if terms.points.len() > CATALOGUE_TAGS_MAX {
-        return Err(SealError::TooLarge { points: terms.points.len(), limit: CATALOGUE_TAGS_MAX });
-    }
-    let policy = policy_sha256(&terms.dataset, &terms.points);
-    if !grant.policies.is_empty() && !grant.policies.contains(&policy) {
-        return Err(SealError::PolicyNotApproved(lineage::hex(&policy)));
-    }
-    Ok(policy)
-}
-
-/// The claims that come from the terms; the hashes are the caller's.
-fn claims(terms: &EpochTerms, now: Now) -> Claims {
-    let grant = &terms.grant;
-    let seconds = lifetime(grant, now).as_secs() as i64;
-    Claims {
-        issuer: terms.gateway.to_string(),
-        subject: terms.dataset.id.to_string(),
-        audience: grant.sandbox.clone(),
-        expires: now.utc.seconds().saturating_add(seconds),
-        issued_at: now.utc.seconds(),
-        cti: [0; 16],
-        suite: SUITE_X25519,
-        purpose: grant.purpose.to_string(),
-        purpose_statement_sha256: grant.purpose_statement_sha256,
-        policy_sha256: [0; 32],
-        bundle_version: grant.bundle_version,
-        bundle_sha256: grant.bundle_sha256,
-        class: grant.ceiling,
-        catalogue_sha256: [0; 32],
-        previous: None,
-        lineage_sha256: [0; 32],
-        approval: grant.approval.clone(),
-    }
-}
-
-/// The bundle's rotation, cut at the end of the right; the wall clock only says how long that is from here.
-fn lifetime(grant: &Grant, now: Now) -> Duration {
-    let left = u64::try_from(grant.not_after.0.saturating_sub(now.utc.0)).unwrap_or(0);
-    Duration::from_secs(grant.epoch_seconds.into()).min(Duration::from_micros(left))
 }
 
 fn seal_key(

@@ -1,4 +1,26 @@
-//! Floor 2: the envelope (wire.md). No IO, no clock; randomness comes in as an argument.
+//! Floor 2: the envelope. A batch becomes a signed and encrypted message, or nothing leaves.
+//!
+//! Promises:
+//! - No IO and no clock; randomness comes in as an argument, and the same randomness gives the same bytes.
+//! - [`Sealed`] is made only by an [`Epoch`], or from bytes that already parse as a sealed message.
+//! - An [`Epoch`] is opened only for what a [`VerifiedBundle`] grants. Its key is drawn at opening, is in memory only, is
+//!   wiped at the end, and is never used with the same nonce twice: numbers are dense from 0 and never outlive the epoch.
+//! - Values arrive bit for bit; what a resolution cannot express travels as a double.
+//! - A [`Bundle`] is accepted by every rule or refused whole, with a sentence that says what to do. Unknown members,
+//!   algorithms and suites are refused: there is no fallback.
+//! - Whatever a peer wrote is bounded before memory is taken for it. No key, no process value shows in `Debug` or errors.
+//!
+//! An epoch's bytes, all CBOR deterministic:
+//!
+//! ```text
+//! KEY   COSE_Sign1( claims, COSE_Encrypt( COSE_Key, one HPKE wrap per recipient ) )
+//! DATA  COSE_Sign1( COSE_Encrypt0( kid, number, ciphertext ) )    0 Catalogue, 1 Lineage, 2.. Batch and Gap, EpochClose
+//!       plaintext = codec (0 raw, 1 zstd) || uvarint length || lingate.v1.Sealed || zero padding
+//! epoch_id = SHA-256( protected header of KEY )    binds every ciphertext and wrap;  kid = its first 8 bytes
+//! ```
+//!
+//! The receiving side parses with [`KeyMessage`] and [`DataMessage`], opens with its own private key, and reads on with
+//! [`unpack`], [`parse_body`] and [`decode_batch`].
 
 mod bundle;
 mod bundle_document;
@@ -27,6 +49,7 @@ mod root;
 mod scale;
 mod sealed;
 pub mod suite;
+mod terms;
 mod thumbprint;
 mod tree;
 pub mod wire;
@@ -40,7 +63,7 @@ pub use content_key::ContentKey;
 pub use cose::MessageRefused;
 pub use data_message::{DATA_MESSAGE_MAX, DataMessage};
 pub use entropy::{Entropy, EntropyFailed};
-pub use epoch::{Epoch, EpochTerms, PreviousEpoch, SealError};
+pub use epoch::{Epoch, PreviousEpoch, SealError};
 pub use gap::{GapCause, GapRecord};
 pub use grant::{Grant, NotGranted, Recipient, VerifiedBundle};
 pub use key_message::{KEY_MESSAGE_MAX, KeyMessage, RECIPIENTS_MAX, WrappedKey};
@@ -49,5 +72,6 @@ pub use plaintext::{BODY_MAX, PlaintextRefused, parse_body, unpack};
 pub use policy::policy_sha256;
 pub use root::RootSet;
 pub use sealed::{Kid, NotSealed, RecordKind, Sealed};
+pub use terms::EpochTerms;
 pub use thumbprint::{ed25519_kid, x25519_kid};
 pub use tree::Tree;

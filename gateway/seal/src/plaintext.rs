@@ -12,6 +12,8 @@ const ZSTD: u8 = 1;
 /// Longest uvarint of a length below [`BODY_MAX`].
 const LENGTH_MAX: usize = 4;
 const ZSTD_LEVEL: i32 = 3;
+/// A larger multiple would only fill memory and link.
+const PADDING_MAX: usize = 1024 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlaintextRefused {
@@ -84,7 +86,7 @@ pub(crate) struct Packer {
 impl Packer {
     pub(crate) fn new(padding: u32) -> Packer {
         let compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL).expect("the level is one that zstd has");
-        Packer { compressor, compressed: Vec::new(), padding: padding as usize }
+        Packer { compressor, compressed: Vec::new(), padding: (padding as usize).min(PADDING_MAX) }
     }
 
     /// With room for the tag, so that encryption happens in place. `body` is at most [`BODY_MAX`] long.
