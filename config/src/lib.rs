@@ -1,7 +1,39 @@
 //! Floor 5: TOML to a checked plan. The only crate that knows the shape of `lingate.toml`.
+//!
+//! Promises:
+//! - A [`Plan`] holds nothing that is wrong and can be known from the file alone. What needs the disk or the sandbox's
+//!   bundle, the daemon finds; [`Plan::places`] and [`Plan::problem_at`] let it report that with line and column too.
+//! - Nothing is ignored: an unknown key, a setting that would do nothing and a setting of a later version are problems.
+//! - All [`Problems`] come at once, in file order, each with its place, what is wrong and what to do. Only a file that is
+//!   not TOML is reported without its meaning.
+//! - No secret is in the file, and a message never repeats one that somebody put there.
+//! - No input panics, and time grows with the size of the file, which is limited to [`FILE_BYTES_MAX`].
+//!
+//! Refused: every broker without TLS, a health address that is not loopback, a point without class, core data.
 
+mod broker;
+mod buffer;
+mod class;
+mod dataset;
+mod device;
+mod file;
+mod gateway;
+mod health;
+mod keys;
+mod minimize;
+mod path;
 mod plan;
+mod point;
 mod problem;
+mod sandbox;
+mod secret;
+mod source;
+mod subject;
+mod ucum;
 
-pub use plan::{Ack, Broker, BufferPlan, Credential, DevicePlan, HealthListen, Plan, SandboxPlan, load};
-pub use problem::{Problems};
+pub use file::{FILE_BYTES_MAX, load, load_bytes};
+pub use plan::{
+    Ack, Broker, BufferPlan, Credential, DatasetPlaces, DevicePlan, HealthListen, Places, Plan, SandboxPlan,
+};
+pub use problem::{Problem, Problems};
+pub use source::Place;

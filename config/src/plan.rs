@@ -1,3 +1,4 @@
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,12 +7,13 @@ use lingate_drivers::Device;
 use lingate_model::{DeviceName, EquipmentPath, GatewayId, TenantId};
 use lingate_refine::ExportPlan;
 
-use crate::Problems;
+use crate::{Place, Problem, Problems};
 
 /// A configuration in which everything that can be checked offline has been checked.
 pub struct Plan {
     pub gateway: GatewayId,
     pub tenant: TenantId,
+    /// Absolute, without `..`.
     pub state_dir: PathBuf,
     pub sandbox: SandboxPlan,
     pub buffer: BufferPlan,
@@ -20,6 +22,8 @@ pub struct Plan {
     pub devices: Vec<DevicePlan>,
     /// SHA-256 of the file's bytes, shown in status.
     pub sha256: [u8; 32],
+    /// Where in the file those parts stand that only the daemon can check.
+    pub places: Places,
 }
 
 pub struct SandboxPlan {
@@ -28,7 +32,7 @@ pub struct SandboxPlan {
     pub ca: PathBuf,
     pub certificate: PathBuf,
     pub key: Credential,
-    /// 64 hex digits.
+    /// 64 hex digits in lower case.
     pub root_sha256: String,
     pub ack: Ack,
 }
@@ -36,6 +40,7 @@ pub struct SandboxPlan {
 /// `mqtts://host:port`; no other scheme exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broker {
+    /// A DNS name or an address; an IPv6 address stands without brackets.
     pub host: String,
     pub port: u16,
 }
@@ -51,7 +56,6 @@ pub enum Credential {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ack {
     Broker,
-    // Receipt: refused with a hint until the sandbox sends receipts
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +67,7 @@ pub struct BufferPlan {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HealthListen {
+    /// A loopback address; port 0 lets the system choose one.
     Tcp(SocketAddr),
     Unix(PathBuf),
 }
@@ -75,7 +80,53 @@ pub struct DevicePlan {
     pub device: Box<dyn Device>,
 }
 
-/// Parses and checks a configuration. `file` is only for messages.
-pub fn load(_file: &str, _text: &str) -> Result<Plan, Problems> {
-    todo!()
+/// Places of what a file on disk or the sandbox's bundle may contradict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    pub file: String,
+    pub gateway: Place,
+    pub tenant: Place,
+    pub state_dir: Place,
+    pub ca: Place,
+    pub certificate: Place,
+    pub key: Place,
+    pub root_sha256: Place,
+    /// Parallel to [`SandboxPlan::brokers`].
+    pub brokers: Vec<Place>,
+    pub health: Place,
+    /// By `DatasetIndex`.
+    pub datasets: Vec<DatasetPlaces>,
+    /// Parallel to [`Plan::devices`].
+    pub devices: Vec<Place>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatasetPlaces {
+    pub id: Place,
+    pub purpose: Place,
+    pub class: Place,
+}
+
+impl Plan {
+    /// A problem that was found outside the file. `what` goes on where the place's subject ends: `cannot be read: ...`.
+    pub fn problem_at(&self, place: &Place, what: impl Into<String>, hint: Option<String>) -> Problem {
+        Problem { place: place.clone(), what: what.into(), hint }
+    }
+
+    /// `Err` if there is any.
+    pub fn report(&self, problems: Vec<Problem>) -> Result<(), Problems> {
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(Problems::new(self.places.file.clone(), problems)),
+        }
+    }
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan")
+            .field("gateway", &self.gateway)
+            .field("devices", &self.devices.len())
+            .finish_non_exhaustive()
+    }
 }

@@ -1,0 +1,129 @@
+use std::ops::Range;
+use std::path::PathBuf;
+
+use lingate_drivers::settings::{DeTable, Problem, Table};
+use toml::Spanned;
+use toml::de::DeValue;
+
+use crate::keys::{optional, require, require_table};
+use crate::{Ack, Broker, Credential, SandboxPlan, broker, path, secret};
+
+const BROKERS_MAX: usize = 16;
+
+/// systemd refuses longer credential names (systemd.exec, LoadCredential).
+const CREDENTIAL_BYTES_MAX: usize = 255;
+
+pub(crate) fn read(root: &mut Table<'_>, file: &DeTable<'_>, problems: &mut Vec<Problem>) -> Option<SandboxPlan> {
+    let mut table = require_table(root, "sandbox", "broker, ca, certificate, key and root_sha256")?;
+    let brokers = brokers(&mut table, &broker_spans(file), problems);
+    let ca = path_of(&mut table, "ca", "\"/etc/lingate/sandbox-ca.pem\"");
+    let certificate = path_of(&mut table, "certificate", "\"/etc/lingate/gateway.pem\"");
+    let key = key(&mut table, holds_key(file));
+    let example = "\"9f86...0a08\", the 64 hex digits that the sandbox's operator told you";
+    let root_sha256 = require(&mut table, "root_sha256", example).parsed_with(fingerprint);
+    let ack = ack(&mut table);
+    problems.extend(table.finish());
+    Some(SandboxPlan {
+        brokers: brokers?,
+        ca: ca?,
+        certificate: certificate?,
+        key: key?,
+        root_sha256: root_sha256?,
+        ack: ack?,
+    })
+}
+
+/// Where each broker's text stands, in order.
+pub(crate) fn broker_spans(file: &DeTable<'_>) -> Vec<Range<usize>> {
+    let Some(value) = value_of(file, "broker") else {
+        return Vec::new();
+    };
+    match value.get_ref() {
+        DeValue::Array(list) => list.iter().map(Spanned::span).collect(),
+        _ => vec![value.span()],
+    }
+}
+
+fn value_of<'f, 'a>(file: &'f DeTable<'a>, key: &str) -> Option<&'f Spanned<DeValue<'a>>> {
+    file.get("sandbox")?.get_ref().as_table()?.get(key)
+}
+
+fn holds_key(file: &DeTable<'_>) -> bool {
+    let text = value_of(file, "key").and_then(|value| value.get_ref().as_str());
+    text.is_some_and(|text| text.contains("-----BEGIN"))
+}
+
+/// `None` if one of them is wrong.
+fn brokers(table: &mut Table<'_>, spans: &[Range<usize>], problems: &mut Vec<Problem>) -> Option<Vec<Broker>> {
+    let path = table.path_of("broker");
+    let texts = require(table, "broker", "\"mqtts://HOST:8883\"").texts(1..=BROKERS_MAX);
+    let mut brokers: Vec<Broker> = Vec::new();
+    for (index, (text, span)) in texts.iter().zip(spans).enumerate() {
+        let (what, hint) = match broker::parse(text) {
+            Ok(broker) if !brokers.contains(&broker) => {
+                brokers.push(broker);
+                continue;
+            }
+            Ok(_) => ("stands twice in this list", "leave it out".to_owned()),
+            Err(refusal) => refusal,
+        };
+        let path = if spans.len() > 1 { format!("{path}[{index}]") } else { path.clone() };
+        problems.push(Problem { span: span.clone(), path, what: what.to_owned(), hint: Some(hint) });
+    }
+    (!brokers.is_empty() && brokers.len() == spans.len()).then_some(brokers)
+}
+
+fn path_of(table: &mut Table<'_>, key: &'static str, example: &str) -> Option<PathBuf> {
+    require(table, key, example).parsed_with(path::parse)
+}
+
+/// Never repeats the text: it may be the key itself.
+fn key(table: &mut Table<'_>, is_itself: bool) -> Option<Credential> {
+    if is_itself {
+        let _ = table.take("key");
+        table.problem("key", "holds the key itself", Some(secret::HINT.to_owned()));
+        return None;
+    }
+    let text = require(table, "key", "\"credential:gateway.key\"").string()?;
+    match credential(&text) {
+        Some(credential) => Some(credential),
+        None => {
+            let hint = "write \"credential:NAME\" for a file that systemd passes (LoadCredential=), or a whole path";
+            table.problem("key", "is neither a credential nor a path from /", Some(hint.to_owned()));
+            None
+        }
+    }
+}
+
+fn credential(text: &str) -> Option<Credential> {
+    let Some(name) = text.strip_prefix("credential:") else {
+        return path::parse(text).ok().map(Credential::File);
+    };
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let is_name = (1..=CREDENTIAL_BYTES_MAX).contains(&name.len()) && name.chars().all(is_allowed);
+    (is_name && name != "." && name != "..").then(|| Credential::Systemd(name.to_owned()))
+}
+
+/// 64 hex digits; colons between them, as OpenSSL prints them, do no harm.
+fn fingerprint(text: &str) -> Result<String, (String, Option<String>)> {
+    let digits = text.replace(':', "").to_ascii_lowercase();
+    match digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        true => Ok(digits),
+        false => {
+            let hint = "it is the SHA-256 of the sandbox's root file: ask its operator, not the network";
+            Err(("is not 64 hex digits".to_owned(), Some(hint.to_owned())))
+        }
+    }
+}
+
+fn ack(table: &mut Table<'_>) -> Option<Ack> {
+    let words = [("broker", true), ("receipt", false)];
+    match optional(table, "ack", true, |key| key.word(&words))? {
+        true => Some(Ack::Broker),
+        false => {
+            let hint = "write ack = \"broker\" or leave it out: a record is freed when the broker has acknowledged it";
+            table.problem("ack", "\"receipt\" is not available in this version", Some(hint.to_owned()));
+            None
+        }
+    }
+}

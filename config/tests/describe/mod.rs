@@ -1,0 +1,61 @@
+//! A plan in words, for snapshots.
+
+use std::fmt::Write;
+
+use lingate_config::Plan;
+use lingate_drivers::settings::{show_duration, show_size};
+use lingate_refine::PointPlan;
+
+pub(crate) fn describe(plan: &Plan) -> String {
+    let mut text = String::new();
+    let (sandbox, buffer) = (&plan.sandbox, &plan.buffer);
+    let mut line = |words: String| writeln!(text, "{words}").unwrap();
+    line(format!("gateway {} of {} in {}", plan.gateway, plan.tenant, plan.state_dir.display()));
+    for broker in &sandbox.brokers {
+        line(format!("broker {} port {}", broker.host, broker.port));
+    }
+    line(format!("ca {} certificate {}", sandbox.ca.display(), sandbox.certificate.display()));
+    line(format!("key {:?} root {} ack {:?}", sandbox.key, sandbox.root_sha256, sandbox.ack));
+    let (size, commit) = (show_size(buffer.settings.max_bytes), show_duration(buffer.commit));
+    line(format!("buffer {size} {:?} commit {commit}", buffer.settings.overflow));
+    line(format!("health {:?}", plan.health));
+    for dataset in &plan.export.datasets {
+        let (age, readings) = (show_duration(dataset.flush.age), dataset.flush.readings);
+        line(format!("dataset {} for {} up to {}", dataset.id, dataset.purpose, dataset.ceiling));
+        line(format!("  flush {readings} {age} priority {} padding {}", dataset.priority.name(), dataset.padding));
+    }
+    for device in &plan.devices {
+        line(format!(
+            "device {} {} at {} equipment {}",
+            device.name,
+            device.kind,
+            device.device.address(),
+            device.equipment
+        ));
+    }
+    for point in &plan.export.points {
+        line(self::point(plan, point));
+    }
+    text
+}
+
+fn point(plan: &Plan, point: &PointPlan) -> String {
+    let mut text = format!("point {} {} {:?}", point.id.0, point.name, point.builtin_type);
+    let every = show_duration(point.interval);
+    write!(text, " places {:?} every {every} from {}", point.places, point.source).unwrap();
+    if let Some(unit) = &point.unit {
+        write!(text, " in {unit}").unwrap();
+    }
+    if let Some((low, high)) = point.range {
+        write!(text, " range {low} to {high}").unwrap();
+    }
+    let Some(export) = &point.export else { return text + " stays" };
+    let dataset = &plan.export.datasets[export.dataset.index()].id;
+    write!(text, " to {dataset} as {}", export.alias).unwrap();
+    export.class.iter().for_each(|class| write!(text, " class {class}").unwrap());
+    for step in &export.steps {
+        let (name, amount) = step.parameter();
+        write!(text, " {:?} {name} {amount}", step.id()).unwrap();
+    }
+    text
+}
