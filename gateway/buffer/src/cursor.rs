@@ -71,7 +71,11 @@ impl CursorFile {
             .max_by_key(|(generation, _, _)| *generation);
         let (generation, slot, cursor) = match found {
             Some((generation, slot, cursor)) => (generation, 1 - slot, Some(cursor)),
-            None => (0, 0, None),
+            None => {
+                // Both slots have their room from the start, whatever else fills the disk later.
+                disk.write_at(file, 0, &[0; FILE_BYTES as usize])?;
+                (0, 0, None)
+            }
         };
         Ok((CursorFile { class, file, generation, slot }, cursor))
     }
@@ -134,8 +138,10 @@ fn decode(bytes: &[u8], class: Priority) -> Option<(u64, Cursor)> {
         return None;
     }
     let mut done = Positions::below(floor);
-    for bit in (0..BITS).filter(|bit| bytes[BITMAP + (bit / 8) as usize] & (1 << (bit % 8)) != 0) {
-        done.insert(floor + bit..floor + bit + 1);
+    for (byte, at) in bytes[BITMAP..].iter().zip((floor..).step_by(8)).filter(|(byte, _)| **byte != 0) {
+        for position in (0..8).filter(|bit| byte & (1 << bit) != 0).map(|bit| at + bit) {
+            done.insert(position..position + 1);
+        }
     }
     let last_commit = i64::from_le_bytes(bytes[72..80].try_into().expect("eight bytes"));
     let cursor = Cursor {

@@ -12,7 +12,7 @@ use crate::disk::{is_full, remove_if_present};
 use crate::frame::{self, Identity, Place};
 use crate::positions::Positions;
 use crate::reading::Reader;
-use crate::report::Losses;
+use crate::report::{Losses, Lost};
 use crate::segment::{self, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::{Disk, DiskError, FileId};
 
@@ -174,12 +174,7 @@ impl Log {
     }
 
     /// As many pending frames as fit, in one write and one sync.
-    fn write_frames(
-        &mut self,
-        disk: &mut dyn Disk,
-        utc: UtcMicros,
-        stored: &mut Vec<Stored>,
-    ) -> Result<(), DiskError> {
+    fn write_frames(&mut self, disk: &mut dyn Disk, utc: UtcMicros, stored: &mut Vec<Stored>) -> Result<(), DiskError> {
         let active = self.active.as_ref().expect("a segment was started");
         let (file, is_named, offset) = (active.file, active.is_named, active.bytes);
         let (bytes, count, total) = self.encode_pending(self.segment_bytes - offset, utc);
@@ -272,7 +267,7 @@ impl Log {
     }
 
     /// A commit went through after these losses were told: their gap records are durable.
-    pub(crate) fn retire_declared(&mut self, told: Vec<(Range<u64>, u64)>) {
+    pub(crate) fn retire_declared(&mut self, told: Vec<Lost>) {
         for (positions, readings) in told {
             self.retire(positions, Some(readings));
         }

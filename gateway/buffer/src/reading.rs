@@ -55,7 +55,8 @@ impl Log {
                     return Ok(Some((position, header.identity, payload)));
                 }
                 Found::Damage { from, to, header, before, after } => {
-                    self.lose(disk, from..to, header.map(|header| header.identity), (before, after));
+                    let identity = header.as_ref().map(|header| &header.identity);
+                    self.lose(disk, from..to, identity, (before, after));
                 }
                 Found::End => self.forget_reader(disk, first),
             }
@@ -89,22 +90,21 @@ impl Log {
     /// A record that was handed out by the log and is no sealed message.
     pub(crate) fn lose_unsealed(&mut self, position: u64, identity: &Identity) {
         self.in_flight.remove(&position);
-        let losses = self.missing(position..position + 1, Some(identity), u64::from(identity.readings));
-        for (loss, missing) in losses {
-            self.skip.insert(missing.clone());
-            self.losses.push(vec![loss], missing);
-        }
+        self.tell_missing(position..position + 1, Some(identity), u64::from(identity.readings));
     }
 
     /// Positions that were durable and cannot be read: told once, done when declared.
-    fn lose(&mut self, disk: &mut dyn Disk, hole: Range<u64>, identity: Option<Identity>, totals: Totals) {
+    fn lose(&mut self, disk: &mut dyn Disk, hole: Range<u64>, identity: Option<&Identity>, totals: Totals) {
         let readings = self.readings_between(disk, hole.end, totals);
-        let losses = self.missing(hole.clone(), identity.as_ref(), readings);
-        for (loss, missing) in losses {
+        self.read = self.read.max(hole.end);
+        self.tell_missing(hole, identity, readings);
+    }
+
+    fn tell_missing(&mut self, hole: Range<u64>, identity: Option<&Identity>, readings: u64) {
+        for (loss, missing) in self.missing(hole, identity, readings) {
             self.skip.insert(missing.clone());
             self.losses.push(vec![loss], missing);
         }
-        self.read = self.read.max(hole.end);
     }
 
     /// The parts of a hole that nobody has given up or told of yet.

@@ -23,7 +23,8 @@ impl RealDisk {
         if let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             File::open(parent)?.sync_all()?;
         }
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(directory.join("LOCK"))?;
+        let lock =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(directory.join("LOCK"))?;
         Ok(RealDisk { root: directory.to_owned(), lock, files: BTreeMap::new(), last: 0 })
     }
 
@@ -67,7 +68,8 @@ impl Disk for RealDisk {
     }
 
     fn create(&mut self, path: &str) -> Result<FileId, DiskError> {
-        let options = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(self.root.join(path))?;
+        let options =
+            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(self.root.join(path))?;
         Ok(self.keep(options))
     }
 

@@ -15,11 +15,7 @@ const COPY_BYTES: u64 = 1024 * 1024;
 
 impl Log {
     /// Refuses only if the directory cannot be listed or no cursor can be made in it.
-    pub(crate) fn open(
-        disk: &mut dyn Disk,
-        class: Priority,
-        segment_bytes: u64,
-    ) -> Result<(Log, Recovery), DiskError> {
+    pub(crate) fn open(disk: &mut dyn Disk, class: Priority, segment_bytes: u64) -> Result<(Log, Recovery), DiskError> {
         disk.create_directory(class.name())?;
         let segments = list_segments(disk, class)?;
         let (mut cursor_file, found) = CursorFile::open(disk, class)?;

@@ -138,12 +138,15 @@ pub(crate) fn merge(losses: Vec<Loss>) -> Vec<Loss> {
     merged
 }
 
+/// Positions that need nothing more once their losses are declared, and the readings in them.
+pub(crate) type Lost = (Range<u64>, u64);
+
 /// Losses on their way to a durable gap record: found, told, declared.
 #[derive(Default)]
 pub(crate) struct Losses {
-    /// The last loss of a group carries the group's positions and readings.
-    found: VecDeque<(Loss, Option<(Range<u64>, u64)>)>,
-    told: Vec<(Range<u64>, u64)>,
+    /// The last loss of a group carries the whole group.
+    found: VecDeque<(Loss, Option<Lost>)>,
+    told: Vec<Lost>,
 }
 
 impl Losses {
@@ -163,7 +166,7 @@ impl Losses {
     }
 
     /// What was told since the last call.
-    pub(crate) fn take_told(&mut self) -> Vec<(Range<u64>, u64)> {
+    pub(crate) fn take_told(&mut self) -> Vec<Lost> {
         std::mem::take(&mut self.told)
     }
 }

@@ -249,9 +249,8 @@ impl Window {
     ) -> Result<&[u8], DiskError> {
         let holds = offset >= self.start && offset + length as u64 <= self.start + self.bytes.len() as u64;
         if !holds {
-            self.bytes.clear();
+            self.bytes = vec![0; length.max(READ_AHEAD)];
             self.start = offset;
-            self.bytes.resize(length.max(READ_AHEAD), 0);
             let count = match disk.read_at(file, offset, &mut self.bytes) {
                 Err(error) if on_error == OnError::GoOn => salvage(disk, file, offset, &mut self.bytes).ok_or(error),
                 other => other,

@@ -158,21 +158,22 @@ impl<D: Disk> Buffer<D> {
         max_bytes.saturating_sub(reserve_bytes + fixed_bytes()).max(4 * segment_bytes)
     }
 
-    /// One segment of the capacity is kept free: for gap records, and for what is written while a condemned segment
-    /// waits for its own.
+    /// One segment of the capacity is kept free: half for what is written while a condemned segment waits for its gap
+    /// records, half for these alone.
     fn make_room(&mut self, priority: Priority, frame: u64, is_gap: bool) -> Result<(), AppendError> {
         let waiting: u64 = self.logs.iter().map(|log| log.pending_bytes).sum();
-        let slack = self.settings.segment_bytes;
-        let hard = self.capacity();
+        let (hard, slack) = (self.capacity(), self.settings.segment_bytes);
+        let limit = if is_gap { hard } else { hard - slack / 2 };
+        let may_drop = self.settings.overflow == Overflow::DropOldest;
         loop {
             let needed = self.used() + waiting + frame;
             let condemned: u64 = self.logs.iter().map(Log::condemned_bytes).sum();
-            if needed - condemned.min(needed) <= hard - slack {
-                return if needed <= hard { Ok(()) } else { Err(AppendError::Full) };
+            let has_slack = needed.saturating_sub(condemned) <= hard - slack;
+            if has_slack || is_gap {
+                return if needed <= limit { Ok(()) } else { Err(AppendError::Full) };
             }
-            let may_drop = self.settings.overflow == Overflow::DropOldest && !is_gap;
             if !(may_drop && self.condemn(priority).map_err(AppendError::Disk)?) {
-                return if is_gap && needed <= hard { Ok(()) } else { Err(AppendError::Full) };
+                return Err(AppendError::Full);
             }
         }
     }
@@ -201,15 +202,17 @@ impl<D: Disk> Buffer<D> {
         }
     }
 
-    /// A full disk: condemn a segment, which frees its room once it is declared; give up the reserve, so that the
+    /// A full disk: condemn so much that what waits and the reserve will fit, which frees it once it is declared; give up the reserve, so that the
     /// declaration can be written; if that is gone as well, remove what is condemned at once. `true` if the disk has
     /// more room than before.
     fn relieve(&mut self) -> Result<bool, DiskError> {
-        let dirty = self.logs.iter().find(|log| !log.pending.is_empty()).map(|log| log.class);
-        let condemned: u64 = self.logs.iter().map(Log::condemned_bytes).sum();
-        if self.settings.overflow == Overflow::DropOldest && condemned == 0 {
-            self.condemn(dirty.unwrap_or(Priority::Low))?;
-        }
+        let dirty = self.logs.iter().find(|log| !log.pending.is_empty()).map_or(Priority::Low, |log| log.class);
+        let waiting: u64 = self.logs.iter().map(|log| log.pending_bytes).sum();
+        let wanted = self.settings.reserve_bytes + waiting;
+        while self.settings.overflow == Overflow::DropOldest
+            && self.logs.iter().map(Log::condemned_bytes).sum::<u64>() < wanted
+            && self.condemn(dirty)?
+        {}
         if self.reserve.release(&mut self.disk)? {
             return Ok(true);
         }
