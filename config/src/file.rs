@@ -13,8 +13,9 @@ use crate::{
     DatasetPlaces, Place, Places, Plan, Problem, Problems, buffer, dataset, device, gateway, health, sandbox, secret,
 };
 
-/// A larger file is not read at all. 100,000 points take about 15 MiB.
-pub const FILE_BYTES_MAX: usize = 64 << 20;
+/// A larger file is not read at all. 100,000 points with all their settings take 20 MiB, and reading them 40 times that
+/// in memory for a moment.
+pub const FILE_BYTES_MAX: usize = 32 << 20;
 
 /// More syntax errors than this are only echoes of the first ones.
 const SYNTAX_ERRORS_MAX: usize = 20;
@@ -189,6 +190,7 @@ impl Root<'_> {
             false => &problem.path,
         };
         let place = self.source.place(problem.span, subject(self.table, path));
+        let place = if secret::concerns(&problem.path) { place.without_excerpt() } else { place };
         Problem { place, what: problem.what, hint }
     }
 }

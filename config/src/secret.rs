@@ -18,9 +18,9 @@ pub(crate) fn holds_private_key(text: &str) -> bool {
     text.contains("-----BEGIN") && text.contains("PRIVATE KEY")
 }
 
-/// The value that stands at the place of this subject may be a secret itself.
-pub(crate) fn concerns(subject: &str) -> bool {
-    subject == "sandbox.key"
+/// A wrong value at this path may be a secret itself.
+pub(crate) fn concerns(path: &str) -> bool {
+    path == "sandbox.key"
 }
 
 /// A secret seems to be given a value in this part of a line: `password = "x"`, `{ key = "x" }`, `mqtts://user:x@host`.

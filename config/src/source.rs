@@ -26,6 +26,12 @@ pub(crate) struct Excerpt {
     pub(crate) width: usize,
 }
 
+impl Place {
+    pub(crate) fn without_excerpt(self) -> Place {
+        Place { excerpt: Excerpt::default(), ..self }
+    }
+}
+
 /// A text whose byte offsets can be turned into places.
 pub(crate) struct Source<'a> {
     text: &'a str,
@@ -58,7 +64,7 @@ impl<'a> Source<'a> {
         let line = self.line_starts.partition_point(|line_start| *line_start <= start);
         let line_start = self.line_starts[line - 1];
         let column = self.column(line_start, start) + 1;
-        let excerpt = match self.has_private_key || secret::concerns(&subject) {
+        let excerpt = match self.has_private_key {
             true => Excerpt::default(),
             false => self.excerpt(line_start, start..end),
         };

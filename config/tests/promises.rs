@@ -95,6 +95,9 @@ fn every_required_line_is_missed_when_it_is_gone() {
 fn the_daemon_s_own_findings_are_shown_at_their_place_too() {
     let plan = load("lingate.toml", REFERENCE).unwrap();
     let unreadable = plan.problem_at(&plan.places.certificate, "cannot be read: No such file", None);
+    let key = plan.problem_at(&plan.places.key, "is readable by others", None);
+    let key = plan.report(vec![key]).unwrap_err().to_string();
+    assert!(key.contains("10 | key = \"credential:gateway.key\""), "{key}");
     let hint = "ask the sandbox's operator for it".to_owned();
     let ungranted = plan.problem_at(&plan.places.datasets[0].id, "is not in the bundle", Some(hint));
     let shown = plan.report(vec![ungranted, unreadable]).unwrap_err().to_string();
@@ -195,7 +198,7 @@ fn a_file_on_one_line_has_its_problems_in_one_pass() {
 #[test]
 fn a_file_that_is_too_large_is_not_read() {
     let found = problems(&"#".repeat(FILE_BYTES_MAX + 1));
-    assert_eq!(found.problems[0].what, "the file has 67108865 bytes, the limit is 64MiB");
+    assert_eq!(found.problems[0].what, "the file has 33554433 bytes, the limit is 32MiB");
 }
 
 #[test]
