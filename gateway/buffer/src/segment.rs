@@ -209,7 +209,8 @@ impl Walk {
                         // The frame itself is whole, only something lay before it.
                         return self.step(disk, from, limit, on_error);
                     }
-                    return Ok(self.lose_until(to, Some(header.place.total)));
+                    let total = (to == header.place.position).then_some(header.place.total);
+                    return Ok(self.lose_until(to, total));
                 }
                 None => offset += starts as u64,
             }
