@@ -1,7 +1,8 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use lingate_model::{Clock, Missed, Now, Reading};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// What a session tells the gateway.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,7 @@ pub enum DeviceEvent {
 pub struct Sink {
     events: mpsc::Sender<DeviceEvent>,
     clock: Arc<dyn Clock>,
+    stop: Option<watch::Receiver<bool>>,
 }
 
 /// The gateway is stopping.
@@ -26,7 +28,29 @@ pub struct SinkClosed;
 
 impl Sink {
     pub fn new(events: mpsc::Sender<DeviceEvent>, clock: Arc<dyn Clock>) -> Sink {
-        Sink { events, clock }
+        Sink { events, clock, stop: None }
+    }
+
+    /// Told to stop by this: a session then ends between two polls, so that no answer on its way is thrown away.
+    pub fn stopped_by(self, stop: watch::Receiver<bool>) -> Sink {
+        Sink { stop: Some(stop), ..self }
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| *stop.borrow())
+    }
+
+    /// The pause of a session: an error if the gateway stops before the time is over.
+    pub async fn pause(&self, time: Duration) -> Result<(), SinkClosed> {
+        let Some(mut stop) = self.stop.clone() else {
+            tokio::time::sleep(time).await;
+            return Ok(());
+        };
+        tokio::select! {
+            biased;
+            Ok(_) = stop.wait_for(|told| *told) => Err(SinkClosed),
+            () = tokio::time::sleep(time) => Ok(()),
+        }
     }
 
     pub fn now(&self) -> Now {

@@ -10,7 +10,7 @@ use super::Plan;
 use super::plan::{Group, Member, Request};
 use super::talk::{Answer, Refusal, Talk, status_of, status_of_loss};
 use crate::schedule::{Lost, Schedule};
-use crate::{BoxFuture, DeviceEvent, LinkError, Session, Sink};
+use crate::{BoxFuture, DeviceEvent, LinkError, Session, Sink, SinkClosed};
 
 /// Polls every group at its slots, one request at a time. Accounts for every slot that is due until `run` returns:
 /// readings, good or bad, or [`Missed`].
@@ -47,7 +47,7 @@ impl Polling {
         let mut schedule = Schedule::new(sink.now().monotonic, intervals);
         loop {
             let Some((group, due)) = schedule.next() else { std::future::pending().await };
-            let now = wait_until(due, sink).await;
+            let now = wait_until(due, sink).await?;
             if let Some(lost) = schedule.claim(group, now.monotonic) {
                 sink.send(self.missed(lost, MissedCause::Overload, now)).await?;
             }
@@ -138,12 +138,13 @@ impl Polling {
 }
 
 /// A timer may fire a little early for the gateway's clock.
-async fn wait_until(due: Duration, sink: &Sink) -> Now {
+async fn wait_until(due: Duration, sink: &Sink) -> Result<Now, SinkClosed> {
     loop {
         let now = sink.now();
         match due.checked_sub(now.monotonic) {
-            None | Some(Duration::ZERO) => return now,
-            Some(rest) => sleep(rest).await,
+            _ if sink.is_stopping() => return Err(SinkClosed),
+            None | Some(Duration::ZERO) => return Ok(now),
+            Some(rest) => sink.pause(rest).await?,
         }
     }
 }

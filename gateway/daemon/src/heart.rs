@@ -27,6 +27,10 @@ const TURN: usize = 64;
 
 pub(crate) enum Message {
     Input(Input),
+    /// The pollers have stopped: put everything on disk, wait so long for the broker to have it, and end.
+    Drain {
+        deliver_within: Duration,
+    },
     /// With the queue of this one connection: what was meant for an older one can never reach it.
     LinkUp(LinkLimits, mpsc::Sender<Publish>),
 }
@@ -98,6 +102,7 @@ pub(crate) fn start<D: Disk + 'static>(
         snapshot_at: Duration::ZERO,
         beat: beat.clone(),
         notices: Limiter::new(20, Duration::from_secs(1)),
+        deliver_until: Duration::ZERO,
     };
     std::thread::Builder::new().name("heart".to_owned()).spawn(move || {
         let end = match catch_unwind(AssertUnwindSafe(|| beating.run(&runtime))) {
@@ -120,6 +125,8 @@ struct Beating<D: Disk> {
     snapshot_at: Duration,
     beat: Beat,
     notices: Limiter,
+    /// After the drain: when to end with records undelivered.
+    deliver_until: Duration,
 }
 
 /// What the heart waited for.
@@ -133,9 +140,9 @@ enum Event {
 impl<D: Disk> Beating<D> {
     fn run(mut self, runtime: &Handle) -> Result<(), DiskError> {
         let mut drained = self.carry_out();
-        while !drained {
+        while !drained || self.has_to_deliver() {
             let event = runtime.block_on(self.wait());
-            drained = self.turn(event);
+            drained |= self.turn(event);
             let now = self.clock.now();
             self.beat.mark(now);
             if drained || now.monotonic >= self.snapshot_at {
@@ -144,6 +151,10 @@ impl<D: Disk> Beating<D> {
             }
         }
         self.engine.finish(self.clock.now())
+    }
+
+    fn has_to_deliver(&self) -> bool {
+        self.clock.now().monotonic < self.deliver_until && self.engine.status().buffer.records_waiting > 0
     }
 
     async fn wait(&mut self) -> Event {
@@ -187,8 +198,9 @@ impl<D: Disk> Beating<D> {
                 self.link = None;
                 self.handle(self.clock.now(), Input::LinkDown(loss))
             }
-            Message::Input(Input::Drain) => {
-                // The pollers have stopped: what they sent before is older than this.
+            Message::Drain { deliver_within } => {
+                self.deliver_until = self.clock.now().monotonic + deliver_within;
+                // What the pollers sent before they stopped is older than this.
                 while let Ok(device) = self.devices.try_recv() {
                     self.device(device);
                 }
@@ -252,4 +264,5 @@ fn tell_accepted(accepted: &Accepted) {
     for (kid, seq) in &accepted.records {
         tracing::debug!(target: "lingate::accepted", "kid={kid} seq={seq}");
     }
+    tracing::debug!(target: "lingate::accepted", "readings={}", accepted.readings);
 }

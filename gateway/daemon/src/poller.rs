@@ -26,6 +26,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A session that ended earlier does not count as a success: a device that accepts and drops is not asked in a storm.
 const USEFUL_SESSION: Duration = Duration::from_secs(5);
+/// The pollers' part of the shutdown is bounded by this and the last report.
+const LAST_POLL: Duration = Duration::from_secs(2);
 /// A last resort: a driver's own deadline for `connect` is shorter.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -43,28 +45,35 @@ pub(crate) struct Poller {
 impl Poller {
     /// Until told to stop, or until the heart is gone.
     pub(crate) async fn run(self, mut stop: Stop) {
+        let mut polling = std::pin::pin!(self.poll(stop.clone()));
         tokio::select! {
             biased;
-            () = stop.told() => {}
-            _ = self.poll() => {}
+            () = stop.told() => {
+                // A poll in progress is finished, so that no answer that is on its way is thrown away.
+                let _ = tokio::time::timeout(LAST_POLL, &mut polling).await;
+            }
+            _ = &mut polling => {}
         }
         // Waiting for a full queue must not hold up the shutdown: the heart empties it only as long as it lives.
         let _ = tokio::time::timeout(Duration::from_secs(2), self.report()).await;
     }
 
-    async fn poll(&self) -> Result<(), SinkClosed> {
+    async fn poll(&self, mut stop: Stop) -> Result<(), SinkClosed> {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         self.down();
         loop {
             self.tell(DeviceState::Connecting).await?;
-            let error = match self.while_reporting(self.connect()).await? {
+            let error = match self.while_reporting(&mut stop, self.connect()).await? {
                 Ok(session) => {
                     self.report().await?;
                     self.up();
                     self.tell(DeviceState::Connected).await?;
                     let started = self.clock.now().monotonic;
-                    let error = self.session(session).await;
+                    let error = self.session(session, &stop).await;
                     self.down();
+                    if stop.is_told() {
+                        return Err(SinkClosed);
+                    }
                     if self.clock.now().monotonic.saturating_sub(started) >= USEFUL_SESSION {
                         backoff.succeeded();
                     }
@@ -75,7 +84,7 @@ impl Poller {
             let pause = backoff.next_pause(random_u32());
             tracing::debug!(device = %self.name, reason = error, ?pause, "the device is down");
             self.tell(DeviceState::BackingOff { reason: error }).await?;
-            self.while_reporting(tokio::time::sleep(pause)).await?;
+            self.while_reporting(&mut stop, tokio::time::sleep(pause)).await?;
         }
     }
 
@@ -90,22 +99,23 @@ impl Poller {
         }
     }
 
-    async fn session(&self, mut session: Box<dyn Session>) -> String {
-        let sink = Sink::new(self.events.clone(), self.clock.clone());
+    async fn session(&self, mut session: Box<dyn Session>, stop: &Stop) -> String {
+        let sink = Sink::new(self.events.clone(), self.clock.clone()).stopped_by(stop.watched());
         match guarded(async move { session.run(&sink).await }).await {
             Ok(error) => in_words(&error),
             Err(panicked) => defect(&panicked),
         }
     }
 
-    /// Waits for something while the device is down.
-    async fn while_reporting<T>(&self, future: impl Future<Output = T>) -> Result<T, SinkClosed> {
+    /// Waits for something while the device is down; a stop ends it.
+    async fn while_reporting<T>(&self, stop: &mut Stop, future: impl Future<Output = T>) -> Result<T, SinkClosed> {
         let mut future = std::pin::pin!(future);
         loop {
             let due = self.with_downtime(|downtime| downtime.reported_at + REPORT_EVERY);
             let rest = due.unwrap_or_default().saturating_sub(self.clock.now().monotonic);
             tokio::select! {
                 biased;
+                () = stop.told() => return Err(SinkClosed),
                 done = &mut future => return Ok(done),
                 () = tokio::time::sleep(rest) => self.report().await?,
             }

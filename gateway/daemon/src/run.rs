@@ -1,7 +1,7 @@
 //! The daemon: starts everything in order, waits, and stops everything in order.
 //!
 //! Start: check, open buffer, heart, link, pollers, health, then READY=1. Stop: pollers, `Drain`, `Drained`, link says
-//! goodbye, health last. Nothing waits for the broker: unsent data is safe on disk.
+//! goodbye, health last. Nothing waits for the broker (but a run with `--once`): unsent data is safe on disk.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lingate_buffer::{Buffer, RealDisk};
 use lingate_drivers::Device;
-use lingate_engine::{Input, Setup};
+use lingate_engine::Setup;
 use lingate_model::{Clock, DeviceName, PointId};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, oneshot};
@@ -31,6 +31,8 @@ use crate::view::View;
 const WINDOW: usize = 64;
 const POLLERS_END: Duration = Duration::from_secs(5);
 const DRAIN: Duration = Duration::from_secs(30);
+/// With `--once`: for the broker to acknowledge what was read.
+const DELIVER: Duration = Duration::from_secs(30);
 const LINK_ENDS: Duration = Duration::from_secs(5);
 const HEALTH_ENDS: Duration = Duration::from_secs(2);
 
@@ -79,7 +81,9 @@ async fn daemon(prepared: Prepared, clock: Arc<dyn Clock>, once: Option<Duration
         failure = running.failed() => Err(failure),
     };
     systemd::stopping();
-    running.stop(outcome).await
+    // A run of a given length is for trying out: whoever waits for its end wants to see all of it arrive.
+    let deliver_within = if once.is_some() { DELIVER } else { Duration::ZERO };
+    running.stop(outcome, deliver_within).await
 }
 
 async fn pause(once: Option<Duration>) {
@@ -182,7 +186,7 @@ impl Running {
         }
     }
 
-    async fn stop(self, outcome: Result<(), Failure>) -> Result<(), Failure> {
+    async fn stop(self, outcome: Result<(), Failure>, deliver_within: Duration) -> Result<(), Failure> {
         let Running { pollers, mut heart, link, health, stopping } = self;
         stopping.store(true, Ordering::Relaxed);
         pollers.0.stop();
@@ -191,7 +195,7 @@ impl Running {
         }
         let drained = match outcome {
             Err(Failure::Heart(_)) => Ok(()),
-            _ => drain(&mut heart).await,
+            _ => drain(&mut heart, deliver_within).await,
         };
         link.0.stop();
         link.1.ended(LINK_ENDS).await;
@@ -275,9 +279,9 @@ fn start_pollers(
 }
 
 /// Everything that was read is on disk when this returns `Ok`.
-async fn drain(heart: &mut Heart) -> Result<(), Failure> {
+async fn drain(heart: &mut Heart, deliver_within: Duration) -> Result<(), Failure> {
     let drained = async {
-        if heart.messages.send(Message::Input(Input::Drain)).await.is_err() {
+        if heart.messages.send(Message::Drain { deliver_within }).await.is_err() {
             return Err(Failure::NotDrained);
         }
         match (&mut heart.end).await {
@@ -289,7 +293,7 @@ async fn drain(heart: &mut Heart) -> Result<(), Failure> {
             end => Err(heart_failure(end)),
         }
     };
-    tokio::time::timeout(DRAIN, drained).await.unwrap_or(Err(Failure::NotDrained))
+    tokio::time::timeout(DRAIN + deliver_within, drained).await.unwrap_or(Err(Failure::NotDrained))
 }
 
 fn heart_failure(end: Result<End, oneshot::error::RecvError>) -> Failure {

@@ -27,6 +27,11 @@ impl Stopper {
 }
 
 impl Stop {
+    /// For crates below that must not know this type.
+    pub(crate) fn watched(&self) -> watch::Receiver<bool> {
+        self.0.clone()
+    }
+
     pub(crate) fn is_told(&self) -> bool {
         *self.0.borrow()
     }

@@ -27,7 +27,7 @@ enum Command {
         /// The configuration
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
-        /// End by itself after so many seconds
+        /// End by itself after so many seconds, and when the broker has what was read (at most 30 s later)
         #[arg(long, value_name = "SECONDS")]
         once: Option<u64>,
     },

@@ -1,0 +1,184 @@
+//! One command that shows the line: simulated machines, the real gateway, a broker that goes away, and the sandbox that
+//! opens what was meant for it. Needs nothing but what cargo built.
+
+mod check;
+mod gateway;
+mod process;
+mod stage;
+mod summary;
+mod table;
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use lingate_plant::Plant;
+use lingate_sandbox::{
+    Authority, Broker, BrokerAddress, Event, InitOptions, KeyChange, Receiver, ReceiverConfig, ReceiverHandle,
+};
+
+use crate::check::Checker;
+use crate::gateway::Gateway;
+use crate::summary::{Seen, Summary};
+use crate::table::{Picture, Table};
+
+/// Simulated machines, the real gateway, and a sandbox that opens what was meant for it.
+#[derive(Parser)]
+#[command(name = "demo")]
+struct Arguments {
+    /// How long the gateway runs; the broker is away for a fifth of it, from 8 s to 30 s (less in a short demo)
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(10..=86_400))]
+    seconds: u64,
+    /// Ends with one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    if std::env::var_os(gateway::ROLE).is_some() {
+        return lingate::cli::main();
+    }
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = runtime.context("no runtime").and_then(|runtime| runtime.block_on(play(&arguments)));
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("demo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything that is on stage, in the order of its entrance.
+struct Play {
+    plant: Plant,
+    broker: Broker,
+    receiver: ReceiverHandle,
+    gateway: Gateway,
+    checker: Arc<Mutex<Checker>>,
+}
+
+async fn play(arguments: &Arguments) -> Result<bool> {
+    let folder = tempfile::Builder::new().prefix("lingate-demo-").tempdir()?;
+    let mut play = enter(folder.path(), arguments.seconds).await?;
+    let outage_s = act(&mut play, arguments).await?;
+    let summary = curtain(play, outage_s).await?;
+    summary.print();
+    if arguments.json {
+        println!("{}", serde_json::to_string(&summary)?);
+    }
+    Ok(summary.holds())
+}
+
+async fn enter(folder: &Path, seconds: u64) -> Result<Play> {
+    let plant = Plant::start(stage::specs()).await?;
+    let mut authority = Authority::init(&folder.join("sandbox"), &InitOptions::default())?;
+    let broker = Broker::start(&authority, (Ipv4Addr::LOCALHOST, 0).into()).await?;
+    let checker = Arc::new(Mutex::new(Checker::new(stage::specs())));
+    let receiver = Receiver::start(ReceiverConfig {
+        authority: authority.folder().to_owned(),
+        role: stage::ROLE.to_owned(),
+        broker: BrokerAddress { host: "localhost".to_owned(), port: broker.address().port() },
+        store: format!("sqlite:{}", folder.join("sandbox.sqlite").display()),
+        sink: Some(feed(checker.clone())),
+    })?;
+    let addresses = stage::Addresses { broker_port: broker.address().port(), health: gateway::free_port()? };
+    let configuration = stage::configuration(&plant, folder, &addresses, &authority.root_sha256()?);
+    fs::write(folder.join("lingate.toml"), configuration)?;
+    let issued = authority.issue(&gateway::enroll(folder)?, KeyChange::Refuse)?;
+    fs::write(folder.join("gateway.pem"), &issued.chain_pem)?;
+    fs::write(folder.join("sandbox-ca.pem"), authority.ca_pem())?;
+    fs::write(folder.join("state/root.json"), authority.root_json()?)?;
+    fs::create_dir_all(folder.join("state/inbox"))?;
+    fs::write(folder.join("state/inbox/bundle.jws.json"), &issued.bundle)?;
+    let gateway = Gateway::start(folder, addresses.health, seconds)?;
+    println!("lingate demo: three machines, one gateway, a sandbox with broker and receiver, mutual TLS between them");
+    println!("  health page of the gateway: http://{}/ (while the demo runs)\n", addresses.health);
+    Ok(Play { plant, broker, receiver, gateway, checker })
+}
+
+fn feed(checker: Arc<Mutex<Checker>>) -> lingate_sandbox::Sink {
+    Box::new(move |events| {
+        let mut checker = checker.lock().expect("no holder of the lock panics");
+        for event in events {
+            if let Event::Batch(batch) = event {
+                checker.take(&batch.readings);
+            }
+        }
+    })
+}
+
+/// Runs until the gateway ends by itself. Gives the length of the outage.
+async fn act(play: &mut Play, arguments: &Arguments) -> Result<f64> {
+    let started = Instant::now();
+    let length = (arguments.seconds as f64 / 5.0).clamp(8.0_f64.min(arguments.seconds as f64 / 4.0), 30.0).ceil();
+    let (from, to) = (arguments.seconds as f64 * 0.4, arguments.seconds as f64 * 0.4 + length);
+    let mut table = Table::new(arguments.json);
+    let (mut down_since, mut outage_s) = (None, 0.0);
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let elapsed = started.elapsed().as_secs_f64();
+        if down_since.is_none() && outage_s == 0.0 && elapsed >= from {
+            play.broker.stop().await;
+            down_since = Some(Instant::now());
+        }
+        if let Some(since) = down_since.filter(|_| elapsed >= to) {
+            play.broker.start_again().await?;
+            outage_s = since.elapsed().as_secs_f64();
+            down_since = None;
+        }
+        play.gateway.look();
+        if play.receiver.has_failed() {
+            bail!("the receiver's store failed");
+        }
+        let sandbox = play.receiver.live()?;
+        table.draw(&Picture {
+            second: (elapsed as u64).min(arguments.seconds),
+            seconds: arguments.seconds,
+            broker_down_s: down_since.map(|since| since.elapsed().as_secs_f64()),
+            status: &play.gateway.status,
+            sandbox: &sandbox,
+            checker: &play.checker.lock().expect("no holder of the lock panics"),
+        });
+        match play.gateway.ended()? {
+            Some(status) if status.success() => return Ok(outage_s),
+            Some(status) => bail!("the gateway ended with {status}:\n{}", play.gateway.last_words()),
+            None if elapsed > arguments.seconds as f64 + 60.0 => bail!("the gateway does not end"),
+            None => {}
+        }
+    }
+}
+
+/// The receiver may still be writing what the broker handed on: it is done when it holds every accepted record.
+async fn curtain(play: Play, outage_s: f64) -> Result<Summary> {
+    let accepted = play.gateway.accepted()?;
+    for _ in 0..50 {
+        let received: u64 = play.receiver.report()?.datasets.iter().map(|dataset| dataset.records).sum();
+        if received >= accepted.records.len() as u64 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let report = play.receiver.report()?;
+    let tap = play.broker.tap().counts();
+    play.receiver.stop().await?;
+    let mut checker = play.checker.lock().expect("no holder of the lock panics");
+    checker.finish();
+    let usage = play.gateway.usage;
+    Ok(Summary::of(&Seen {
+        plant: &play.plant,
+        accepted: &accepted,
+        report: &report,
+        checker: &checker,
+        tap,
+        usage,
+        outage_s,
+    }))
+}

@@ -1,0 +1,107 @@
+//! What is true at the end. Each figure comes from the side that can know it.
+
+use lingate_plant::Plant;
+use lingate_sandbox::{Report, TapCounts};
+use serde::Serialize;
+
+use crate::check::Checker;
+use crate::gateway::Accepted;
+use crate::process::Usage;
+
+#[derive(Serialize)]
+pub(crate) struct Summary {
+    protocols: [&'static str; 1],
+    /// Values that the simulated devices served.
+    acquired: u64,
+    /// Readings that the gateway reported durable; the others were suppressed by minimization, and counted.
+    accepted: u64,
+    /// Readings that the sandbox opened, duplicates left out.
+    delivered: u64,
+    /// Accepted and not delivered.
+    lost: u64,
+    /// Delivered and not what was served.
+    wrong: u64,
+    /// Records that came more than once; the receiver left them out.
+    duplicates: u64,
+    /// Gap records.
+    gaps: u64,
+    /// Served values that were neither kept, nor counted as suppressed, nor declared as a gap.
+    undeclared: u64,
+    /// MQTT packets with topics and keys, by delivered reading.
+    bytes_per_reading: f64,
+    peak_rss_mib: f64,
+    /// CPU seconds of the gateway per million acquired readings.
+    cpu_s_per_million: f64,
+    outage_s: f64,
+}
+
+pub(crate) struct Seen<'a> {
+    pub(crate) plant: &'a Plant,
+    pub(crate) accepted: &'a Accepted,
+    pub(crate) report: &'a Report,
+    pub(crate) checker: &'a Checker,
+    pub(crate) tap: TapCounts,
+    pub(crate) usage: Usage,
+    pub(crate) outage_s: f64,
+}
+
+impl Summary {
+    pub(crate) fn of(seen: &Seen<'_>) -> Summary {
+        let over =
+            |count: fn(&lingate_sandbox::DatasetReport) -> u64| seen.report.datasets.iter().map(count).sum::<u64>();
+        let acquired: u64 = seen.plant.devices().iter().map(|device| device.served().slots).sum();
+        let (delivered, records) = (over(|dataset| dataset.readings), over(|dataset| dataset.records));
+        let declared = over(|dataset| dataset.gap_readings.values().sum());
+        // A missing record costs at least one reading, whatever the sums say.
+        let missing_records = (seen.accepted.records.len() as u64).saturating_sub(records);
+        let inconsistent = seen.report.datasets.iter().filter(|dataset| !dataset.counts_agree).count() as u64;
+        Summary {
+            protocols: ["modbus"],
+            acquired,
+            accepted: seen.accepted.readings,
+            delivered,
+            lost: seen.accepted.readings.saturating_sub(delivered).max(missing_records),
+            wrong: seen.checker.wrong + seen.report.alarm_count,
+            duplicates: over(|dataset| dataset.duplicates),
+            gaps: over(|dataset| dataset.gaps),
+            undeclared: acquired.saturating_sub(over(|dataset| dataset.read) + declared) + inconsistent,
+            bytes_per_reading: round(seen.tap.packet_bytes as f64 / delivered.max(1) as f64, 2),
+            peak_rss_mib: round(seen.usage.peak_rss_mib, 1),
+            cpu_s_per_million: round(seen.usage.cpu_seconds * 1e6 / acquired.max(1) as f64, 2),
+            outage_s: round(seen.outage_s, 1),
+        }
+    }
+
+    pub(crate) fn holds(&self) -> bool {
+        self.lost == 0 && self.wrong == 0 && self.undeclared == 0 && self.accepted > 0 && self.delivered > 0
+    }
+
+    pub(crate) fn print(&self) {
+        let suppressed = self.acquired.saturating_sub(self.accepted);
+        println!();
+        println!("  acquired     {:>9}  values served by the machines", self.acquired);
+        println!("  minimized    {suppressed:>9}  of them suppressed by deadbands, every one counted");
+        println!("  accepted     {:>9}  readings sealed and durable on the gateway's disk", self.accepted);
+        println!("  delivered    {:>9}  readings opened by the sandbox", self.delivered);
+        println!("  lost         {:>9}  across a broker outage of {} s", self.lost, self.outage_s);
+        println!("  wrong        {:>9}  every value compared with what the machine served", self.wrong);
+        println!(
+            "  undeclared   {:>9}  slots without value, count or gap record ({} gap records)",
+            self.undeclared, self.gaps
+        );
+        println!("  duplicates   {:>9}  sent twice after the outage, recognised by the receiver", self.duplicates);
+        println!(
+            "  cost         {} bytes a reading on the wire, {} MiB, {} CPU s per million readings",
+            self.bytes_per_reading, self.peak_rss_mib, self.cpu_s_per_million
+        );
+        println!(
+            "\n  {}",
+            if self.holds() { "Every promise held." } else { "A PROMISE WAS BROKEN: see the lines that should be 0." }
+        );
+    }
+}
+
+fn round(value: f64, places: i32) -> f64 {
+    let factor = 10_f64.powi(places);
+    (value * factor).round() / factor
+}
