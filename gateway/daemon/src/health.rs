@@ -98,12 +98,13 @@ fn router(view: View, over_tcp: bool) -> Router {
         .route("/ready", get(ready))
         .route("/status", get(status))
         .route("/metrics", get(metrics))
-        .with_state(view)
-        .layer(middleware::map_response(closing));
-    match over_tcp {
+        .with_state(view);
+    let router = match over_tcp {
         true => router.layer(middleware::from_fn(loopback_name_only)),
         false => router,
-    }
+    };
+    // Around everything: a refused visitor must not keep its seat either.
+    router.layer(middleware::map_response(closing))
 }
 
 async fn live(State(view): State<View>) -> (StatusCode, &'static str) {
@@ -250,5 +251,179 @@ impl AsyncWrite for Visit {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use lingate_engine::{DatasetStatus, DeviceStatus, Status};
+    use lingate_model::DeviceState;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpStream, UnixStream};
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::heart::Beat;
+    use crate::supervise::{Stopper, stop};
+
+    fn status() -> Status {
+        let device = DeviceStatus {
+            name: "press-1".to_owned(),
+            state: DeviceState::BackingOff { reason: "cannot <connect>".to_owned() },
+            readings: 7,
+            bad_readings: 1,
+            missed_slots: 2,
+            newest: None,
+        };
+        let dataset = DatasetStatus {
+            id: "ds-1".to_owned(),
+            purpose: "urn:p".to_owned(),
+            denied: Some("the sandbox bundle has expired".to_owned()),
+            recipients: 1,
+            read: 7,
+            kept: 5,
+            suppressed: vec![(6, 2)],
+            accepted_readings: 5,
+            accepted_records: 3,
+            acknowledged_readings: 4,
+            acknowledged_records: 2,
+            newest_acknowledged: None,
+            gaps: 0,
+        };
+        Status {
+            devices: vec![device],
+            datasets: vec![dataset],
+            buffer: lingate_buffer::Usage::default(),
+            link: lingate_engine::LinkStatus::default(),
+            clock: lingate_model::ClockState::Synced,
+            bundle: None,
+            unassigned: 0,
+            lost: [("overflow", 9)].into(),
+            disk_fault: None,
+        }
+    }
+
+    fn view() -> View {
+        let clock: Arc<dyn lingate_model::Clock> = Arc::new(SystemClock::start());
+        View {
+            gateway: "gw-1".parse().unwrap(),
+            tenant: "acme".parse().unwrap(),
+            configuration_sha256: "ab".repeat(32),
+            started: clock.now(),
+            beat: Beat::at(clock.now()),
+            clock,
+            stopping: Arc::new(AtomicBool::new(false)),
+            certificate: Arc::default(),
+            status: watch::channel(Arc::new(status())).1,
+        }
+    }
+
+    /// A served endpoint and its port.
+    async fn serve() -> (Stopper, SocketAddr) {
+        let health = Health::bind(&HealthListen::Tcp("127.0.0.1:0".parse().unwrap())).await.unwrap();
+        let Door::Tcp(listener) = &health.door else { unreachable!("bound over TCP") };
+        let address = listener.local_addr().unwrap();
+        let (stopper, told) = stop();
+        tokio::spawn(health.serve(view(), told));
+        (stopper, address)
+    }
+
+    async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> String {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8(answer).unwrap()
+    }
+
+    async fn get(address: SocketAddr, path: &str, host: &str) -> String {
+        let stream = TcpStream::connect(address).await.unwrap();
+        ask(stream, &format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await
+    }
+
+    #[tokio::test]
+    async fn every_path_answers_and_the_connection_ends() {
+        let (_stopper, address) = serve().await;
+        for (path, code, word) in [
+            ("/live", "200", "alive"),
+            ("/ready", "503", "dataset ds-1: the sandbox bundle has expired"),
+            ("/status", "200", "\"missed_slots\":2"),
+            ("/metrics", "200", "lingate_device_missed_slots_total{device=\"press-1\"} 2"),
+            ("/", "200", "cannot &lt;connect&gt;"),
+            ("/secret", "404", ""),
+        ] {
+            let answer = get(address, path, "localhost").await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{path}: {answer}");
+            assert!(answer.contains(word), "{path}: {answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_loopback_name_is_answered() {
+        let (_stopper, address) = serve().await;
+        for host in ["localhost", "LOCALHOST:9273", "127.0.0.1", "127.0.0.1:9273", "[::1]", "[::1]:9273"] {
+            assert!(get(address, "/live", host).await.starts_with("HTTP/1.1 200"), "{host}");
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "10.0.0.1", ""] {
+            assert!(get(address, "/live", host).await.starts_with("HTTP/1.1 421"), "{host}");
+        }
+        let stream = TcpStream::connect(address).await.unwrap();
+        assert!(ask(stream, "GET /live HTTP/1.0\r\n\r\n").await.contains(" 421 "));
+    }
+
+    #[tokio::test]
+    async fn nothing_but_reading_is_possible() {
+        let (_stopper, address) = serve().await;
+        for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
+            let stream = TcpStream::connect(address).await.unwrap();
+            let answer = ask(stream, &format!("{method} /status HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
+            assert!(answer.starts_with("HTTP/1.1 405"), "{method}: {answer}");
+        }
+        let stream = TcpStream::connect(address).await.unwrap();
+        let head = ask(stream, "HEAD /status HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
+    }
+
+    #[tokio::test]
+    async fn a_request_without_end_is_cut_by_its_bytes() {
+        let (_stopper, address) = serve().await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!("GET /live HTTP/1.1\r\nHost: localhost\r\nX: {}", "x".repeat(4 * REQUEST_BYTES));
+        let _ = stream.write_all(head.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(!answer.starts_with(b"HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_for_owner_and_group_and_replaces_a_stale_one() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("health.sock");
+        for _ in 0..2 {
+            let health = Health::bind(&HealthListen::Unix(path.clone())).await.unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+            drop(health);
+        }
+        let health = Health::bind(&HealthListen::Unix(path.clone())).await.unwrap();
+        let (_stopper, told) = stop();
+        tokio::spawn(health.serve(view(), told));
+        let stream = UnixStream::connect(&path).await.unwrap();
+        assert!(ask(stream, "GET /live HTTP/1.1\r\nHost: any\r\n\r\n").await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[test]
+    fn every_metric_has_help_prefix_and_the_same_count_as_the_status() {
+        let page = crate::metrics::page(&Report::of(&view())).unwrap();
+        assert!(page.ends_with("# EOF\n"));
+        for line in page.lines().filter(|line| !line.starts_with('#')) {
+            assert!(line.starts_with("lingate_"), "{line}");
+            let name = line.split(['{', ' ']).next().unwrap();
+            let family = name.strip_suffix("_total").unwrap_or(name);
+            assert!(page.contains(&format!("# HELP {family} ")), "{name} has no HELP");
+        }
+        assert!(page.contains("lingate_lost_readings_total{cause=\"overflow\"} 9"));
     }
 }
