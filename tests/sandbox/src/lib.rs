@@ -4,6 +4,15 @@
 //! Promises:
 //! - [`Authority`] keeps its keys in files that only their owner reads, never overwrites a key, never signs the same
 //!   bundle version twice, and gives a certificate only to the key that asked for it.
+//! - [`Intake`] takes a message only after signature, epoch, signer, sequence number, decryption and content hold, in
+//!   this order. What it does not take it counts by reason; what an honest gateway never signs raises an [`Alarm`].
+//! - A record is in the [`Store`] once, however often it arrives, and it is there, synced, before [`Receiver`]
+//!   acknowledges it to the broker. Content keys are never stored.
+//! - [`Report`] tells what is missing: every sequence number of a known epoch is received, declared lost, or a hole.
+//! - [`Broker`] is for tests and demo only: its queues are in memory.
+//!
+//! Refused: messages of gateways that were not enrolled, KEYs beyond the policy, more than 4,096 records of one gateway
+//! that wait for a KEY.
 
 mod authority;
 mod broker;

@@ -1,0 +1,266 @@
+//! Over real sockets: embedded broker, receiver, a publisher with the gateway's own certificate.
+#![allow(clippy::unwrap_used, reason = "a test fails by panic")]
+
+mod common;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::*;
+use lingate_sandbox::{
+    Arrival, Broker, BrokerAddress, Event, GatewayIdentity, Receiver, ReceiverConfig, ReceiverHandle, Report,
+};
+use rumqttc::{AsyncClient, EventLoop, MqttOptions, PubAckReason, PublishOptions, PublishResult, QoS, Transport};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+fn tls(identity: Option<&GatewayIdentity>, ca_pem: &str) -> Arc<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots);
+    Arc::new(match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let chain = CertificateDer::pem_slice_iter(identity.chain_pem.as_bytes()).map(Result::unwrap).collect();
+            let key = PrivateKeyDer::from_pem_slice(identity.tls_key_pem.as_bytes()).unwrap();
+            builder.with_client_auth_cert(chain, key).unwrap()
+        }
+    })
+}
+
+/// One connection of a gateway; its event loop runs in a task until it fails or the client is dropped.
+struct Publisher {
+    client: AsyncClient,
+    events: tokio::task::JoinHandle<String>,
+}
+
+impl Publisher {
+    fn connect(broker: &Broker, tls: Arc<rustls::ClientConfig>) -> Publisher {
+        let mut options = MqttOptions::new("gateway", ("localhost", broker.address().port()));
+        options.set_transport(Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(tls)));
+        let (client, events) = AsyncClient::builder(options).capacity(1024).build();
+        Publisher { client, events: tokio::spawn(run(events)) }
+    }
+
+    /// The reason of the PUBACK; `None` if the connection ended first.
+    async fn publish(&mut self, arrival: &Arrival) -> Option<PubAckReason> {
+        let is_key = arrival.topic.contains("/k/");
+        let options = PublishOptions::new(QoS::AtLeastOnce);
+        let options = if is_key { options.retained() } else { options };
+        let notice = self.client.try_publish_tracked(&arrival.topic, arrival.payload.clone(), options).ok()?;
+        tokio::select! {
+            answer = notice.wait_async() => match answer.ok()? {
+                PublishResult::Qos1(ack) => Some(ack.reason),
+                _ => None,
+            },
+            _ = &mut self.events => None,
+        }
+    }
+}
+
+async fn run(mut events: EventLoop) -> String {
+    loop {
+        if let Err(error) = events.poll().await {
+            return error.to_string();
+        }
+    }
+}
+
+fn is_taken(reason: Option<PubAckReason>) -> bool {
+    matches!(reason, Some(PubAckReason::Success | PubAckReason::NoMatchingSubscribers))
+}
+
+type Seen = Arc<Mutex<Vec<Event>>>;
+
+fn receiver(world: &World, broker: &Broker) -> (ReceiverHandle, Seen) {
+    let seen = Seen::default();
+    let sink = seen.clone();
+    let receiver = Receiver::start(ReceiverConfig {
+        authority: world.authority.folder().to_owned(),
+        role: ROLE.to_owned(),
+        broker: BrokerAddress { host: "localhost".to_owned(), port: broker.address().port() },
+        store: world.store_file(),
+        sink: Some(Box::new(move |events| sink.lock().unwrap().extend(events))),
+    });
+    (receiver.unwrap(), seen)
+}
+
+/// Waits on the receiver's own answers; fails with its report when it takes too long.
+async fn until(receiver: &ReceiverHandle, what: &str, holds: impl Fn(&ReceiverHandle) -> bool) {
+    let wait = async {
+        while !holds(receiver) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(DEADLINE, wait).await.is_ok();
+    assert!(in_time, "not in time: {what}: {:?}\n{}", receiver.link(), receiver.report().unwrap());
+}
+
+fn records(receiver: &ReceiverHandle) -> u64 {
+    receiver.live().unwrap().get(DATASET).map_or(0, |dataset| dataset.records)
+}
+
+async fn broker(world: &World) -> Broker {
+    Broker::start(&world.authority, "127.0.0.1:0".parse().unwrap()).await.unwrap()
+}
+
+fn whole(report: &Report) -> bool {
+    report.datasets.iter().all(|d| d.holes == 0 && d.order_violations == 0 && d.wrong_roots == 0 && d.counts_agree)
+        && report.alarm_count == 0
+        && report.rejected.is_empty()
+}
+
+#[tokio::test]
+async fn what_a_gateway_publishes_arrives_opened() {
+    let mut world = World::new();
+    let gateway = world.gateway("gw-0001");
+    let broker = broker(&world).await;
+    let (receiver, seen) = receiver(&world, &broker);
+    until(&receiver, "connected", |receiver| receiver.link().connected).await;
+    let sent = gateway.epoch(40);
+    broker.tap().keep_payloads();
+    let mut publisher = Publisher::connect(&broker, tls(Some(&gateway.identity), world.authority.ca_pem()));
+    for arrival in &sent {
+        assert!(is_taken(publisher.publish(arrival).await));
+    }
+    until(&receiver, "all records", |receiver| records(receiver) == 43).await;
+    let report = receiver.report().unwrap();
+    assert!(whole(&report), "{report}");
+    let live = &receiver.live().unwrap()[DATASET];
+    assert_eq!((live.readings, live.holes, live.duplicates, live.newest), (120, 0, 0, Some(time(39))));
+    receiver.stop().await.unwrap();
+    assert_eq!(opened(&seen.lock().unwrap()), expected(&rows(0, 40)));
+    let counts = broker.tap().counts();
+    assert_eq!(counts.publishes, sent.len() as u64);
+    assert_eq!(counts.payload_bytes, sent.iter().map(|arrival| arrival.payload.len() as u64).sum::<u64>());
+    let payloads = broker.tap().payloads().concat();
+    assert!(!payloads.windows(6).any(|bytes| bytes == b"order-"), "plaintext passed the broker");
+    broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_outage_and_a_new_receiver_lose_nothing() {
+    let mut world = World::new();
+    let gateway = world.gateway("gw-0001");
+    let mut broker = broker(&world).await;
+    let sent = gateway.epoch(60);
+    let client_tls = tls(Some(&gateway.identity), world.authority.ca_pem());
+    let (first, _) = receiver(&world, &broker);
+    until(&first, "connected", |receiver| receiver.link().connected).await;
+    let mut publisher = Publisher::connect(&broker, client_tls.clone());
+    for arrival in &sent[..20] {
+        assert!(is_taken(publisher.publish(arrival).await));
+    }
+    broker.stop().await;
+    assert_eq!(publisher.publish(&sent[20]).await, None);
+    until(&first, "outage noticed", |receiver| !receiver.link().connected).await;
+    broker.start_again().await.unwrap();
+    let mut publisher = Publisher::connect(&broker, client_tls);
+    for arrival in &sent[20..40] {
+        assert!(is_taken(publisher.publish(arrival).await));
+    }
+    until(&first, "second part", |receiver| records(receiver) == 39).await;
+    assert_eq!(first.link().connects, 2);
+    first.stop().await.unwrap();
+    // The session waits at the broker while no receiver runs.
+    for arrival in &sent[40..] {
+        assert!(is_taken(publisher.publish(arrival).await));
+    }
+    let (second, seen) = receiver(&world, &broker);
+    until(&second, "the rest", |receiver| records(receiver) == 63).await;
+    let report = second.report().unwrap();
+    assert!(whole(&report), "{report}");
+    second.stop().await.unwrap();
+    assert_eq!(opened(&seen.lock().unwrap()), expected(&rows(37, 23)));
+    broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_store_that_fails_acknowledges_nothing() {
+    let mut world = World::new();
+    let gateway = world.gateway("gw-0001");
+    let broker = broker(&world).await;
+    let (first, _) = receiver(&world, &broker);
+    until(&first, "connected", |receiver| receiver.link().connected).await;
+    let file = world.folder.path().join("store.sqlite");
+    let saboteur = rusqlite::Connection::open(&file).unwrap();
+    saboteur
+        .execute_batch(
+            "CREATE TRIGGER full BEFORE INSERT ON records WHEN new.seq = 5 BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+        )
+        .unwrap();
+    let mut publisher = Publisher::connect(&broker, tls(Some(&gateway.identity), world.authority.ca_pem()));
+    for arrival in &gateway.epoch(10) {
+        assert!(is_taken(publisher.publish(arrival).await));
+    }
+    until(&first, "failed", ReceiverHandle::has_failed).await;
+    let error = format!("{:#}", first.stop().await.unwrap_err());
+    assert!(error.contains("nothing of it was acknowledged") && error.contains("disk full"), "{error}");
+    saboteur.execute_batch("DROP TRIGGER full").unwrap();
+    let (second, _) = receiver(&world, &broker);
+    until(&second, "everything", |receiver| records(receiver) == 13).await;
+    assert!(whole(&second.report().unwrap()));
+    second.stop().await.unwrap();
+    broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_enrolled_later_is_known_at_once() {
+    let mut world = World::new();
+    let broker = broker(&world).await;
+    let (receiver, _) = receiver(&world, &broker);
+    until(&receiver, "connected", |receiver| receiver.link().connected).await;
+    for name in ["gw-0001", "gw-0002"] {
+        let gateway = world.gateway(name);
+        let mut publisher = Publisher::connect(&broker, tls(Some(&gateway.identity), world.authority.ca_pem()));
+        for arrival in &gateway.epoch(2) {
+            assert!(is_taken(publisher.publish(arrival).await));
+        }
+    }
+    until(&receiver, "both", |receiver| records(receiver) == 10).await;
+    let report = receiver.report().unwrap();
+    assert!(whole(&report), "{report}");
+    receiver.stop().await.unwrap();
+    broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn refusals_and_late_acknowledgements_are_as_ordered() {
+    let mut world = World::new();
+    let gateway = world.gateway("gw-0001");
+    let broker = broker(&world).await;
+    let sent = gateway.epoch(3);
+    let mut publisher = Publisher::connect(&broker, tls(Some(&gateway.identity), world.authority.ca_pem()));
+    broker.tap().refuse(Box::new(|topic, _| topic.contains("/d/").then_some(0x97)));
+    assert!(is_taken(publisher.publish(&sent[0]).await));
+    assert_eq!(publisher.publish(&sent[1]).await, Some(PubAckReason::QuotaExceeded));
+    broker.tap().refuse_nothing();
+    broker.tap().delay_acks(Duration::from_secs(3600));
+    let late = tokio::time::timeout(Duration::from_millis(50), publisher.publish(&sent[1])).await;
+    assert!(late.is_err(), "an hour has not passed");
+    broker.tap().delay_acks(Duration::ZERO);
+    assert_eq!(broker.tap().counts().refused, 1);
+    broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn who_has_no_certificate_or_another_name_is_refused() {
+    let mut world = World::new();
+    let (one, two) = (world.gateway("gw-0001"), world.gateway("gw-0002"));
+    let broker = broker(&world).await;
+    let stranger = World::new().gateway("gw-0001");
+    let ca = world.authority.ca_pem();
+    for tls in [tls(None, ca), tls(Some(&stranger.identity), ca)] {
+        assert_eq!(Publisher::connect(&broker, tls).publish(&one.epoch(0)[0]).await, None);
+    }
+    let mut publisher = Publisher::connect(&broker, tls(Some(&one.identity), ca));
+    assert_eq!(publisher.publish(&two.epoch(0)[0]).await, Some(PubAckReason::NotAuthorized));
+    assert!(is_taken(publisher.publish(&one.epoch(0)[0]).await));
+    broker.shutdown().await;
+}
