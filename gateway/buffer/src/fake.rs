@@ -18,7 +18,7 @@ use state::{Change, File, NameChange, State, parent};
 pub enum Crash {
     /// Nothing: a disk with a large volatile cache.
     DropAll,
-    /// Everything: the process was killed, the machine lives.
+    /// Everything, for the process was killed and the machine lives: the power may still go later.
     KeepAll,
     /// The first so many, in the order of the calls.
     Prefix(u64),

@@ -44,7 +44,7 @@ fn calls() -> u64 {
 }
 
 #[test]
-fn a_power_cut_after_any_call_loses_nothing_that_was_reported() {
+fn a_crash_after_any_disk_call_keeps_what_was_reported() {
     for call in Witness::new(narrow()).disk.calls()..=calls() {
         for crash in [Crash::DropAll, Crash::KeepAll, Crash::Random(call), Crash::Random(call << 32 | 1)] {
             let mut witness = Witness::new(narrow());

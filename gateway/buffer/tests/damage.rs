@@ -51,7 +51,7 @@ fn named(seq: u64) -> Loss {
 }
 
 #[test]
-fn each_flipped_bit_of_a_segment_costs_at_most_one_frame_and_is_reported() {
+fn a_damaged_frame_is_declared_and_costs_nothing_else() {
     let disk = FakeDisk::new();
     let (mut buffer, _) = open(&disk, &tiny());
     for seq in 0..2 {
@@ -221,6 +221,21 @@ fn damage_is_told_again_until_a_commit_has_come_after_it() {
     buffer.close(at(4)).unwrap();
     let (came, losses) = outcome(&disk);
     assert_eq!((came.len(), losses.len()), (1, 0));
+}
+
+#[test]
+fn a_loss_whose_gap_record_was_not_committed_is_told_again() {
+    let disk = thirty();
+    disk.flip(FIRST, 48 * 8 + 150 * 8);
+    let (mut buffer, _) = open(&disk, &tiny());
+    drain(&mut buffer);
+    assert_eq!(all_losses(&mut buffer).len(), 1);
+    buffer.append(Normal, &gap(9, 0)).unwrap();
+    disk.fail_next(lingate_buffer::fake::Call::SyncData, 1, std::io::ErrorKind::Other);
+    buffer.commit(at(3)).unwrap_err();
+    drop(buffer);
+    let (_, losses) = outcome(&disk.crash(Crash::KeepAll));
+    assert_eq!(losses.len(), 1);
 }
 
 #[test]

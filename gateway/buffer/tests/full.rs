@@ -68,6 +68,30 @@ fn on_overflow_the_oldest_of_the_lowest_class_goes_and_is_declared_to_the_record
 }
 
 #[test]
+fn the_buffer_never_grows_beyond_its_cap() {
+    for (overflow, declares) in
+        [(Overflow::DropOldest, true), (Overflow::DropOldest, false), (Overflow::RefuseNew, false)]
+    {
+        let disk = FakeDisk::new();
+        let settings = small(overflow);
+        let (mut buffer, _) = open(&disk, &settings);
+        let (mut gaps, mut refused) = (0, 0);
+        for seq in 0..300 {
+            let priority = Priority::ALL[(seq % 3) as usize];
+            let record = data(priority as u8, seq, 1, (seq * 37 % 1500) as usize);
+            refused += u64::from(buffer.append(priority, &record).is_err());
+            if declares {
+                commit_and_declare(&mut buffer, &mut gaps);
+            } else {
+                buffer.commit(at(1)).unwrap();
+            }
+            assert!(disk.used() <= settings.max_bytes, "{} bytes at {seq}", disk.used());
+        }
+        assert!(declares || refused > 0, "an owner that never declares gets no room");
+    }
+}
+
+#[test]
 fn what_was_handed_out_and_dropped_may_have_arrived() {
     let (mut buffer, _) = open(&FakeDisk::new(), &small(Overflow::DropOldest));
     fill(&mut buffer, Normal, 2, 0..1);

@@ -114,6 +114,9 @@ impl State {
     }
 
     pub(super) fn after(&self, crash: Crash) -> State {
+        if crash == Crash::KeepAll {
+            return self.after_kill();
+        }
         let mut chance = Chance::new(crash);
         let mut state = State {
             files: self.files.iter().map(|file| File { unsynced: Vec::new(), ..file.clone() }).collect(),
@@ -142,6 +145,21 @@ impl State {
         }
         state.settle();
         state
+    }
+
+    /// The machine lives: what was visible still is, and what was not durable is not.
+    fn after_kill(&self) -> State {
+        State {
+            files: self.files.clone(),
+            names: self.names.clone(),
+            directories: self.directories.clone(),
+            durable_names: self.durable_names.clone(),
+            durable_directories: self.durable_directories.clone(),
+            unsynced_names: self.unsynced_names.clone(),
+            clock: self.clock,
+            capacity: self.capacity,
+            ..State::default()
+        }
     }
 
     /// What is durable is what is there.
