@@ -150,7 +150,7 @@ fn a_cursor_that_was_synced_survives_any_later_one_that_was_not() {
     let (mut buffer, _) = open(&disk, &settings);
     let ids = fill_small(&mut buffer, 8000);
     // Acknowledged all over the bitmap, so that a slot that was written in part is not whole.
-    let mut acknowledge = |buffer: &mut Buffer<FakeDisk>, from: usize| {
+    let acknowledge = |buffer: &mut Buffer<FakeDisk>, from: usize| {
         ids.iter().skip(from).step_by(100).for_each(|id| buffer.acknowledge(*id).unwrap());
     };
     acknowledge(&mut buffer, 1);
