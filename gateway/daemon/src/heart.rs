@@ -43,13 +43,17 @@ pub(crate) struct Publish {
 }
 
 /// How the heart ended.
-#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    Drained,
-    /// Everything that was read is on disk, but the disk refused the mark of a clean end.
-    Unmarked(String),
+    /// Everything that was read is on disk. `Err`: but the disk refused the mark of a clean end.
+    Drained(Result<(), DiskError>, Remains),
     /// A broken invariant. What is on disk is the truth; start again from there.
     Panicked(String),
+}
+
+/// Keeps the queues open, so that the link can say goodbye as if nothing had happened. Nobody reads them any more.
+pub(crate) struct Remains {
+    _messages: mpsc::Receiver<Message>,
+    _link: Option<mpsc::Sender<Publish>>,
 }
 
 pub(crate) struct Heart {
@@ -106,8 +110,7 @@ pub(crate) fn start<D: Disk + 'static>(
     };
     std::thread::Builder::new().name("heart".to_owned()).spawn(move || {
         let end = match catch_unwind(AssertUnwindSafe(|| beating.run(&runtime))) {
-            Ok(Ok(())) => End::Drained,
-            Ok(Err(error)) => End::Unmarked(error.to_string()),
+            Ok(end) => end,
             Err(panic) => End::Panicked(words(&*panic)),
         };
         let _ = end_sender.send(end);
@@ -138,7 +141,7 @@ enum Event {
 }
 
 impl<D: Disk> Beating<D> {
-    fn run(mut self, runtime: &Handle) -> Result<(), DiskError> {
+    fn run(mut self, runtime: &Handle) -> End {
         let mut drained = self.carry_out();
         while !drained || self.has_to_deliver() {
             let event = runtime.block_on(self.wait());
@@ -150,7 +153,8 @@ impl<D: Disk> Beating<D> {
                 self.status.send_replace(Arc::new(self.engine.status()));
             }
         }
-        self.engine.finish(self.clock.now())
+        let finished = self.engine.finish(self.clock.now());
+        End::Drained(finished, Remains { _messages: self.messages, _link: self.link })
     }
 
     fn has_to_deliver(&self) -> bool {

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use crate::clock::SystemClock;
 use crate::entropy::SystemEntropy;
 use crate::health::Health;
-use crate::heart::{self, End, Heart, Message};
+use crate::heart::{self, End, Heart, Message, Remains};
 use crate::inbox;
 use crate::link::Link;
 use crate::poller::Poller;
@@ -194,8 +194,8 @@ impl Running {
             tracing::warn!("a device did not let go in time; its connection is cut");
         }
         let drained = match outcome {
-            Err(Failure::Heart(_)) => Ok(()),
-            _ => drain(&mut heart, deliver_within).await,
+            Err(Failure::Heart(_)) => Ok(None),
+            _ => drain(&mut heart, deliver_within).await.map(Some),
         };
         link.0.stop();
         link.1.ended(LINK_ENDS).await;
@@ -204,7 +204,7 @@ impl Running {
         if !serving.is_finished() && tokio::time::timeout(HEALTH_ENDS, &mut serving).await.is_err() {
             serving.abort();
         }
-        outcome.and(drained)
+        outcome.and(drained.map(drop))
     }
 }
 
@@ -279,16 +279,17 @@ fn start_pollers(
 }
 
 /// Everything that was read is on disk when this returns `Ok`.
-async fn drain(heart: &mut Heart, deliver_within: Duration) -> Result<(), Failure> {
+async fn drain(heart: &mut Heart, deliver_within: Duration) -> Result<Remains, Failure> {
     let drained = async {
         if heart.messages.send(Message::Drain { deliver_within }).await.is_err() {
             return Err(Failure::NotDrained);
         }
         match (&mut heart.end).await {
-            Ok(End::Drained) => Ok(()),
-            Ok(End::Unmarked(error)) => {
-                tracing::warn!(error, "the buffer's clean end could not be marked; everything read is on disk");
-                Ok(())
+            Ok(End::Drained(finished, remains)) => {
+                if let Err(error) = finished {
+                    tracing::warn!(%error, "the buffer's clean end could not be marked; everything read is on disk");
+                }
+                Ok(remains)
             }
             end => Err(heart_failure(end)),
         }
@@ -299,7 +300,7 @@ async fn drain(heart: &mut Heart, deliver_within: Duration) -> Result<(), Failur
 fn heart_failure(end: Result<End, oneshot::error::RecvError>) -> Failure {
     Failure::Heart(match end {
         Ok(End::Panicked(words)) => words,
-        Ok(End::Drained | End::Unmarked(_)) => "it ended without being told".to_owned(),
+        Ok(End::Drained(..)) => "it ended without being told".to_owned(),
         Err(_) => "it vanished".to_owned(),
     })
 }
