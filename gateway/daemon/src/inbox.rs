@@ -261,3 +261,132 @@ fn forget_oldest(folder: &Path) {
         let _ = fs::remove_file(path);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
+mod tests {
+    use lingate_model::Clock;
+    use lingate_sandbox::{Authority, InitOptions};
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::keys;
+
+    struct World {
+        home: tempfile::TempDir,
+        authority: Authority,
+        root_sha256: String,
+    }
+
+    impl World {
+        fn new() -> World {
+            let home = tempfile::tempdir().unwrap();
+            let options = InitOptions {
+                sandbox_id: "sandbox.test".to_owned(),
+                broker_names: vec!["localhost".to_owned()],
+                broker_port: 8883,
+                policy: None,
+            };
+            let authority = Authority::init(&home.path().join("sandbox"), &options).unwrap();
+            fs::create_dir_all(home.path().join("state/inbox")).unwrap();
+            fs::write(home.path().join("state/root.json"), authority.root_json().unwrap()).unwrap();
+            let root_sha256 = authority.root_sha256().unwrap();
+            World { home, authority, root_sha256 }
+        }
+
+        /// The next version.
+        fn issue(&mut self) -> Vec<u8> {
+            self.authority.enroll_for_test("gw-1", "acme").unwrap().bundle
+        }
+
+        /// Dropped an hour ago.
+        fn drop_file(&self, name: &str, bytes: &[u8]) {
+            let path = self.path(&format!("inbox/{name}"));
+            fs::write(&path, bytes).unwrap();
+            let old = fs::metadata(&path).unwrap().modified().unwrap() - Duration::from_secs(3600);
+            fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.home.path().join("state").join(name)
+        }
+
+        fn open(&self, utc: UtcMicros) -> (Bundles, Option<Fault>) {
+            let state_dir = self.home.path().join("state");
+            let roots = keys::roots(&state_dir, &self.root_sha256).unwrap();
+            Bundles::open(&state_dir, roots, &"gw-1".parse().unwrap(), utc)
+        }
+    }
+
+    fn today() -> UtcMicros {
+        SystemClock::start().now().utc
+    }
+
+    fn in_ten_years() -> UtcMicros {
+        UtcMicros(today().0 + 10 * 365 * 86_400_000_000)
+    }
+
+    #[test]
+    fn an_accepted_bundle_is_on_disk_before_it_is_in_force_and_leaves_the_inbox() {
+        let mut world = World::new();
+        let bundle = world.issue();
+        world.drop_file("bundle.jws.json", &bundle);
+        let (mut bundles, fault) = world.open(today());
+        assert!(fault.unwrap().what.contains("no sandbox bundle yet"));
+        assert_eq!(bundles.scan(today()), [Found::Installed { version: 1 }]);
+        assert_eq!(fs::read(world.path("bundle/current.jws.json")).unwrap(), bundle);
+        assert!(!world.path("inbox/bundle.jws.json").exists());
+        assert_eq!(world.open(today()).0.current().unwrap().version(), 1);
+    }
+
+    #[test]
+    fn an_older_bundle_never_comes_back_even_after_the_newer_one_expired() {
+        let mut world = World::new();
+        let (first, second) = (world.issue(), world.issue());
+        world.drop_file("b.json", &second);
+        world.open(today()).0.scan(today());
+        for utc in [today(), in_ten_years()] {
+            world.drop_file("a.json", &first);
+            let (mut bundles, fault) = world.open(utc);
+            assert_eq!(fault, None);
+            assert!(matches!(&bundles.scan(utc)[..], [Found::Rejected { file, .. }] if file == "a.json"));
+            assert_eq!(bundles.current().unwrap().version(), 2);
+        }
+        assert!(world.path("inbox/rejected/a.json.reason.txt").exists());
+    }
+
+    #[test]
+    fn a_file_that_is_still_being_copied_is_left_alone() {
+        let mut world = World::new();
+        let bundle = world.issue();
+        fs::write(world.path("inbox/half.json"), &bundle[..bundle.len() / 2]).unwrap();
+        let (mut bundles, _) = world.open(today());
+        assert_eq!(bundles.scan(today()), []);
+        fs::write(world.path("inbox/half.json"), &bundle).unwrap();
+        assert_eq!(bundles.scan(today()), [Found::Installed { version: 1 }]);
+    }
+
+    #[test]
+    fn the_same_bundle_again_changes_nothing() {
+        let mut world = World::new();
+        let bundle = world.issue();
+        let (mut bundles, _) = world.open(today());
+        world.drop_file("a.json", &bundle);
+        bundles.scan(today());
+        world.drop_file("b.json", &bundle);
+        assert_eq!(bundles.scan(today()), []);
+        assert!(!world.path("inbox/b.json").exists() && !world.path("inbox/rejected").exists());
+    }
+
+    #[test]
+    fn rejected_files_do_not_pile_up() {
+        let world = World::new();
+        let (mut bundles, _) = world.open(today());
+        for number in 0..3 * REJECTED_KEPT {
+            world.drop_file(&format!("{number}.json"), b"{}");
+            bundles.scan(today());
+        }
+        let kept = fs::read_dir(world.path("inbox/rejected")).unwrap().count();
+        assert!(kept <= 2 * REJECTED_KEPT, "{kept} files");
+    }
+}
