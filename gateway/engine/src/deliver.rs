@@ -45,7 +45,7 @@ pub(crate) struct Record {
 }
 
 impl Deliver {
-    pub(crate) fn new(tenant: TenantId, gateway: GatewayId, window: usize) -> Deliver {
+    pub(crate) fn new(tenant: &TenantId, gateway: &GatewayId, window: usize) -> Deliver {
         Deliver {
             topics: format!("lingate/1/{tenant}/{gateway}"),
             window,
@@ -73,11 +73,12 @@ impl Deliver {
 
     /// Sends while the window has room: what was refused and may be tried again, then the classes by priority.
     pub(crate) fn fill<D: Disk>(&mut self, monotonic: Duration, store: &mut Store<D>, outputs: &mut VecDeque<Output>) {
+        store.resume(monotonic);
         let Some(limits) = self.link else { return };
         self.retry(monotonic, limits, outputs);
         for priority in Priority::ALL {
             while self.has_room(limits) && !self.is_held(priority) {
-                match store.next(priority) {
+                match store.next(monotonic, priority) {
                     Ok(Some((record, sealed))) => {
                         let refusals = Backoff::new(RETRY_FIRST, RETRY_CAP);
                         self.send(monotonic, limits, Record { record, sealed, refusals }, outputs);

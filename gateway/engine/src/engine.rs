@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use lingate_buffer::{Buffer, Disk, DiskError, Recovery};
+use lingate_buffer::{AppendError, Buffer, Disk, DiskError, Recovery};
 use lingate_model::{DeviceName, GatewayId, Missed, Now, PointId, Reading, TenantId};
 use lingate_refine::{Batch, ExportPlan, Minimized, Refinery};
-use lingate_seal::{Entropy, Grant, SigningKey, VerifiedBundle};
+use lingate_seal::{Entropy, Grant, RecordKind, SigningKey, VerifiedBundle};
 
 use crate::deliver::Deliver;
 use crate::devices::Devices;
@@ -46,8 +46,13 @@ pub struct Engine<D: Disk> {
     lost: LossCounter,
     outputs: VecDeque<Output>,
     draining: bool,
+    /// A right that was not there is looked for again at this monotonic time.
+    regrant_at: Duration,
     now: Now,
 }
+
+/// A purpose begins, or the wall clock is set after the start: rights can come without a new bundle.
+const REGRANT_EVERY: Duration = Duration::from_secs(60);
 
 impl<D: Disk> Engine<D> {
     pub fn new(now: Now, setup: Setup<D>) -> Engine<D> {
@@ -63,12 +68,13 @@ impl<D: Disk> Engine<D> {
             },
             bundle: None,
             store: Store::new(setup.buffer, setup.commit_every),
-            deliver: Deliver::new(setup.tenant, setup.gateway, setup.window),
+            deliver: Deliver::new(&setup.tenant, &setup.gateway, setup.window),
             devices: Devices::new(setup.devices, setup.export.points.len()),
             export: setup.export,
             lost: LossCounter::default(),
             outputs: VecDeque::new(),
             draining: false,
+            regrant_at: now.monotonic + REGRANT_EVERY,
             now,
         };
         engine.declare_unclean_stop(now, &setup.recovery);
@@ -111,7 +117,9 @@ impl<D: Disk> Engine<D> {
     /// The monotonic time at which `Input::Wake` is due.
     pub fn wake_at(&self) -> Option<Duration> {
         let epochs = self.streams.iter().filter_map(Stream::ends_at).min();
-        [self.refinery.wake_at(), self.store.wake_at(), self.deliver.wake_at(), epochs].into_iter().flatten().min()
+        let gaps = self.streams.iter().filter_map(Stream::gaps_due_at).min();
+        let steps = [self.refinery.wake_at(), self.store.wake_at(), self.deliver.wake_at(), epochs, gaps];
+        steps.into_iter().flatten().min()
     }
 
     /// After [`Output::Drained`]: marks the clean end on disk.
@@ -149,6 +157,7 @@ impl<D: Disk> Engine<D> {
 
     /// What is due by time or by space, in the order of the line.
     fn settle(&mut self, now: Now) {
+        self.regrant_if_due(now);
         while let Some(batch) = self.refinery.due(now) {
             self.seal(now, &batch);
         }
@@ -158,13 +167,21 @@ impl<D: Disk> Engine<D> {
             }
         }
         self.commit_if_due(now);
-        self.declare_losses();
+        self.declare(now);
+        // What was dropped to make room for the declarations must not be taken for sendable.
+        self.take_losses();
+        self.publish(now);
+        self.declare(now);
+    }
+
+    /// Losses become gaps, and gaps become records where that is possible.
+    fn declare(&mut self, now: Now) {
+        self.take_losses();
         for index in 0..self.streams.len() {
             if self.streams[index].has_gaps_due(now.monotonic) {
                 self.open_epoch_if_needed(now, index);
             }
         }
-        self.publish(now);
     }
 
     fn seal(&mut self, now: Now, batch: &Batch) {
@@ -185,6 +202,9 @@ impl<D: Disk> Engine<D> {
         }
         let plan = &self.export.datasets[index];
         let opening = self.streams[index].open_if_needed(now, plan, &mut self.sealing);
+        if opening.is_err() {
+            self.streams[index].pause(now.monotonic);
+        }
         self.keep(now, index, opening);
     }
 
@@ -206,12 +226,18 @@ impl<D: Disk> Engine<D> {
         };
         let priority = self.export.datasets[index].priority;
         for sealed in &records {
-            match self.store.append(now.monotonic, index, priority, sealed) {
-                Ok(()) => {}
-                Err(error) => {
-                    let lost = self.streams[index].refused_by_buffer(now.monotonic, sealed, &error);
-                    self.lose(lost);
+            let kept = match self.streams[index].is_keyless(sealed) {
+                true => Err(AppendError::Full),
+                false => self.store.append(now.monotonic, index, priority, sealed),
+            };
+            if let Err(error) = kept {
+                if sealed.kind() == RecordKind::Key {
+                    // No epoch, no declaration, no room: what is told and cannot be understood goes at once.
+                    let notice = self.store.retire_told(|_| true);
+                    self.outputs.extend(notice.map(Output::Notice));
                 }
+                let lost = self.streams[index].refused_by_buffer(now.monotonic, sealed, &error);
+                self.lose(lost);
             }
         }
         if self.store.is_commit_large() {
@@ -242,6 +268,13 @@ impl<D: Disk> Engine<D> {
             }
             Err(notice) => self.outputs.extend(notice.map(Output::Notice)),
         }
+        if !self.store.has_uncommitted() {
+            let streams = &self.streams;
+            let notice = self.store.retire_told(|alias| {
+                streams.iter().filter(|it| it.alias() == Some(alias)).all(Stream::has_declared_all)
+            });
+            self.outputs.extend(notice.map(Output::Notice));
+        }
         if self.draining && !self.store.has_uncommitted() {
             self.draining = false;
             self.outputs.push_back(Output::Drained);
@@ -269,6 +302,15 @@ impl<D: Disk> Engine<D> {
         self.outputs.push_back(Output::Notice(Notice { level: Level::Info, text }));
         self.bundle = Some(bundle);
         self.regrant(now);
+    }
+
+    fn regrant_if_due(&mut self, now: Now) {
+        if now.monotonic >= self.regrant_at {
+            self.regrant_at = now.monotonic + REGRANT_EVERY;
+            if self.streams.iter().any(|stream| stream.denied().is_some()) {
+                self.regrant(now);
+            }
+        }
     }
 
     /// Effective rights are bundle AND plant.
@@ -336,12 +378,12 @@ impl<D: Disk> Engine<D> {
     fn declare_unclean_stop(&mut self, now: Now, recovery: &Recovery) {
         let Some(from) = recovery.last_commit.filter(|_| !recovery.clean) else { return };
         for index in 0..self.streams.len() {
-            let lost = self.streams[index].stopped_uncleanly(from, now.utc);
+            let lost = self.streams[index].stopped_uncleanly(&self.export.datasets[index], from, now.utc);
             self.lose(lost);
         }
     }
 
-    fn declare_losses(&mut self) {
+    fn take_losses(&mut self) {
         loop {
             let losses = self.store.losses();
             if losses.is_empty() {

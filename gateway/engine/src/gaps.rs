@@ -37,10 +37,14 @@ fn self_is_adjacent(end: i128, start: i128) -> bool {
 fn merge(into: &mut GapRecord, gap: &GapRecord, fits: fn(i128, i128) -> bool) -> bool {
     match (into, gap) {
         (
-            GapRecord::Records { kid, last_seq, readings, cause, maybe_delivered, .. },
+            GapRecord::Records { kid, first_seq, last_seq, readings, cause, maybe_delivered },
             GapRecord::Records { kid: k, first_seq: f, last_seq: l, readings: r, cause: c, maybe_delivered: m },
-        ) if kid == k && cause == c && maybe_delivered == m && self_is_adjacent((*last_seq).into(), (*f).into()) => {
-            *last_seq = *l;
+        ) if kid == k
+            && (*cause, *maybe_delivered) == (*c, *m)
+            && *f <= last_seq.saturating_add(1)
+            && *first_seq <= l.saturating_add(1) =>
+        {
+            (*first_seq, *last_seq) = ((*first_seq).min(*f), (*last_seq).max(*l));
             *readings += r;
             true
         }
@@ -80,14 +84,13 @@ mod tests {
     #[test]
     fn neighbours_merge_and_strangers_do_not() {
         let mut gaps = PendingGaps::default();
-        for gap in
-            [records(1, 2), records(3, 3), records(5, 5), slots("a", 0, 10), slots("a", 10, 20), slots("b", 20, 30)]
-        {
+        let told = [records(3, 4), records(5, 5), records(0, 3), records(7, 8)];
+        for gap in told.into_iter().chain([slots("a", 0, 10), slots("a", 10, 20), slots("b", 20, 30)]) {
             gaps.add(gap);
         }
         let merged = all(gaps);
         assert_eq!(merged.len(), 4);
-        assert!(matches!(merged[0], GapRecord::Records { first_seq: 1, last_seq: 3, readings: 20, .. }));
+        assert!(matches!(merged[0], GapRecord::Records { first_seq: 0, last_seq: 5, readings: 30, .. }));
         assert!(matches!(&merged[2], GapRecord::Slots { to: UtcMicros(20), readings: 6, .. }));
     }
 

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use lingate_buffer::{AppendError, Buffer, Disk, DiskError, Loss, RecordId, Usage};
-use lingate_model::{Now, Priority, UtcMicros};
-use lingate_seal::{RecordKind, Sealed};
+use lingate_buffer::{AppendError, Buffer, Disk, DiskError, Loss, LossCause, RecordId, Usage};
+use lingate_model::{DatasetAlias, Now, Priority, UtcMicros};
+use lingate_seal::{Kid, RecordKind, Sealed};
 
 use crate::stream::Count;
 use crate::{Accepted, Level, Notice};
@@ -17,6 +17,9 @@ const COMMIT_RECORDS: usize = 256;
 const RETRY: Duration = Duration::from_secs(1);
 /// Newest reading times are remembered for this many records; for older ones the status has none.
 const TIMES_MAX: usize = 4_096;
+/// Epochs whose KEY was lost are remembered for so long; and so many of their records wait to be retired at most.
+const KEYLESS_EPOCHS_MAX: usize = 1_024;
+const KEYLESS_RECORDS_MAX: usize = 16_384;
 
 pub(crate) struct Store<D: Disk> {
     buffer: Buffer<D>,
@@ -25,7 +28,22 @@ pub(crate) struct Store<D: Disk> {
     uncommitted: VecDeque<Uncommitted>,
     uncommitted_bytes: usize,
     newest: BTreeMap<RecordId, UtcMicros>,
+    /// The disk did not take or free records.
     fault: Option<String>,
+    /// It did not give back records.
+    read_fault: Option<String>,
+    /// After that nothing is read before this monotonic time.
+    read_at: Option<Duration>,
+    keyless: Keyless,
+}
+
+/// Epochs whose KEY or catalogue was lost: nobody could understand their records, so none of them is sent.
+#[derive(Default)]
+struct Keyless {
+    epochs: VecDeque<Kid>,
+    found: Vec<Loss>,
+    /// Told as lost; retired when their gap records are durable.
+    told: BTreeMap<RecordId, DatasetAlias>,
 }
 
 struct Uncommitted {
@@ -51,6 +69,9 @@ impl<D: Disk> Store<D> {
             uncommitted_bytes: 0,
             newest: BTreeMap::new(),
             fault: None,
+            read_fault: None,
+            read_at: None,
+            keyless: Keyless::default(),
         }
     }
 
@@ -96,21 +117,22 @@ impl<D: Disk> Store<D> {
     }
 
     pub(crate) fn wake_at(&self) -> Option<Duration> {
-        self.commit_at
+        self.commit_at.into_iter().chain(self.read_at).min()
     }
 
     /// The error is a notice only when it is news.
     pub(crate) fn commit(&mut self, now: Now) -> Result<Durable, Option<Notice>> {
         match self.buffer.commit(now.utc) {
             Ok(committed) => {
-                self.commit_at = None;
+                // The disk may have failed behind the first class: the rest is tried again.
+                self.commit_at = self.buffer.has_uncommitted().then(|| now.monotonic + RETRY);
                 self.fault = None;
                 self.uncommitted_bytes = 0;
                 Ok(self.durable(&committed))
             }
             Err(error) => {
                 self.commit_at = Some(now.monotonic + RETRY);
-                Err(self.fail("the disk did not take the buffer's records", &error))
+                Err(news(&mut self.fault, "the disk did not take the buffer's records", &error))
             }
         }
     }
@@ -131,15 +153,41 @@ impl<D: Disk> Store<D> {
         Durable { accepted: Accepted { records, readings: committed.readings }, by_dataset }
     }
 
-    fn fail(&mut self, what: &str, error: &DiskError) -> Option<Notice> {
-        let text = format!("{what}: {error}; they stay in memory and are tried again, check the disk");
-        let is_news = self.fault.as_ref() != Some(&text);
-        self.fault = Some(text.clone());
-        is_news.then_some(Notice { level: Level::Error, text })
+    /// The pause after a failed read ends with its time, whether anything is read then or not.
+    pub(crate) fn resume(&mut self, monotonic: Duration) {
+        self.read_at = self.read_at.filter(|at| monotonic < *at);
     }
 
-    pub(crate) fn next(&mut self, priority: Priority) -> Result<Option<(RecordId, Sealed)>, Option<Notice>> {
-        self.buffer.next(priority).map_err(|error| self.fail("the disk did not give back records", &error))
+    pub(crate) fn next(
+        &mut self,
+        monotonic: Duration,
+        priority: Priority,
+    ) -> Result<Option<(RecordId, Sealed)>, Option<Notice>> {
+        if self.read_at.is_some() {
+            return Ok(None);
+        }
+        match self.next_with_key(priority) {
+            Ok(record) => {
+                self.read_fault = None;
+                Ok(record)
+            }
+            Err(error) => {
+                self.read_at = Some(monotonic + RETRY);
+                Err(news(&mut self.read_fault, "the disk did not give back the buffer's records", &error))
+            }
+        }
+    }
+
+    fn next_with_key(&mut self, priority: Priority) -> Result<Option<(RecordId, Sealed)>, DiskError> {
+        while self.keyless.told.len() < KEYLESS_RECORDS_MAX {
+            match self.buffer.next(priority)? {
+                Some((record, sealed)) if self.keyless.epochs.contains(&sealed.kid()) => {
+                    self.keyless.tell(record, &sealed);
+                }
+                other => return Ok(other),
+            }
+        }
+        Ok(None)
     }
 
     pub(crate) fn rewind(&mut self) {
@@ -148,11 +196,24 @@ impl<D: Disk> Store<D> {
 
     pub(crate) fn acknowledge(&mut self, record: RecordId) -> Option<Notice> {
         let result = self.buffer.acknowledge(record);
-        result.err().and_then(|error| self.fail("the disk did not free acknowledged records", &error))
+        result.err().and_then(|error| news(&mut self.fault, "the disk did not free acknowledged records", &error))
     }
 
+    /// Call until empty.
     pub(crate) fn losses(&mut self) -> Vec<Loss> {
-        self.buffer.losses()
+        let mut losses = self.buffer.losses();
+        losses.iter().filter(|loss| loses_epoch(loss)).for_each(|loss| self.keyless.add(loss.kid));
+        losses.append(&mut self.keyless.found);
+        losses
+    }
+
+    /// After a commit: the gap records of these datasets are durable.
+    pub(crate) fn retire_told(&mut self, is_declared: impl Fn(&DatasetAlias) -> bool) -> Option<Notice> {
+        let told = std::mem::take(&mut self.keyless.told);
+        let (declared, waiting) = told.into_iter().partition(|(_, alias)| is_declared(alias));
+        self.keyless.told = waiting;
+        let declared: BTreeMap<RecordId, DatasetAlias> = declared;
+        declared.into_keys().filter_map(|record| self.acknowledge(record)).next_back()
     }
 
     pub(crate) fn usage(&self) -> Usage {
@@ -160,10 +221,50 @@ impl<D: Disk> Store<D> {
     }
 
     pub(crate) fn fault(&self) -> Option<String> {
-        self.fault.clone()
+        self.fault.clone().or_else(|| self.read_fault.clone())
     }
 
     pub(crate) fn close(self, utc: UtcMicros) -> Result<(), DiskError> {
         self.buffer.close(utc)
+    }
+}
+
+/// KEY or catalogue is among the records: without them nobody understands the rest of the epoch.
+pub(crate) fn loses_epoch(loss: &Loss) -> bool {
+    loss.alias.is_some() && (loss.keys > 0 || loss.first_seq == 0)
+}
+
+/// Remembers the fault; a notice only if it is another one than before.
+fn news(fault: &mut Option<String>, what: &str, error: &DiskError) -> Option<Notice> {
+    let text = format!("{what}: {error}; nothing is lost, it is tried again: check the disk");
+    let is_news = fault.replace(text.clone()).as_ref() != Some(&text);
+    is_news.then_some(Notice { level: Level::Error, text })
+}
+
+impl Keyless {
+    fn add(&mut self, kid: Kid) {
+        self.epochs.push_back(kid);
+        if self.epochs.len() > KEYLESS_EPOCHS_MAX {
+            self.epochs.pop_front();
+        }
+    }
+
+    /// A record is told once, however often the link is lost before it is retired.
+    fn tell(&mut self, record: RecordId, sealed: &Sealed) {
+        if self.told.insert(record, sealed.alias().clone()).is_none() {
+            self.found.push(Loss {
+                priority: record.priority,
+                alias: Some(sealed.alias().clone()),
+                kid: sealed.kid(),
+                first_seq: sealed.seq(),
+                last_seq: sealed.seq(),
+                records: 1,
+                keys: 0,
+                readings: u64::from(sealed.readings()),
+                cause: LossCause::Overflow,
+                // Some may have arrived with a KEY whose catalogue was lost.
+                maybe_delivered: true,
+            });
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! One dataset's stream: its epoch, what it still has to declare, and its counters.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,12 +8,18 @@ use lingate_buffer::{AppendError, Loss, LossCause};
 use lingate_model::{DatasetAlias, GatewayId, Missed, MissedCause, Now, UtcMicros};
 use lingate_refine::{Batch, DatasetIndex, DatasetPlan, ExportPlan, PointPlan, Refinery};
 use lingate_seal::{
-    Entropy, Epoch, EpochTerms, GapCause, GapRecord, Grant, PreviousEpoch, RecordKind, SealError, Sealed, SigningKey,
+    Entropy, Epoch, EpochTerms, GapCause, GapRecord, Grant, Kid, PreviousEpoch, RecordKind, SealError, Sealed,
+    SigningKey,
 };
 
 use crate::gaps::PendingGaps;
 use crate::status::DatasetStatus;
+use crate::store::loses_epoch;
 
+/// Above every sequence number (wire.md section 2).
+const SEQ_LAST: u64 = (1 << 20) - 1;
+/// So many unacknowledged gap records are remembered.
+const DECLARED_MAX: usize = 4_096;
 /// Pause before gaps are declared again after the buffer refused a record.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -39,10 +46,12 @@ pub(crate) struct Stream {
     grant: Result<Grant, String>,
     alias: Option<DatasetAlias>,
     epoch: Option<Epoch>,
+    /// The epoch whose KEY or catalogue the buffer refused last: none of its records is kept.
+    keyless: Option<Kid>,
     previous: Option<PreviousEpoch>,
     gaps: PendingGaps,
-    /// Sealed and handed to the buffer, which may still refuse them: (sequence number, gap).
-    declared: Vec<(u64, GapRecord)>,
+    /// Declared and not acknowledged: what a gap record said waits again if the record itself is refused or lost.
+    declared: VecDeque<(Kid, u64, GapRecord)>,
     gaps_declared: u64,
     /// After a refusal nothing is declared before this monotonic time.
     retry_at: Duration,
@@ -71,9 +80,10 @@ impl Stream {
             grant: Err(String::new()),
             alias: None,
             epoch: None,
+            keyless: None,
             previous: None,
             gaps: PendingGaps::default(),
-            declared: Vec::new(),
+            declared: VecDeque::new(),
             gaps_declared: 0,
             retry_at: Duration::ZERO,
             accepted: Count::default(),
@@ -137,6 +147,7 @@ impl Stream {
             let opened = Epoch::open(terms, self.previous, now, &sealing.signer, &mut *sealing.entropy);
             let (epoch, opening) = opened.map_err(|error| self.cannot_seal(&error, 0))?;
             self.epoch = Some(epoch);
+            self.keyless = None;
             records = opening;
         }
         let declared = self.declare(&sealing.signer)?;
@@ -161,7 +172,11 @@ impl Stream {
         if batch.readings().is_empty() {
             return Ok(Vec::new());
         }
-        Err(self.withheld(batch))
+        if self.grant.is_err() || self.keyless.is_none() {
+            return Err(self.withheld(batch));
+        }
+        self.gaps.add(gap_over(batch, GapCause::Overflow));
+        Err(Lost { cause: "buffer_refused", readings: batch.readings().len() as u64, notice: None })
     }
 
     /// The readings may not leave under the rights that hold now.
@@ -175,7 +190,8 @@ impl Stream {
 
     /// The last record of the epoch, if one is open.
     pub(crate) fn close(&mut self, signer: &SigningKey) -> Result<Vec<Sealed>, Lost> {
-        let declared = self.declare(signer)?;
+        // What cannot be declared here waits for the next epoch; this one ends in any case.
+        let declared = self.declare(signer).unwrap_or_default();
         let Some(epoch) = self.epoch.take() else { return Ok(Vec::new()) };
         let (sealed, previous) = epoch.close(signer);
         self.previous = Some(previous);
@@ -184,18 +200,35 @@ impl Stream {
 
     /// Something waits to be declared, and it may be tried.
     pub(crate) fn has_gaps_due(&self, monotonic: Duration) -> bool {
-        !self.gaps.is_empty() && self.grant.is_ok() && self.retry_at <= monotonic
+        self.gaps_due_at().is_some_and(|at| at <= monotonic)
+    }
+
+    /// When `has_gaps_due` becomes true.
+    pub(crate) fn gaps_due_at(&self) -> Option<Duration> {
+        (!self.gaps.is_empty() && self.grant.is_ok()).then_some(self.retry_at)
+    }
+
+    pub(crate) fn has_declared_all(&self) -> bool {
+        self.gaps.is_empty()
+    }
+
+    /// After a failure nothing is declared for a moment.
+    pub(crate) fn pause(&mut self, monotonic: Duration) {
+        self.retry_at = monotonic + RETRY;
     }
 
     fn declare(&mut self, signer: &SigningKey) -> Result<Vec<Sealed>, Lost> {
         let Some(epoch) = &mut self.epoch else { return Ok(Vec::new()) };
-        self.declared.clear();
         let mut records = Vec::new();
         while let Some(gap) = self.gaps.next() {
             match epoch.seal_gap(&gap, signer) {
                 Ok(sealed) => {
-                    self.declared.push((sealed.seq(), gap));
+                    self.declared.push_back((sealed.kid(), sealed.seq(), gap));
                     records.push(sealed);
+                }
+                Err(_) if !records.is_empty() => {
+                    self.gaps.add(gap);
+                    break;
                 }
                 Err(error) => {
                     self.gaps.add(gap);
@@ -204,7 +237,20 @@ impl Stream {
             }
         }
         self.gaps_declared += records.len() as u64;
+        let excess = self.declared.len().saturating_sub(DECLARED_MAX);
+        self.declared.drain(..excess);
         Ok(records)
+    }
+
+    /// These records will not come: what the gap records among them said waits again.
+    fn declare_again(&mut self, kid: Kid, first_seq: u64, last_seq: u64) {
+        let is_lost = |of: &Kid, seq: &u64| *of == kid && (first_seq..=last_seq).contains(seq);
+        let declared = std::mem::take(&mut self.declared);
+        let (lost, left) = declared.into_iter().partition(|(kid, seq, _)| is_lost(kid, seq));
+        self.declared = left;
+        let lost: VecDeque<(Kid, u64, GapRecord)> = lost;
+        self.gaps_declared -= lost.len() as u64;
+        lost.into_iter().for_each(|(_, _, gap)| self.gaps.add(gap));
     }
 
     fn cannot_seal(&self, error: &SealError, readings: u64) -> Lost {
@@ -222,8 +268,11 @@ impl Stream {
         Lost { cause: name, readings, notice: None }
     }
 
-    /// Nothing was accepted between the last commit and this start, so every slot of that time is declared.
-    pub(crate) fn stopped_uncleanly(&mut self, from: UtcMicros, to: UtcMicros) -> Lost {
+    /// Nothing was accepted between the last commit and this start, nor what waited in a batch at that commit: every
+    /// slot since the batch could have begun is declared.
+    pub(crate) fn stopped_uncleanly(&mut self, plan: &DatasetPlan, last_commit: UtcMicros, to: UtcMicros) -> Lost {
+        let age = i64::try_from(plan.flush.age.as_micros()).unwrap_or(i64::MAX);
+        let from = UtcMicros(last_commit.0.saturating_sub(age).min(to.0));
         let span = u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0);
         let slots =
             |point: &Arc<PointPlan>| span / u64::try_from(point.interval.as_micros()).unwrap_or(u64::MAX).max(1);
@@ -243,33 +292,44 @@ impl Stream {
             LossCause::Overflow => (GapCause::Overflow, "overflow"),
             LossCause::Corruption => (GapCause::Corruption, "corruption"),
         };
+        let loses_epoch = loses_epoch(loss);
+        if loses_epoch && self.epoch.as_ref().is_some_and(|epoch| epoch.kid() == loss.kid) {
+            self.epoch = None;
+        }
+        let last_seq = if loses_epoch { SEQ_LAST } else { loss.last_seq };
         self.gaps.add(GapRecord::Records {
             kid: loss.kid,
             first_seq: loss.first_seq,
-            last_seq: loss.last_seq,
+            last_seq,
             readings: loss.readings,
             cause,
             maybe_delivered: loss.maybe_delivered,
         });
+        self.declare_again(loss.kid, loss.first_seq, last_seq);
         let notice = Some(format!("dataset {}: {} records lost on disk: {name}", self.name, loss.records));
         Lost { cause: name, readings: loss.readings, notice }
     }
 
+    /// Its KEY or catalogue was refused: nobody could understand it.
+    pub(crate) fn is_keyless(&self, sealed: &Sealed) -> bool {
+        self.keyless == Some(sealed.kid())
+    }
+
     /// The record has a sequence number that will not come. What a refused gap record declared waits again.
     pub(crate) fn refused_by_buffer(&mut self, monotonic: Duration, sealed: &Sealed, error: &AppendError) -> Lost {
-        self.retry_at = monotonic + RETRY;
+        self.pause(monotonic);
         let readings = u64::from(sealed.readings());
-        if sealed.kind() == RecordKind::Key {
-            // Without its KEY nobody can open the epoch: the next record opens another.
+        if matches!(sealed.kind(), RecordKind::Key | RecordKind::Catalogue) {
+            // Nobody could understand this epoch: the next record opens another.
             self.epoch = None;
-        } else {
+            self.keyless = Some(sealed.kid());
+        } else if !self.is_keyless(sealed) {
             let (kid, seq) = (sealed.kid(), sealed.seq());
             let (cause, maybe_delivered) = (GapCause::Overflow, false);
             self.gaps.add(GapRecord::Records { kid, first_seq: seq, last_seq: seq, readings, cause, maybe_delivered });
         }
-        if let Some(at) = self.declared.iter().position(|(seq, _)| *seq == sealed.seq()) {
-            self.gaps.add(self.declared.swap_remove(at).1);
-            self.gaps_declared -= 1;
+        if sealed.kind() == RecordKind::Gap {
+            self.declare_again(sealed.kid(), sealed.seq(), sealed.seq());
         }
         let notice = Some(format!("dataset {}: a record was not kept: {error}", self.name));
         Lost { cause: "buffer_refused", readings, notice }
@@ -284,6 +344,9 @@ impl Stream {
         self.acknowledged.records += 1;
         self.acknowledged.readings += u64::from(sealed.readings());
         self.newest_acknowledged = self.newest_acknowledged.max(newest);
+        if sealed.kind() == RecordKind::Gap {
+            self.declared.retain(|(kid, seq, _)| (*kid, *seq) != (sealed.kid(), sealed.seq()));
+        }
     }
 
     pub(crate) fn status(&self, plan: &DatasetPlan, refinery: &Refinery) -> DatasetStatus {
