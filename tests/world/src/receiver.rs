@@ -1,0 +1,55 @@
+//! The receiver of `lingate_sandbox` with a store in memory, and what it has opened so far.
+
+use lingate_model::UtcMicros;
+use lingate_sandbox::{Arrival, Event, Intake, OpenedBatch, OpenedGap, Store, Trust};
+use lingate_seal::{GapCause, Kid};
+
+pub struct Receiver {
+    intake: Intake,
+    pub batches: Vec<OpenedBatch>,
+    pub gaps: Vec<OpenedGap>,
+    pub duplicates: u64,
+}
+
+impl Receiver {
+    pub(crate) fn new(trust: Trust) -> Receiver {
+        let store = Store::open_file(":memory:".as_ref()).expect("a store in memory");
+        Receiver { intake: Intake::new(trust, store), batches: Vec::new(), gaps: Vec::new(), duplicates: 0 }
+    }
+
+    /// Gives the number of the first batch that is new.
+    pub(crate) fn take(&mut self, arrivals: &[Arrival], utc: UtcMicros) -> Result<usize, String> {
+        let first = self.batches.len();
+        for event in self.intake.take(arrivals, utc).map_err(|error| error.to_string())? {
+            match event {
+                Event::Batch(batch) => self.batches.push(batch),
+                Event::Gap(gap) => self.gaps.push(gap),
+                Event::Duplicate { .. } => self.duplicates += 1,
+                Event::Alarm(alarm) => return Err(format!("the receiver raised an alarm: {alarm:?}")),
+            }
+        }
+        Ok(first)
+    }
+
+    pub fn report(&self) -> lingate_sandbox::Report {
+        self.intake.store().report().expect("a store in memory")
+    }
+
+    /// Whether a gap record covers this record.
+    pub fn declares(&self, kid: Kid, seq: u64) -> bool {
+        self.gaps
+            .iter()
+            .any(|opened| opened.gap.kid == kid.0 && (opened.gap.first_seq..=opened.gap.last_seq).contains(&seq))
+    }
+
+    /// Readings that gap records with this cause declare.
+    pub fn declared(&self, cause: GapCause) -> u64 {
+        let of_cause = self.gaps.iter().filter(|opened| opened.gap.cause == cause as i32);
+        of_cause.map(|opened| opened.gap.readings).sum()
+    }
+
+    /// Values that were opened, over all batches.
+    pub fn readings(&self) -> u64 {
+        self.batches.iter().map(|batch| batch.readings.len() as u64).sum()
+    }
+}

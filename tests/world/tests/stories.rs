@@ -1,0 +1,28 @@
+//! Random lives of a gateway, each from a seed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use lingate_world::{Sandbox, Story};
+
+const STORIES: u64 = 200;
+
+#[test]
+fn every_accepted_record_arrives_in_any_world() {
+    let sandbox = Sandbox::new();
+    let (mut acknowledged, mut duplicates) = (0, 0);
+    for seed in 0..STORIES {
+        let told = catch_unwind(AssertUnwindSafe(|| Story::tell(seed, &sandbox)));
+        let Ok(world) = told else { panic!("seed {seed} breaks a law: paste it into the test below") };
+        acknowledged += world.laws.acknowledged;
+        duplicates += world.receiver.duplicates;
+    }
+    assert!(acknowledged > 10_000, "only {acknowledged} records were acknowledged: the stories tell nothing");
+    assert!(duplicates > 1_000, "only {duplicates} duplicates: the stories are too easy");
+}
+
+/// The place for the seed of a story that failed.
+#[test]
+fn one_story_from_its_seed() {
+    let seed = 0;
+    Story::tell(seed, &Sandbox::new());
+}
