@@ -95,7 +95,11 @@ impl Authority {
     /// Makes a new authority in `folder`, which must not exist or be empty.
     pub fn init(folder: &Path, options: &InitOptions) -> Result<Authority> {
         let is_free = !folder.exists() || fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
-        ensure!(is_free, "{} exists and is not empty: keys in it would be lost for ever", folder.display());
+        ensure!(
+            is_free,
+            "{} exists and is not empty: its keys would be lost for ever (--force moves it aside)",
+            folder.display()
+        );
         ensure!(!options.broker_names.is_empty(), "the broker needs a name");
         let policy_text = options.policy.clone().unwrap_or_else(policy::sample);
         let policy = Policy::parse(&policy_text)?;

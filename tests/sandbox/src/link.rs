@@ -77,7 +77,7 @@ impl Delivery {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subscribed {
     Yes,
-    /// Begin with a fresh session: there is nothing in it to lose.
+    /// A session that may exist is of no use: the library cannot subscribe within it.
     Unknown,
 }
 
@@ -87,37 +87,53 @@ pub(crate) enum Ended {
     Lost(String),
 }
 
-/// One connection from CONNECT to its end. `on_up` is called once, when the subscriptions stand.
+/// Ends a session that an older store may have left, by one short connection. The session that follows must not begin
+/// with Clean Start itself: mosquitto 2.0.11 does not save such a session, and forgets it when it restarts.
+async fn forget_session(settings: &LinkSettings) -> Result<(), String> {
+    let mut options = options(settings);
+    options.set_clean_start(true);
+    options.set_session_expiry_interval(Some(0));
+    let (client, mut events) = AsyncClient::builder(options).capacity(1).build();
+    connected(&mut events).await.map_err(|error| error.to_string())?;
+    goodbye(&client, &mut events).await;
+    Ok(())
+}
+
+/// One connection from CONNECT to its end. `on_up` is called once, when the subscriptions stand, with whether the
+/// broker had kept the session.
 pub(crate) async fn run(
     settings: &LinkSettings,
     subscribed: Subscribed,
     deliveries: &mpsc::Sender<Delivery>,
     stop: &mut watch::Receiver<bool>,
-    on_up: impl FnOnce(),
+    on_up: impl FnOnce(bool),
 ) -> Ended {
-    let (client, mut events) =
-        AsyncClient::builder(options(settings, subscribed)).capacity(2 * usize::from(WINDOW)).build();
-    let connack = tokio::select! {
-        connack = connected(&mut events) => connack,
-        _ = stop.wait_for(|stop| *stop) => return Ended::Stopped,
-    };
-    let session_present = match connack {
-        Ok(connack) => connack.session_present,
-        Err(error) => return Ended::Lost(error.to_string()),
-    };
+    let capacity = 2 * usize::from(WINDOW);
+    let (client, mut events) = AsyncClient::builder(options(settings)).capacity(capacity).build();
     let life = async {
-        if !session_present && let Err(reason) = subscribe(&client, &mut events, deliveries).await {
-            return reason;
+        if subscribed == Subscribed::Unknown {
+            forget_session(settings).await?;
         }
-        on_up();
-        pump(&client, &mut events, deliveries).await
+        let connack = connected(&mut events).await.map_err(|error| error.to_string())?;
+        match (connack.session_present, subscribed) {
+            (true, Subscribed::Unknown) => return Err("the broker kept a session that should be gone".to_owned()),
+            (true, Subscribed::Yes) => {}
+            (false, _) => subscribe(&client, &mut events, deliveries).await?,
+        }
+        on_up(connack.session_present);
+        Err(pump(&client, &mut events, deliveries).await)
     };
-    tokio::select! {
-        reason = life => return Ended::Lost(reason),
-        _ = stop.wait_for(|stop| *stop) => {}
+    let ended = tokio::select! {
+        lost = life => lost,
+        _ = stop.wait_for(|stop| *stop) => Ok(()),
+    };
+    match ended {
+        Err(reason) => Ended::Lost(reason),
+        Ok(()) => {
+            goodbye(&client, &mut events).await;
+            Ended::Stopped
+        }
     }
-    goodbye(&client, &mut events).await;
-    Ended::Stopped
 }
 
 /// Retained KEYs may arrive before the answer does, so the connection is served meanwhile.
@@ -135,11 +151,11 @@ async fn subscribe(
     answer.map(|_| ()).map_err(|error| format!("the broker refused the subscription: {error}"))
 }
 
-fn options(settings: &LinkSettings, subscribed: Subscribed) -> MqttOptions {
+fn options(settings: &LinkSettings) -> MqttOptions {
     let BrokerAddress { host, port } = &settings.broker;
     let mut options = MqttOptions::new(&settings.client_id, (host.as_str(), *port));
     options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(settings.tls.clone())));
-    options.set_clean_start(subscribed == Subscribed::Unknown);
+    options.set_clean_start(false);
     options.set_session_expiry_interval(Some(SESSION_SECONDS));
     // A rebuilt client has no session state of its own; what matters of it is in the store.
     options.set_broker_session_resume_policy(BrokerSessionResumePolicy::AllowBrokerOnly);

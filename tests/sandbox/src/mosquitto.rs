@@ -35,8 +35,8 @@ persistence true
 persistence_location {folder}/broker-data/
 autosave_interval 5
 persistent_client_expiration 90d
-max_queued_messages 0
-max_queued_bytes 0
+# (A limit of 0 should mean none, but makes 2.0 drop messages for a connected client.)
+max_queued_messages 100000000
 queue_qos0_messages false
 max_inflight_messages 64
 max_packet_size 4194304

@@ -171,7 +171,7 @@ pub(crate) fn sample() -> String {
         let time = jiff::Timestamp::from_second(now + seconds).expect("three years from now is before the year 9999");
         format!("{}T00:00:00Z", time.strftime("%Y-%m-%d"))
     };
-    let datasets: String = [("ds-fab-01", "fab tool"), ("ds-bio-01", "bioreactor"), ("ds-extr-01", "extruder")]
+    let datasets: String = [("ds-fab-01", "fab tool"), ("ds-bio-01", "bioreactor"), ("ds-extr-07", "extruder")]
         .iter()
         .map(|(id, what)| sample_dataset(id, what, &sample_alias()))
         .collect();
@@ -209,7 +209,7 @@ mod tests {
     fn the_sample_is_a_valid_policy_with_opaque_aliases() {
         let policy = Policy::parse(&sample()).unwrap();
         let ids: Vec<_> = policy.datasets.iter().map(|dataset| dataset.id.as_str()).collect();
-        assert_eq!(ids, ["ds-fab-01", "ds-bio-01", "ds-extr-01"]);
+        assert_eq!(ids, ["ds-fab-01", "ds-bio-01", "ds-extr-07"]);
         assert_ne!(policy.datasets[0].alias, Policy::parse(&sample()).unwrap().datasets[0].alias);
     }
 

@@ -51,6 +51,8 @@ pub struct ReceiverHandle {
 pub struct LinkState {
     pub connected: bool,
     pub connects: u64,
+    /// Times that the broker had forgotten the session, and with it what waited there.
+    pub sessions_lost: u64,
     pub last_error: Option<String>,
     /// When the last message arrived.
     pub last_arrival: Option<UtcMicros>,
@@ -148,9 +150,9 @@ impl Connection {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
         loop {
             let mut came_up = false;
-            let on_up = || {
+            let on_up = |session_present| {
                 came_up = true;
-                self.note_up();
+                self.note_up(session_present);
             };
             let ended = link::run(&self.settings, self.subscribed, &deliveries, &mut stop, on_up).await;
             if came_up {
@@ -169,12 +171,13 @@ impl Connection {
     }
 
     /// Without the note a restart would begin a fresh session and lose what waits in this one.
-    fn note_up(&self) {
+    fn note_up(&self, session_present: bool) {
         let noted = Store::open(&self.store).and_then(|store| store.set_subscribed(&self.subscribed_to));
         let mut state = self.state.lock().expect("no holder of the lock panics");
         state.connected = true;
         state.last_error = noted.err().map(|error| error.to_string());
         state.connects += 1;
+        state.sessions_lost += u64::from(self.subscribed == Subscribed::Yes && !session_present);
     }
 
     fn note_down(&self, ended: &Ended) {

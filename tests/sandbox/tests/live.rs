@@ -176,6 +176,7 @@ async fn an_outage_and_a_new_receiver_lose_nothing() {
     until(&second, "the rest", |receiver| records(receiver) == 63).await;
     let report = second.report().unwrap();
     assert!(whole(&report), "{report}");
+    assert_eq!(second.link().sessions_lost, 0);
     second.stop().await.unwrap();
     assert_eq!(opened(&seen.lock().unwrap()), expected(&rows(37, 23)));
     broker.shutdown().await;

@@ -16,7 +16,7 @@ use ring::rand::SecureRandom;
 use tempfile::TempDir;
 
 pub const ROLE: &str = "role:oem-quality";
-pub const DATASET: &str = "ds-extr-01";
+pub const DATASET: &str = "ds-extr-07";
 pub const POINTS: [(&str, BuiltinType, Option<u8>); 3] = [
     ("extruder-7/melt_temperature", BuiltinType::Double, Some(1)),
     ("extruder-7/screw_speed", BuiltinType::UInt16, None),
