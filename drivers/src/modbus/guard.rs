@@ -149,7 +149,11 @@ impl fmt::Display for Broken {
         match self {
             Broken::ProtocolId(id) => write!(f, "an answer with protocol id {id}, which is not Modbus"),
             Broken::Length { counted, expected } => {
-                write!(f, "an answer of {counted} bytes where {expected} were due")
+                write!(
+                    f,
+                    "an answer of {counted} bytes where {expected} were due for the registers that were asked; compare \
+                     the points' registers and max_registers with the device's manual"
+                )
             }
             Broken::NotARead => f.write_str("a request that is not a read was stopped"),
             Broken::Unasked => f.write_str("more bytes than the answer"),

@@ -29,7 +29,7 @@ impl Plant {
         plant.write("ca.pem", identity.ca_pem.as_bytes(), 0o644);
         plant.write("gateway.pem", identity.chain_pem.as_bytes(), 0o644);
         plant.write("gateway.key", identity.tls_key_pem.as_bytes(), 0o600);
-        plant.configure("ds-extr-01", &identity.root_sha256);
+        plant.configure("ds-extr-07", &identity.root_sha256);
         plant
     }
 
@@ -143,7 +143,7 @@ fn all_problems_come_at_once_each_with_its_place() {
 #[test]
 fn a_wrong_fingerprint_is_refused() {
     let plant = Plant::new();
-    plant.configure("ds-extr-01", &"ab".repeat(32));
+    plant.configure("ds-extr-07", &"ab".repeat(32));
     plant.check(&[]).refuses(&["sandbox.root_sha256", "telephone"]);
 }
 
@@ -208,7 +208,7 @@ fn what_enroll_writes_the_sandbox_accepts_and_check_is_good_afterwards() {
     plant.write("ca.pem", authority.ca_pem().as_bytes(), 0o644);
     plant.write("state/root.json", &authority.root_json().unwrap(), 0o644);
     plant.write("state/inbox/bundle.jws.json", &issued.bundle, 0o644);
-    plant.configure("ds-extr-01", &authority.root_sha256().unwrap());
+    plant.configure("ds-extr-07", &authority.root_sha256().unwrap());
     plant.check(&[]).is_good();
 
     let key = fs::read(plant.path("gateway.key")).unwrap();

@@ -1,7 +1,6 @@
 //! One command that shows the line: simulated machines, the real gateway, a broker that goes away, and the sandbox that
 //! opens what was meant for it. Needs nothing but what cargo built.
 
-mod check;
 mod gateway;
 mod process;
 mod stage;
@@ -17,12 +16,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use lingate_plant::Plant;
+use lingate_plant::{Checker, Plant};
 use lingate_sandbox::{
     Authority, Broker, BrokerAddress, Event, InitOptions, KeyChange, Receiver, ReceiverConfig, ReceiverHandle,
 };
 
-use crate::check::Checker;
 use crate::gateway::Gateway;
 use crate::summary::{Seen, Summary};
 use crate::table::{Picture, Table};
@@ -81,7 +79,7 @@ async fn enter(folder: &Path, seconds: u64) -> Result<Play> {
     let plant = Plant::start(stage::specs()).await?;
     let mut authority = Authority::init(&folder.join("sandbox"), &InitOptions::default())?;
     let broker = Broker::start(&authority, (Ipv4Addr::LOCALHOST, 0).into()).await?;
-    let checker = Arc::new(Mutex::new(Checker::new(stage::specs())));
+    let checker = Arc::new(Mutex::new(Checker::new(stage::specs(), stage::is_as_served)));
     let receiver = Receiver::start(ReceiverConfig {
         authority: authority.folder().to_owned(),
         role: stage::ROLE.to_owned(),
@@ -109,7 +107,7 @@ fn feed(checker: Arc<Mutex<Checker>>) -> lingate_sandbox::Sink {
         let mut checker = checker.lock().expect("no holder of the lock panics");
         for event in events {
             if let Event::Batch(batch) = event {
-                checker.take(&batch.readings);
+                checker.take(batch.readings.iter().map(|it| (&*it.point, it.time, it.value.as_ref())));
             }
         }
     })

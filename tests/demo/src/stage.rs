@@ -4,9 +4,8 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use lingate_plant::{Kind, Labels, Mode, Motion, Plant, Tag, Wire};
-
-use crate::check::rounding;
+use lingate_model::Value;
+use lingate_plant::{DeviceSpec, Kind, Labels, Mode, Motion, Plant, Tag, Wire};
 
 pub(crate) const GATEWAY: &str = "gw-demo";
 pub(crate) const TENANT: &str = "acme";
@@ -17,7 +16,7 @@ pub(crate) const ROLE: &str = "role:oem-quality";
 pub(crate) const CAST: [(&str, Kind, &str, &str, &str); 3] = [
     ("chiller-3", Kind::Chiller, "ds-fab-01", "250ms", "acme/lingang/fab-1/sub-fab/chiller-3"),
     ("bioreactor-2", Kind::Bioreactor, "ds-bio-01", "200ms", "acme/lingang/bio-1/suite-2/bioreactor-2"),
-    ("extruder-7", Kind::Extruder, "ds-extr-01", "100ms", "acme/lingang/hall-2/line-A/extruder-7"),
+    ("extruder-7", Kind::Extruder, "ds-extr-07", "100ms", "acme/lingang/hall-2/line-A/extruder-7"),
 ];
 
 /// What may leave of a tag: floats rounded by a digit, slow ones only when they move.
@@ -31,6 +30,24 @@ fn minimize(tag: &Tag) -> Option<String> {
             Some(format!("[ {{ deadband = {} }} ]", power(usize::from(places))))
         }
         _ => None,
+    }
+}
+
+/// Decimal places to which a tag is rounded.
+fn rounding(tag: &Tag) -> Option<usize> {
+    match tag.wire {
+        Wire::F32 { places } => Some(usize::from(places).saturating_sub(1)),
+        _ => None,
+    }
+}
+
+/// What the sandbox must have opened. The text form of a float is a second way to the rounded number.
+pub(crate) fn is_as_served(spec: &DeviceSpec, tag: &Tag, n: u32, value: &Value) -> bool {
+    match (rounding(tag), spec.expected(&tag.name, n), value) {
+        (Some(places), Some(Value::Float(served)), Value::Float(arrived)) => {
+            format!("{served:.places$}").parse::<f32>().is_ok_and(|rounded| rounded == *arrived)
+        }
+        _ => spec.accepts(&tag.name, n, value),
     }
 }
 
@@ -75,6 +92,6 @@ pub(crate) fn configuration(plant: &Plant, folder: &Path, addresses: &Addresses,
     text
 }
 
-pub(crate) fn specs() -> impl Iterator<Item = lingate_plant::DeviceSpec> {
-    CAST.into_iter().map(|(name, kind, ..)| lingate_plant::DeviceSpec::new(name, kind, Mode::Instrument))
+pub(crate) fn specs() -> impl Iterator<Item = DeviceSpec> {
+    CAST.into_iter().map(|(name, kind, ..)| DeviceSpec::new(name, kind, Mode::Instrument))
 }

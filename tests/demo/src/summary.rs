@@ -1,10 +1,9 @@
 //! What is true at the end. Each figure comes from the side that can know it.
 
-use lingate_plant::Plant;
+use lingate_plant::{Checker, Plant};
 use lingate_sandbox::{Report, TapCounts};
 use serde::Serialize;
 
-use crate::check::Checker;
 use crate::gateway::Accepted;
 use crate::process::Usage;
 

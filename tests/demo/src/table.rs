@@ -2,10 +2,10 @@
 
 use std::io::{IsTerminal, Write};
 
+use lingate_plant::Checker;
 use lingate_sandbox::LiveDataset;
 use serde_json::Value;
 
-use crate::check::Checker;
 use crate::stage::CAST;
 
 pub(crate) struct Table {

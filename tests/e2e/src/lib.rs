@@ -1,1 +1,16 @@
+//! The real binary between real devices and a real broker: what the tests of this crate stand on.
+//!
+//! A [`Rig`] is a plant's folder with everything in it: keys, certificates, bundle, configuration, buffer, log. A
+//! [`Daemon`] is one run of the binary in it. `LINGATE_BIN` names another binary than the one that cargo built.
 
+#![allow(clippy::disallowed_methods, reason = "tests wait for real processes on the real clock")]
+
+mod daemon;
+mod ledger;
+mod peers;
+mod rig;
+
+pub use daemon::{Daemon, Health};
+pub use ledger::{Identity, Ledger};
+pub use peers::{Mosquitto, Peer};
+pub use rig::{Rig, Settings, wait_for};

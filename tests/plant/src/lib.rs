@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod checker;
 mod hostile;
 mod model;
 mod motion;
@@ -28,6 +29,7 @@ mod print;
 mod server;
 mod spec;
 
+pub use checker::{Accepts, Checker};
 pub use hostile::{Behaviour, Functions};
 pub use model::{Area, Kind, Tag, Wire};
 pub use motion::Motion;

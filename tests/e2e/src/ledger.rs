@@ -1,0 +1,55 @@
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::Result;
+use lingate_model::{UtcMicros, Value};
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+
+/// A DATA message: content key in hex, and sequence number.
+pub type Identity = (String, u64);
+
+/// The receiver's store, read as anybody would: with SQL.
+pub struct Ledger(Connection);
+
+impl Ledger {
+    pub fn open(path: &Path) -> Result<Ledger> {
+        Ok(Ledger(Connection::open(path)?))
+    }
+
+    pub fn identities(&self) -> Result<BTreeSet<Identity>> {
+        let mut query = self.0.prepare("SELECT lower(hex(kid)), seq FROM records")?;
+        let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)? as u64)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Every opened integer: (point, time, value). For devices whose values are all integers.
+    pub fn integers(&self) -> Result<Vec<(String, UtcMicros, Option<Value>)>> {
+        let mut query = self.0.prepare("SELECT name, time_us, value FROM telemetry")?;
+        let rows = query.query_map([], |row| {
+            let value = row.get::<_, Option<i64>>(2)?.and_then(|value| u32::try_from(value).ok()).map(Value::UInt32);
+            Ok((row.get(0)?, UtcMicros(row.get(1)?), value))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The distinct values of one point, as SQLite shows them.
+    pub fn values(&self, point: &str) -> Result<BTreeSet<String>> {
+        let mut query = self.0.prepare("SELECT DISTINCT value FROM telemetry WHERE name = ?1")?;
+        let rows = query.query_map([point], |row| {
+            Ok(match row.get_ref(0)? {
+                ValueRef::Null => "bad".to_owned(),
+                ValueRef::Integer(integer) => integer.to_string(),
+                ValueRef::Real(real) => format!("{real:?}"),
+                ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                ValueRef::Blob(_) => "blob".to_owned(),
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    pub fn readings(&self) -> Result<u64> {
+        let count: i64 = self.0.query_row("SELECT count(*) FROM readings", [], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
+}

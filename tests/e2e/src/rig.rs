@@ -1,0 +1,141 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use lingate_sandbox::{Authority, BrokerAddress, InitOptions, KeyChange, Receiver, ReceiverConfig, ReceiverHandle};
+use tempfile::TempDir;
+
+use crate::{Daemon, Health, Identity, Ledger};
+
+const DATASET: &str = "ds-extr-07";
+const ROLE: &str = "role:oem-quality";
+
+/// A plant's folder and the sandbox that it is enrolled at.
+pub struct Rig {
+    folder: TempDir,
+    pub authority: Authority,
+    binary: PathBuf,
+    health: SocketAddr,
+}
+
+/// What differs between tests.
+pub struct Settings {
+    pub broker_port: u16,
+    /// `[[device]]` tables; their dataset is [`DATASET`].
+    pub devices: String,
+    /// `{ readings = 1000, age = "1s" }`
+    pub flush: &'static str,
+    pub commit: &'static str,
+}
+
+impl Rig {
+    /// `binary`: the test's `env!("CARGO_BIN_EXE_lingate-e2e-gateway")`.
+    pub fn new(binary: &str) -> Result<Rig> {
+        let folder = tempfile::Builder::new().prefix("lingate-e2e-").tempdir()?;
+        let authority = Authority::init(&folder.path().join("sandbox"), &InitOptions::default())?;
+        let binary = std::env::var_os("LINGATE_BIN").map_or_else(|| PathBuf::from(binary), PathBuf::from);
+        Ok(Rig { folder, authority, binary, health: free_address()? })
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes the configuration and goes through the enrolment as plant IT does: `lingate enroll`, then the sandbox's
+    /// answer, then the bundle into the inbox.
+    pub fn enroll(&mut self, settings: &Settings) -> Result<()> {
+        fs::write(self.path().join("lingate.toml"), self.configuration(settings)?)?;
+        let output = self.lingate(&["enroll", "--config", "lingate.toml", "--output", "enroll.json"])?;
+        ensure!(output.status.success(), "enroll: {}", String::from_utf8_lossy(&output.stderr));
+        let request = fs::read(self.path().join("enroll.json"))?;
+        let issued = self.authority.issue(&request, KeyChange::Refuse)?;
+        fs::write(self.path().join("gateway.pem"), &issued.chain_pem)?;
+        fs::write(self.path().join("sandbox-ca.pem"), self.authority.ca_pem())?;
+        fs::write(self.path().join("state/root.json"), self.authority.root_json()?)?;
+        fs::create_dir_all(self.path().join("state/inbox"))?;
+        fs::write(self.path().join("state/inbox/bundle.jws.json"), &issued.bundle)?;
+        Ok(())
+    }
+
+    fn configuration(&self, settings: &Settings) -> Result<String> {
+        let at = |name: &str| self.path().join(name);
+        Ok(format!(
+            "[gateway]\nid = \"gw-e2e\"\ntenant = \"acme\"\nstate_dir = {:?}\n\n[sandbox]\n\
+             broker = \"mqtts://localhost:{}\"\nca = {:?}\ncertificate = {:?}\nkey = {:?}\nroot_sha256 = \"{}\"\n\n\
+             [buffer]\nmax_size = \"256MiB\"\ncommit = \"{}\"\n\n[health]\nlisten = \"{}\"\n\n[[dataset]]\n\
+             id = \"{DATASET}\"\npurpose = \"urn:lingate:purpose:remote-quality\"\nclass = \"general\"\n\
+             flush = {}\n\n{}",
+            at("state"),
+            settings.broker_port,
+            at("sandbox-ca.pem"),
+            at("gateway.pem"),
+            at("gateway.key"),
+            self.authority.root_sha256()?,
+            settings.commit,
+            self.health,
+            settings.flush,
+            settings.devices,
+        ))
+    }
+
+    /// One command of the binary, to its end.
+    pub fn lingate(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new(&self.binary);
+        Ok(command
+            .args(arguments)
+            .current_dir(self.path())
+            .output()
+            .with_context(|| self.binary.display().to_string())?)
+    }
+
+    pub fn start(&self, arguments: &[&str]) -> Result<Daemon> {
+        Daemon::start(&self.binary, self.path(), arguments, Health(self.health))
+    }
+
+    pub fn receiver(&self, broker_port: u16) -> Result<ReceiverHandle> {
+        Receiver::start(ReceiverConfig {
+            authority: self.authority.folder().to_owned(),
+            role: ROLE.to_owned(),
+            broker: BrokerAddress { host: "localhost".to_owned(), port: broker_port },
+            store: format!("sqlite:{}", self.path().join("received.sqlite").display()),
+            sink: None,
+        })
+    }
+
+    pub fn ledger(&self) -> Result<Ledger> {
+        Ledger::open(&self.path().join("received.sqlite"))
+    }
+
+    pub fn log(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(self.path().join("gateway.log")).unwrap_or_default()).into_owned())
+    }
+
+    /// What the binary reported durable, over all its runs. A line that a kill cut short is not a report.
+    pub fn accepted(&self) -> Result<BTreeSet<Identity>> {
+        let log = self.log()?;
+        let whole = log.split_inclusive('\n').filter(|line| line.ends_with('\n') && line.contains("lingate::accepted"));
+        let field = |line: &str, name: &str| {
+            line.split_whitespace().find_map(|word| word.strip_prefix(name).map(str::to_owned))
+        };
+        Ok(whole.filter_map(|line| Some((field(line, "kid=")?, field(line, "seq=")?.parse().ok()?))).collect())
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+/// Asks again until it is true; an error after `limit`. The limit only bounds a failing test.
+pub async fn wait_for(what: &str, limit: Duration, mut is_true: impl FnMut() -> bool) -> Result<()> {
+    let started = Instant::now();
+    while !is_true() {
+        ensure!(started.elapsed() < limit, "{what}: not within {limit:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
