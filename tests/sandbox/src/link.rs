@@ -1,12 +1,13 @@
 //! The receiver's connection: MQTT 5, persistent session, acknowledged only when the store has it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 use rumqttc::mqttbytes::v5::SubscribeFilter;
 use rumqttc::{
     AckMode, AsyncClient, BrokerSessionResumePolicy, ConnAck, ConnectionError, Event, EventLoop, ManualAck,
-    MqttOptions, NetworkOptions, Packet, QoS, TlsConfiguration, Transport,
+    MqttOptions, NetworkOptions, Outgoing, Packet, QoS, TlsConfiguration, Transport,
 };
 use rustls::ClientConfig;
 use tokio::sync::{mpsc, watch};
@@ -20,6 +21,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// `poll` gives at least one event per keep-alive interval; a half-open connection gives none.
 const SILENCE_MAX: Duration = Duration::from_secs(2 * 15 + 5);
+const FINISH_MAX: Duration = Duration::from_secs(5);
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
 const SESSION_SECONDS: u32 = 90 * 86_400;
 const PACKET_BYTES_MAX: u32 = 8 << 20;
@@ -110,6 +112,7 @@ pub(crate) async fn run(
 ) -> Ended {
     let capacity = 2 * usize::from(WINDOW);
     let (client, mut events) = AsyncClient::builder(options(settings)).capacity(capacity).build();
+    let inbox = Inbox { client: &client, deliveries, unacknowledged: AtomicI64::new(0) };
     let life = async {
         if subscribed == Subscribed::Unknown {
             forget_session(settings).await?;
@@ -118,10 +121,10 @@ pub(crate) async fn run(
         match (connack.session_present, subscribed) {
             (true, Subscribed::Unknown) => return Err("the broker kept a session that should be gone".to_owned()),
             (true, Subscribed::Yes) => {}
-            (false, _) => subscribe(&client, &mut events, deliveries).await?,
+            (false, _) => inbox.subscribe(&mut events).await?,
         }
         on_up(connack.session_present);
-        Err(pump(&client, &mut events, deliveries).await)
+        Err(inbox.pump(&mut events).await)
     };
     let ended = tokio::select! {
         lost = life => lost,
@@ -130,25 +133,11 @@ pub(crate) async fn run(
     match ended {
         Err(reason) => Ended::Lost(reason),
         Ok(()) => {
+            inbox.finish(&mut events).await;
             goodbye(&client, &mut events).await;
             Ended::Stopped
         }
     }
-}
-
-/// Retained KEYs may arrive before the answer does, so the connection is served meanwhile.
-async fn subscribe(
-    client: &AsyncClient,
-    events: &mut EventLoop,
-    deliveries: &mpsc::Sender<Delivery>,
-) -> Result<(), String> {
-    let filters = FILTERS.map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
-    let notice = client.subscribe_many_tracked(filters).await.map_err(|error| error.to_string())?;
-    let answer = tokio::select! {
-        reason = pump(client, events, deliveries) => return Err(reason),
-        answer = notice.wait_completion_async() => answer,
-    };
-    answer.map(|_| ()).map_err(|error| format!("the broker refused the subscription: {error}"))
 }
 
 fn options(settings: &LinkSettings) -> MqttOptions {
@@ -183,25 +172,76 @@ async fn connected(events: &mut EventLoop) -> Result<ConnAck, ConnectionError> {
     }
 }
 
-/// Hands on what arrives until the connection is lost; says why.
-async fn pump(client: &AsyncClient, events: &mut EventLoop, deliveries: &mpsc::Sender<Delivery>) -> String {
-    loop {
-        let publish = match next(events).await {
-            Ok(Event::Incoming(Packet::Publish(publish))) => publish,
-            Ok(_) => continue,
-            Err(error) => return error.to_string(),
+/// What a connection does with what it brings.
+struct Inbox<'a> {
+    client: &'a AsyncClient,
+    deliveries: &'a mpsc::Sender<Delivery>,
+    /// Messages that were handed on and whose PUBACK has not been written.
+    unacknowledged: AtomicI64,
+}
+
+impl Inbox<'_> {
+    /// Retained KEYs may arrive before the answer does, so the connection is served meanwhile.
+    async fn subscribe(&self, events: &mut EventLoop) -> Result<(), String> {
+        let filters = FILTERS.map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
+        let notice = self.client.subscribe_many_tracked(filters).await.map_err(|error| error.to_string())?;
+        let answer = tokio::select! {
+            reason = self.pump(events) => return Err(reason),
+            answer = notice.wait_completion_async() => answer,
         };
-        let ack = client.prepare_ack(&publish);
-        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
-        let arrival = Arrival { topic, payload: publish.payload.to_vec() };
-        // The channel has room for the whole window, so this never keeps the connection waiting.
-        if deliveries.send(Delivery { arrival, ack, client: client.clone() }).await.is_err() {
-            return "the intake has ended".to_owned();
+        answer.map(|_| ()).map_err(|error| format!("the broker refused the subscription: {error}"))
+    }
+
+    /// Hands on what arrives until the connection is lost; says why.
+    async fn pump(&self, events: &mut EventLoop) -> String {
+        loop {
+            let publish = match next(events).await {
+                Ok(Event::Incoming(Packet::Publish(publish))) => publish,
+                Ok(other) => {
+                    self.note(&other);
+                    continue;
+                }
+                Err(error) => return error.to_string(),
+            };
+            let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+            let delivery = Delivery {
+                ack: self.client.prepare_ack(&publish),
+                arrival: Arrival { topic, payload: publish.payload.to_vec() },
+                client: self.client.clone(),
+            };
+            self.unacknowledged.fetch_add(i64::from(delivery.ack.is_some()), Relaxed);
+            // A full queue stops the connection's clock as well: seconds at most, far below the keep-alive.
+            if self.deliveries.send(delivery).await.is_err() {
+                return "the intake has ended".to_owned();
+            }
+        }
+    }
+
+    fn note(&self, event: &Event) {
+        if matches!(event, Event::Outgoing(Outgoing::PubAck(_))) {
+            self.unacknowledged.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// Until what was handed on is stored and acknowledged, so that little comes twice. What still arrives is left to
+    /// the next connection: the session stays at the broker.
+    async fn finish(&self, events: &mut EventLoop) {
+        let acknowledged = async {
+            while self.unacknowledged.load(Relaxed) > 0 {
+                match events.poll().await {
+                    Ok(event) => self.note(&event),
+                    Err(_) => return,
+                }
+            }
+        };
+        tokio::select! {
+            () = acknowledged => {}
+            () = self.deliveries.closed() => {}
+            () = tokio::time::sleep(FINISH_MAX) => {}
         }
     }
 }
 
-/// Says DISCONNECT after the acknowledgements that are under way. The session stays at the broker.
 async fn goodbye(client: &AsyncClient, events: &mut EventLoop) {
     let _ = client.try_disconnect();
     let leave = async { while events.poll().await.is_ok() {} };

@@ -183,6 +183,30 @@ async fn an_outage_and_a_new_receiver_lose_nothing() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_is_stopped_in_the_middle_opens_everything_once() {
+    let mut world = World::new();
+    let gateway = world.gateway("gw-0001");
+    let broker = broker(&world).await;
+    let (first, seen_first) = receiver(&world, &broker);
+    until(&first, "connected", |receiver| receiver.link().connected).await;
+    let publisher = Publisher::connect(&broker, tls(Some(&gateway.identity), world.authority.ca_pem()));
+    for arrival in gateway.epoch(297) {
+        let options = PublishOptions::new(QoS::AtLeastOnce);
+        publisher.client.publish_tracked(arrival.topic, arrival.payload, options).await.unwrap();
+    }
+    until(&first, "a part", |receiver| records(receiver) > 0).await;
+    first.stop().await.unwrap();
+    let (second, seen_second) = receiver(&world, &broker);
+    until(&second, "everything", |receiver| records(receiver) == 300).await;
+    let report = second.report().unwrap();
+    assert!(whole(&report), "{report}");
+    second.stop().await.unwrap();
+    let (first, second) = (opened(&seen_first.lock().unwrap()), opened(&seen_second.lock().unwrap()));
+    assert_eq!([first, second].concat(), expected(&rows(0, 297)));
+    broker.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_store_that_fails_acknowledges_nothing() {
     let mut world = World::new();
     let gateway = world.gateway("gw-0001");
