@@ -12,7 +12,7 @@ pub struct Labels<'a> {
     pub class: &'a str,
     /// `500ms`
     pub every: &'a str,
-    /// ISA-95 path.
+    /// ISA-95 path; without one, a path that shows the levels.
     pub equipment: Option<&'a str>,
     /// The steps of a tag as TOML, such as `[ { deadband = 0.5 } ]`. Not asked for serve counters.
     pub minimize: &'a dyn Fn(&Tag) -> Option<String>,
@@ -28,9 +28,8 @@ impl<'a> Labels<'a> {
 /// The `[[device]]` table of a gateway's configuration that reads every tag of a device.
 pub fn device_toml(spec: &DeviceSpec, address: SocketAddr, labels: &Labels<'_>) -> String {
     let mut text = format!("[[device]]\nname = {:?}\ndriver = \"modbus-tcp\"\nevery = {:?}\n", spec.name, labels.every);
-    if let Some(equipment) = labels.equipment {
-        put(&mut text, "equipment", &format!("{equipment:?}"));
-    }
+    let default = format!("plant/site/area/line/{}", spec.name);
+    put(&mut text, "equipment", &format!("{:?}", labels.equipment.unwrap_or(&default)));
     put(&mut text, "address", &format!("\"{address}\""));
     put(&mut text, "unit", &spec.unit.to_string());
     for tag in spec.tags() {
