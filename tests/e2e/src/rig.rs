@@ -85,11 +85,8 @@ impl Rig {
     /// One command of the binary, to its end.
     pub fn lingate(&self, arguments: &[&str]) -> Result<Output> {
         let mut command = Command::new(&self.binary);
-        Ok(command
-            .args(arguments)
-            .current_dir(self.path())
-            .output()
-            .with_context(|| self.binary.display().to_string())?)
+        let output = command.args(arguments).current_dir(self.path()).output();
+        output.with_context(|| self.binary.display().to_string())
     }
 
     pub fn start(&self, arguments: &[&str]) -> Result<Daemon> {
