@@ -1,6 +1,8 @@
 //! One command that shows the line: simulated machines, the real gateway, a broker that goes away, and the sandbox that
 //! opens what was meant for it. Needs nothing but what cargo built.
 
+#![allow(clippy::disallowed_methods, reason = "a demo is played on the real clock")]
+
 mod gateway;
 mod process;
 mod stage;

@@ -95,8 +95,8 @@ impl Table {
 
     fn machine(&self, picture: &Picture<'_>, device: &str, dataset: &str, every: &str) -> String {
         let find = |list: &str, key: &str, name: &str| {
-            let rows = picture.status[list].as_array().into_iter().flatten();
-            rows.cloned().find(|row| row[key] == name).unwrap_or(Value::Null)
+            let mut rows = picture.status[list].as_array().into_iter().flatten();
+            rows.find(|row| row[key] == name).cloned().unwrap_or(Value::Null)
         };
         let (state, stream) = (find("devices", "name", device), find("datasets", "id", dataset));
         let opened = picture.sandbox.get(dataset).map_or(0, |live| live.readings);
