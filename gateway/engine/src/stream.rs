@@ -55,6 +55,8 @@ pub(crate) struct Stream {
     gaps_declared: u64,
     /// After a refusal nothing is declared before this monotonic time.
     retry_at: Duration,
+    /// What was said of it, until a record is accepted again.
+    refusal: Option<String>,
     accepted: Count,
     acknowledged: Count,
     newest_acknowledged: Option<UtcMicros>,
@@ -86,6 +88,7 @@ impl Stream {
             declared: VecDeque::new(),
             gaps_declared: 0,
             retry_at: Duration::ZERO,
+            refusal: None,
             accepted: Count::default(),
             acknowledged: Count::default(),
             newest_acknowledged: None,
@@ -331,11 +334,13 @@ impl Stream {
         if sealed.kind() == RecordKind::Gap {
             self.declare_again(sealed.kid(), sealed.seq(), sealed.seq());
         }
-        let notice = Some(format!("dataset {}: a record was not kept: {error}", self.name));
-        Lost { cause: "buffer_refused", readings, notice }
+        let text = format!("dataset {}: a record was not kept: {error}", self.name);
+        let is_news = self.refusal.replace(text.clone()).as_ref() != Some(&text);
+        Lost { cause: "buffer_refused", readings, notice: is_news.then_some(text) }
     }
 
     pub(crate) fn accepted(&mut self, count: Count) {
+        self.refusal = None;
         self.accepted.records += count.records;
         self.accepted.readings += count.readings;
     }
