@@ -44,6 +44,12 @@ struct Message {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Yes,
+    Refused,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Ack,
     Refuse(ReasonCode),
@@ -75,7 +81,15 @@ impl Broker {
         self.sent.iter().map(|message| message.id).collect()
     }
 
-    pub(crate) fn send(&mut self, at: Duration, id: PublishId, topic: &Topic, sealed: &Sealed, chance: &mut Chance) {
+    /// Whether it takes the message; of a refusal its sender hears only if the connection lives long enough.
+    pub(crate) fn send(
+        &mut self,
+        at: Duration,
+        id: PublishId,
+        topic: &Topic,
+        sealed: &Sealed,
+        chance: &mut Chance,
+    ) -> Taken {
         let arrival = || Some(Arrival { topic: topic.name.clone(), payload: sealed.bytes().to_vec() });
         self.is_cut |= self.mood == Mood::Deaf;
         let message = match self.mood {
@@ -88,7 +102,9 @@ impl Broker {
             }
             Mood::Refusing { .. } => Message { id, arrival: arrival(), answer: Some((at, Answer::Ack)) },
         };
+        let is_refused = matches!(message.answer, Some((_, Answer::Refuse(_))));
         self.sent.push_back(message);
+        if is_refused { Taken::Refused } else { Taken::Yes }
     }
 
     /// What reached the broker and was not handed on yet, in order.

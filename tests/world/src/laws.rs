@@ -102,8 +102,13 @@ impl Laws {
         }
     }
 
+    /// The broker did not take it; the engine will hear of it, unless the link is lost before.
     pub(crate) fn refused(&mut self, id: PublishId) {
-        self.refused.extend(self.in_flight.remove(&id));
+        self.refused.extend(self.in_flight.get(&id));
+    }
+
+    pub(crate) fn refusal_arrived(&mut self, id: PublishId) {
+        self.in_flight.remove(&id);
     }
 
     /// First arrivals of a stream increase in (epoch, seq). A record that was refused, or too large for a connection,

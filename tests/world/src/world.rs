@@ -6,7 +6,7 @@ use lingate_engine::{Engine, Input, LinkLimits, LinkLoss, Notice, Output, Setup,
 use lingate_model::{ClockState, Now, Priority, UtcMicros};
 use lingate_seal::{Sealed, VerifiedBundle};
 
-use crate::broker::Answer as BrokerAnswer;
+use crate::broker::{Answer as BrokerAnswer, Taken};
 use crate::plant::Answer;
 use crate::rights::{GATEWAY, Sandbox, TENANT, gateway_key};
 use crate::{Broker, Chance, Laws, Mood, Plant, Receiver, Rights, plan};
@@ -241,7 +241,7 @@ impl World {
                 self.feed(Input::Acked(id));
             }
             BrokerAnswer::Refuse(reason) => {
-                self.laws.refused(id);
+                self.laws.refusal_arrived(id);
                 self.feed(Input::Refused(id, reason));
             }
         }
@@ -260,7 +260,9 @@ impl World {
                 Output::Publish { id, topic, sealed } => {
                     let checked = self.laws.published(id, &sealed);
                     self.expect(checked);
-                    self.broker.send(self.time, id, &topic, &sealed, &mut self.chance);
+                    if self.broker.send(self.time, id, &topic, &sealed, &mut self.chance) == Taken::Refused {
+                        self.laws.refused(id);
+                    }
                 }
                 Output::Accepted(accepted) => {
                     let checked = self.laws.accepted(&accepted);
@@ -341,7 +343,7 @@ impl World {
         self.engine.as_ref().expect("it runs")
     }
 
-    fn here(&self) -> String {
+    pub(crate) fn here(&self) -> String {
         format!("seed {} at {:?}", self.seed, self.time)
     }
 

@@ -159,6 +159,20 @@ fn a_failed_commit_is_tried_again_and_nothing_is_reported() {
 }
 
 #[test]
+fn what_a_commit_left_behind_is_tried_again() {
+    let mut world = World::new(14, &Sandbox::new());
+    world.poll(PRESS);
+    world.run_for(SECOND);
+    world.poll(PRESS);
+    world.poll(1);
+    world.disk_fails(Call::Create, 1);
+    world.run_for(SECOND);
+    assert_eq!(world.laws.accepted_readings, 4, "the press has its segment, the oven does not get one");
+    world.run_for(2 * SECOND);
+    assert_eq!(world.laws.accepted_readings, 7, "nothing but its own clock wakes it");
+}
+
+#[test]
 fn what_a_disk_refused_to_read_is_read_again() {
     let sandbox = Sandbox::new();
     let mut world = World::new(8, &sandbox);
