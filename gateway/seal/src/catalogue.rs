@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use lingate_model::Class;
 use lingate_refine::{DatasetPlan, PointPlan, Step};
 
 use crate::scale::Scale;
@@ -8,10 +9,20 @@ use crate::wire;
 /// Number of the catalogue's schema.
 const SCHEMA: u32 = 1;
 
-/// What a receiver needs to understand a batch: alias to tag, by alias.
-pub(crate) fn catalogue(dataset: &DatasetPlan, points: &[Arc<PointPlan>]) -> wire::Catalogue {
-    let tags = points.iter().zip(0..).map(|(point, alias)| tag(dataset, point, alias)).collect();
-    wire::Catalogue { schema: SCHEMA, tags }
+/// What a receiver needs to understand a batch: alias to tag, by alias. Of a point above the ceiling only the alias
+/// stands there: its readings do not leave, and neither does its name.
+pub(crate) fn catalogue(dataset: &DatasetPlan, points: &[Arc<PointPlan>], ceiling: Class) -> wire::Catalogue {
+    let tag = |(point, alias): (&Arc<PointPlan>, u32)| match is_told(point, ceiling) {
+        true => tag(dataset, point, alias),
+        false => wire::Tag { alias, ..wire::Tag::default() },
+    };
+    wire::Catalogue { schema: SCHEMA, tags: points.iter().zip(0..).map(tag).collect() }
+}
+
+/// Whether catalogue and lineage may speak of a point: an unlabelled one, or one above the ceiling, never leaves.
+pub(crate) fn is_told(point: &PointPlan, ceiling: Class) -> bool {
+    let class = point.export.as_ref().and_then(|export| export.class);
+    class.is_some_and(|class| class <= ceiling)
 }
 
 /// The resolution that a column of this point counts in; only floats have one.

@@ -89,7 +89,7 @@ impl Epoch {
         let policy = admit(&terms, now)?;
         let (key, base_iv) = (draw_key(entropy)?, draw(entropy)?);
         let cti = draw(entropy)?;
-        let catalogue = Message::Catalogue(catalogue(&terms.dataset, &terms.points));
+        let catalogue = Message::Catalogue(catalogue(&terms.dataset, &terms.points, terms.grant.ceiling));
         let document = lineage::document(&terms, &policy, &cti, now.utc);
         let claims = Claims {
             cti,

@@ -7,6 +7,7 @@ use lingate_model::UtcMicros;
 use lingate_refine::{PointPlan, StepId};
 use serde_json::{Map, Value, json};
 
+use crate::catalogue::is_told;
 use crate::{EpochTerms, civil};
 
 pub(crate) const MEDIA: &str = "application/json";
@@ -64,15 +65,20 @@ impl Names {
     }
 }
 
+/// The points that the document may speak of, by alias.
+fn told(terms: &EpochTerms) -> impl Iterator<Item = (usize, &Arc<PointPlan>)> {
+    terms.points.iter().enumerate().filter(|(_, point)| is_told(point, terms.grant.ceiling))
+}
+
 /// By step and parameter: the parameter's name and the aliases of the points that pass it.
 type Steps = BTreeMap<(StepId, String), (&'static str, Vec<usize>)>;
 
 fn steps(terms: &EpochTerms) -> Steps {
-    let everyone: Vec<usize> = (0..terms.points.len()).collect();
+    let everyone: Vec<usize> = told(terms).map(|(alias, _)| alias).collect();
     let mut steps = Steps::new();
     steps.insert((StepId::AllowList, String::new()), ("", everyone.clone()));
     steps.insert((StepId::ClassCeiling, terms.grant.ceiling.to_string()), ("ceiling", everyone));
-    for (alias, point) in terms.points.iter().enumerate() {
+    for (alias, point) in told(terms) {
         for step in point.export.iter().flat_map(|export| &export.steps) {
             let (name, value) = step.parameter();
             steps.entry((step.id(), value)).or_insert((name, Vec::new())).1.push(alias);
@@ -83,7 +89,7 @@ fn steps(terms: &EpochTerms) -> Steps {
 
 fn entities(terms: &EpochTerms, names: &Names) -> Map<String, Value> {
     let mut entities = Map::new();
-    for (alias, point) in terms.points.iter().enumerate() {
+    for (alias, point) in told(terms) {
         entities.insert(source(alias), describe(point));
     }
     let plan = json!({"prov:type": name("prov:Plan"), "lingate:purpose": terms.grant.purpose.as_str()});

@@ -5,6 +5,7 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use common::{
     Opened, Role, Seeded, batch, grant, now, open_data, open_epoch, open_key, points, sha256, signing_key, terms,
@@ -130,6 +131,24 @@ fn the_lineage_is_prov_json_that_names_every_source_and_the_epoch_by_cti() {
             assert!(document[kind][link[role].as_str().unwrap()].is_object(), "{relation} {link}");
         }
     }
+}
+
+#[test]
+fn a_point_above_the_ceiling_is_named_nowhere() {
+    let (signer, role) = (signing_key(1), Role::new(1));
+    let mut points = points(&[(BuiltinType::Int16, None); 3]);
+    let secret = Arc::make_mut(&mut points[1]);
+    secret.export.as_mut().unwrap().class = Some(Class::Important);
+    let (_, sealed) = open_epoch(points, &role, &signer);
+    let (_, messages) = open_all(&sealed, &signer, &role);
+    let (Message::Catalogue(catalogue), Message::Lineage(lineage)) = (&messages[0], &messages[1]) else {
+        panic!("catalogue and lineage come first")
+    };
+    let names: Vec<&str> = catalogue.tags.iter().map(|tag| tag.name.as_str()).collect();
+    assert_eq!(names, ["extruder-1/point-0", "", "extruder-1/point-2"]);
+    assert!(catalogue.tags.iter().all(|tag| tag.class == 0));
+    let document = String::from_utf8_lossy(&lineage.document);
+    assert!(document.contains("point-2") && !document.contains("point-1"));
 }
 
 #[test]

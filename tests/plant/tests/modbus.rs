@@ -315,6 +315,7 @@ fn parse(text: &str) -> Box<dyn Device> {
     let driver = lingate_drivers::driver(&table.take("driver").string().unwrap()).unwrap();
     let every = table.take("every").duration(Duration::from_millis(1)..=Duration::from_secs(60)).unwrap();
     let name = table.take("name").parsed().unwrap();
+    table.take("equipment").string();
     let tables = table.take("point").tables(1..=9999).into_iter().map(without_the_gateways_keys);
     let points = tables.map(|table| PointSettings { every: None, table }).collect();
     let settings = DeviceSettings { name, every, first_point: PointId(0), table, points };
