@@ -57,10 +57,14 @@ impl Deliver {
         }
     }
 
-    pub(crate) fn link_up(&mut self, limits: LinkLimits) {
-        self.link = Some(limits);
+    /// True if the link was up already: the caller rewinds the store.
+    pub(crate) fn link_up(&mut self, limits: LinkLimits) -> bool {
+        let was_up = self.link.replace(limits).is_some();
+        self.in_flight.clear();
+        self.waiting.clear();
         self.status.connects += 1;
         self.status.reason = None;
+        was_up
     }
 
     /// The caller rewinds the store: what was not acknowledged is handed out again.

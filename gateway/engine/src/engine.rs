@@ -92,7 +92,12 @@ impl<D: Disk> Engine<D> {
             Input::Readings(readings) => self.read(now, readings),
             Input::Missed(missed) => self.miss(&missed),
             Input::Device(name, state) => self.devices.changed(&name, state),
-            Input::LinkUp(limits) => self.deliver.link_up(limits),
+            Input::LinkUp(limits) => {
+                // A link that was lost without a word, because its task was: nothing of that connection is answered.
+                if self.deliver.link_up(limits) {
+                    self.store.rewind();
+                }
+            }
             Input::LinkDown(loss) => {
                 self.deliver.link_down(loss);
                 self.store.rewind();
@@ -147,6 +152,7 @@ impl<D: Disk> Engine<D> {
     }
 
     fn read(&mut self, now: Now, readings: Vec<Reading>) {
+        self.close_spent_epochs(now);
         for reading in readings {
             self.devices.read(&reading);
             if let Some(batch) = self.refinery.refine(now, reading) {
@@ -161,11 +167,7 @@ impl<D: Disk> Engine<D> {
         while let Some(batch) = self.refinery.due(now) {
             self.seal(now, &batch);
         }
-        for index in 0..self.streams.len() {
-            if self.streams[index].is_spent(now) {
-                self.close_epoch(now, index);
-            }
-        }
+        self.close_spent_epochs(now);
         self.commit_if_due(now);
         self.declare(now);
         // What was dropped to make room for the declarations must not be taken for sendable.
@@ -187,9 +189,25 @@ impl<D: Disk> Engine<D> {
     fn seal(&mut self, now: Now, batch: &Batch) {
         let index = batch.dataset().index();
         self.open_epoch_if_needed(now, index);
+        self.seal_into_epoch(now, index, batch);
+        // At once, so that the next batch begins with a reading of every point, as the next epoch must.
+        if self.streams[index].is_spent(now) {
+            self.close_epoch(now, index);
+        }
+    }
+
+    fn seal_into_epoch(&mut self, now: Now, index: usize, batch: &Batch) {
         let sealed = self.streams[index].seal(batch, &self.sealing.signer);
         self.keep(now, index, sealed);
-        self.store.note_newest(batch.readings().last().map(Minimized::time));
+        self.store.note_newest(index, batch.readings().last().map(Minimized::time));
+    }
+
+    fn close_spent_epochs(&mut self, now: Now) {
+        for index in 0..self.streams.len() {
+            if self.streams[index].is_spent(now) {
+                self.close_epoch(now, index);
+            }
+        }
     }
 
     fn open_epoch_if_needed(&mut self, now: Now, index: usize) {
@@ -197,8 +215,7 @@ impl<D: Disk> Engine<D> {
             self.regrant(now);
         }
         if self.streams[index].is_spent(now) {
-            let closing = self.streams[index].close(&self.sealing.signer);
-            self.keep(now, index, closing);
+            self.close_epoch(now, index);
         }
         let plan = &self.export.datasets[index];
         let opening = self.streams[index].open_if_needed(now, plan, &mut self.sealing);
@@ -212,7 +229,10 @@ impl<D: Disk> Engine<D> {
     fn close_epoch(&mut self, now: Now, index: usize) {
         let dataset = self.streams[index].dataset;
         if let Some(batch) = self.refinery.close(now, dataset) {
-            self.seal(now, &batch);
+            if !self.streams[index].has_epoch() {
+                self.open_epoch_if_needed(now, index);
+            }
+            self.seal_into_epoch(now, index, &batch);
         }
         let closing = self.streams[index].close(&self.sealing.signer);
         self.keep(now, index, closing);

@@ -2,7 +2,8 @@ use std::collections::VecDeque;
 
 use lingate_seal::GapRecord;
 
-/// Gaps that wait for an open epoch. Bounded: neighbours merge, and beyond the bound the newest of a kind widens.
+/// Gaps that wait for an open epoch. Neighbours merge; beyond the bound slots of one device and cause widen. Gaps of
+/// records are at most as many as there are runs of lost numbers on the disk.
 #[derive(Default)]
 pub(crate) struct PendingGaps(VecDeque<GapRecord>);
 
@@ -49,10 +50,10 @@ fn merge(into: &mut GapRecord, gap: &GapRecord, fits: fn(i128, i128) -> bool) ->
             true
         }
         (
-            GapRecord::Slots { device, to, readings, cause, .. },
+            GapRecord::Slots { device, from, to, readings, cause },
             GapRecord::Slots { device: d, from: f, to: t, readings: r, cause: c },
         ) if device == d && cause == c && fits(to.0.into(), f.0.into()) => {
-            *to = (*to).max(*t);
+            (*from, *to) = ((*from).min(*f), (*to).max(*t));
             *readings += r;
             true
         }

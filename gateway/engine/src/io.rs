@@ -97,6 +97,7 @@ impl fmt::Display for ReasonCode {
             0x87 => "not authorized",
             0x90 => "topic name invalid",
             0x91 => "packet identifier in use",
+            0x95 => "packet too large",
             0x97 => "quota exceeded",
             0x99 => "payload format invalid",
             _ => "refused",

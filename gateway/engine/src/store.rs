@@ -90,12 +90,13 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
-    /// Remembers the newest reading of the batch that was appended last.
-    pub(crate) fn note_newest(&mut self, newest: Option<UtcMicros>) {
-        if let (Some(last), Some(newest)) = (self.uncommitted.back(), newest) {
-            self.newest.insert(last.record, newest);
+    /// Remembers the newest reading of the dataset's batch, if it was the one appended last.
+    pub(crate) fn note_newest(&mut self, dataset: usize, newest: Option<UtcMicros>) {
+        let batch = self.uncommitted.back().filter(|last| last.dataset == dataset && last.kind == RecordKind::Batch);
+        if let (Some(batch), Some(newest)) = (batch, newest) {
+            self.newest.insert(batch.record, newest);
             while self.newest.len() > TIMES_MAX {
-                self.newest.pop_last();
+                self.newest.pop_first();
             }
         }
     }

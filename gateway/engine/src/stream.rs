@@ -122,6 +122,10 @@ impl Stream {
         self.grant.as_ref().is_ok_and(|grant| now.utc >= grant.not_after)
     }
 
+    pub(crate) fn has_epoch(&self) -> bool {
+        self.epoch.is_some()
+    }
+
     pub(crate) fn is_spent(&self, now: Now) -> bool {
         self.epoch.as_ref().is_some_and(|epoch| epoch.is_spent(now))
     }
@@ -165,7 +169,7 @@ impl Stream {
             Ok(sealed) => Ok(vec![sealed]),
             Err(error) => {
                 let readings = batch.readings().len() as u64;
-                self.gaps.add(gap_over(batch, GapCause::DecodeFailure));
+                self.gaps.add(gap_over(batch, GapCause::SealFailure));
                 Err(self.cannot_seal(&error, readings))
             }
         }
@@ -175,11 +179,15 @@ impl Stream {
         if batch.readings().is_empty() {
             return Ok(Vec::new());
         }
-        if self.grant.is_err() || self.keyless.is_none() {
+        if self.grant.is_err() {
             return Err(self.withheld(batch));
         }
-        self.gaps.add(gap_over(batch, GapCause::Overflow));
-        Err(Lost { cause: "buffer_refused", readings: batch.readings().len() as u64, notice: None })
+        let (cause, name) = match self.keyless {
+            Some(_) => (GapCause::Overflow, "buffer_refused"),
+            None => (GapCause::SealFailure, "seal"),
+        };
+        self.gaps.add(gap_over(batch, cause));
+        Err(Lost { cause: name, readings: batch.readings().len() as u64, notice: None })
     }
 
     /// The readings may not leave under the rights that hold now.
@@ -272,10 +280,10 @@ impl Stream {
     }
 
     /// Nothing was accepted between the last commit and this start, nor what waited in a batch at that commit: every
-    /// slot since the batch could have begun is declared.
+    /// slot since the batch could have begun is declared. A clock that went back leaves at least the batch's own age.
     pub(crate) fn stopped_uncleanly(&mut self, plan: &DatasetPlan, last_commit: UtcMicros, to: UtcMicros) -> Lost {
         let age = i64::try_from(plan.flush.age.as_micros()).unwrap_or(i64::MAX);
-        let from = UtcMicros(last_commit.0.saturating_sub(age).min(to.0));
+        let from = UtcMicros(last_commit.0.min(to.0).saturating_sub(age));
         let span = u64::try_from(to.0.saturating_sub(from.0)).unwrap_or(0);
         let slots =
             |point: &Arc<PointPlan>| span / u64::try_from(point.interval.as_micros()).unwrap_or(u64::MAX).max(1);

@@ -23,6 +23,8 @@ pub enum GapCause {
     UncleanStop = 7,
     Purge = 8,
     Overload = 9,
+    /// The batch could not be sealed: no randomness, or too large.
+    SealFailure = 10,
 }
 
 impl GapRecord {

@@ -46,13 +46,13 @@ pub(crate) fn admit(terms: &EpochTerms, now: Now) -> Result<[u8; 32], SealError>
 /// The claims that come from the terms; the hashes are the caller's.
 pub(crate) fn claims(terms: &EpochTerms, now: Now) -> Claims {
     let grant = &terms.grant;
-    let seconds = lifetime(grant, now).as_secs() as i64;
+    let issued_at = now.utc.seconds();
     Claims {
         issuer: terms.gateway.to_string(),
         subject: terms.dataset.id.to_string(),
         audience: grant.sandbox.clone(),
-        expires: now.utc.seconds().saturating_add(seconds),
-        issued_at: now.utc.seconds(),
+        expires: expires(grant, now).min(issued_at.saturating_add(i64::from(grant.epoch_seconds))),
+        issued_at,
         cti: [0; 16],
         suite: SUITE_X25519,
         purpose: grant.purpose.to_string(),
@@ -69,6 +69,12 @@ pub(crate) fn claims(terms: &EpochTerms, now: Now) -> Claims {
 }
 
 /// The bundle's rotation, cut at the end of the right; the wall clock only says how long that is from here.
+/// The end of the epoch in whole seconds, rounded up: the last record is sealed before it.
+fn expires(grant: &Grant, now: Now) -> i64 {
+    let lifetime = i64::try_from(lifetime(grant, now).as_micros()).unwrap_or(i64::MAX);
+    now.utc.0.saturating_add(lifetime).saturating_add(999_999).div_euclid(1_000_000)
+}
+
 pub(crate) fn lifetime(grant: &Grant, now: Now) -> Duration {
     let left = u64::try_from(grant.not_after.0.saturating_sub(now.utc.0)).unwrap_or(0);
     Duration::from_secs(grant.epoch_seconds.into()).min(Duration::from_micros(left))

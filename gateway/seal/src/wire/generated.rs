@@ -306,6 +306,7 @@ pub enum GapCause {
     UncleanStop = 7,
     Purge = 8,
     Overload = 9,
+    SealFailure = 10,
 }
 impl GapCause {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -324,6 +325,7 @@ impl GapCause {
             Self::UncleanStop => "GAP_CAUSE_UNCLEAN_STOP",
             Self::Purge => "GAP_CAUSE_PURGE",
             Self::Overload => "GAP_CAUSE_OVERLOAD",
+            Self::SealFailure => "GAP_CAUSE_SEAL_FAILURE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -339,6 +341,7 @@ impl GapCause {
             "GAP_CAUSE_UNCLEAN_STOP" => Some(Self::UncleanStop),
             "GAP_CAUSE_PURGE" => Some(Self::Purge),
             "GAP_CAUSE_OVERLOAD" => Some(Self::Overload),
+            "GAP_CAUSE_SEAL_FAILURE" => Some(Self::SealFailure),
             _ => None,
         }
     }
