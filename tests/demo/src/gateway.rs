@@ -74,7 +74,7 @@ impl Gateway {
         Ok(self.child.try_wait()?)
     }
 
-    /// From the log of identities: never from the gateway's own sums.
+    /// From the log: what was reported durable, commit by commit.
     pub(crate) fn accepted(&self) -> Result<Accepted> {
         let log = fs::read_to_string(self.folder.join("gateway.log"))?;
         let mut accepted = Accepted::default();

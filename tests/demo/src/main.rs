@@ -159,12 +159,13 @@ async fn act(play: &mut Play, arguments: &Arguments) -> Result<f64> {
 /// The receiver may still be writing what the broker handed on: it is done when it holds every accepted record.
 async fn curtain(play: Play, outage_s: f64) -> Result<Summary> {
     let accepted = play.gateway.accepted()?;
+    let mut received = play.receiver.identities()?;
     for _ in 0..50 {
-        let received: u64 = play.receiver.report()?.datasets.iter().map(|dataset| dataset.records).sum();
-        if received >= accepted.records.len() as u64 {
+        if accepted.records.is_subset(&received) {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
+        received = play.receiver.identities()?;
     }
     let report = play.receiver.report()?;
     let tap = play.broker.tap().counts();
@@ -175,6 +176,7 @@ async fn curtain(play: Play, outage_s: f64) -> Result<Summary> {
     Ok(Summary::of(&Seen {
         plant: &play.plant,
         accepted: &accepted,
+        received: &received,
         report: &report,
         checker: &checker,
         tap,

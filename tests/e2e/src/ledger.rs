@@ -27,7 +27,9 @@ impl Ledger {
     pub fn integers(&self) -> Result<Vec<(String, UtcMicros, Option<Value>)>> {
         let mut query = self.0.prepare("SELECT name, time_us, value FROM telemetry")?;
         let rows = query.query_map([], |row| {
-            let value = row.get::<_, Option<i64>>(2)?.and_then(|value| u32::try_from(value).ok()).map(Value::UInt32);
+            let value = row.get::<_, Option<i64>>(2)?;
+            // A value that no such device can have stays one, so that the checker sees it.
+            let value = value.map(|value| u32::try_from(value).map_or(Value::Int64(value), Value::UInt32));
             Ok((row.get(0)?, UtcMicros(row.get(1)?), value))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

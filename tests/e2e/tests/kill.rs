@@ -71,6 +71,7 @@ async fn killed_at_fifty_moments_it_loses_nothing_accepted() {
     checker.take(opened.iter().map(|(point, time, value)| (point.as_str(), *time, value.as_ref())));
     checker.finish();
     assert_eq!(checker.wrong, 0, "of {} values", checker.checked);
+    assert!(checker.checked > 50_000 && checker.bad == 0, "{} checked, {} bad", checker.checked, checker.bad);
     let report = receiver.report().unwrap();
     assert_eq!(report.alarm_count, 0, "{:?}", report.alarms);
     let holes: u64 = report.datasets.iter().map(|dataset| dataset.holes).sum();

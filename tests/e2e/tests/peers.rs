@@ -114,6 +114,7 @@ async fn an_outage_of_mosquitto_loses_nothing() {
     checker.take(opened.iter().map(|(point, time, value)| (point.as_str(), *time, value.as_ref())));
     checker.finish();
     assert_eq!(checker.wrong, 0, "of {} values", checker.checked);
+    assert!(checker.checked > 5_000 && checker.bad == 0, "{} checked, {} bad", checker.checked, checker.bad);
     let report = receiver.report().unwrap();
     let read: u64 = report.datasets.iter().map(|dataset| dataset.read).sum();
     assert_eq!(read, plant.devices()[0].served().slots, "every value that was served is accounted for");

@@ -1,6 +1,6 @@
 //! Small questions to the store while a receiver writes to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::OptionalExtension;
 
@@ -10,6 +10,13 @@ use crate::receiver::LiveDataset;
 use crate::{Store, StoreError};
 
 impl Store {
+    /// Every record that was taken: content key in hex, and sequence number.
+    pub fn identities(&self) -> Result<BTreeSet<(String, u64)>, StoreError> {
+        let mut query = self.sql.prepare("SELECT lower(hex(kid)), seq FROM records")?;
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     pub(crate) fn live(&self) -> Result<BTreeMap<String, LiveDataset>, StoreError> {
         let mut query = self.sql.prepare_cached(
             "SELECT dataset, sum(readings), sum(records), sum(bytes), sum(duplicates),

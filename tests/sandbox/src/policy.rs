@@ -29,7 +29,7 @@ pub struct BundleTerms {
     pub valid_days: u32,
     /// 1 to 86,400.
     pub epoch_seconds: u32,
-    /// 1 to 2^20.
+    /// 4 to 2^20: catalogue, lineage, one batch, close.
     pub epoch_messages: u32,
 }
 
@@ -102,8 +102,8 @@ impl Policy {
         ensure!((1..=3650).contains(&valid_days), "bundle.valid_days is {valid_days}, allowed: 1 to 3650");
         ensure!((1..=86_400).contains(&epoch_seconds), "bundle.epoch_seconds is {epoch_seconds}, allowed: 1 to 86400");
         ensure!(
-            (1..=1 << 20).contains(&epoch_messages),
-            "bundle.epoch_messages is {epoch_messages}, allowed: 1 to 1048576"
+            (4..=1 << 20).contains(&epoch_messages),
+            "bundle.epoch_messages is {epoch_messages}, allowed: 4 to 1048576"
         );
         let days = self.certificate.valid_days;
         ensure!((1..=3650).contains(&days), "certificate.valid_days is {days}, allowed: 1 to 3650");

@@ -1,6 +1,6 @@
 //! The running receiver: a connection that comes back by itself, and a thread that owns the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -109,6 +109,11 @@ impl ReceiverHandle {
     /// Per dataset, from the store: restarts do not reset it.
     pub fn live(&self) -> Result<BTreeMap<String, LiveDataset>, StoreError> {
         self.questions.lock().expect("no holder of the lock panics").live()
+    }
+
+    /// Every record that was taken: content key in hex, and sequence number.
+    pub fn identities(&self) -> Result<BTreeSet<(String, u64)>, StoreError> {
+        self.questions.lock().expect("no holder of the lock panics").identities()
     }
 
     pub fn report(&self) -> Result<Report, StoreError> {

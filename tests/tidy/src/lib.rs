@@ -16,12 +16,17 @@ pub struct Source {
 }
 
 impl Source {
-    /// Lines with their number from 1, without comments, and without the test module that ends a file.
+    /// Lines with their number from 1, without comments, and without the test module that ends a file. A test module in a
+    /// file of its own (`mod tests;`) ends nothing.
     pub fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let lines = self.text.lines().enumerate().map(|(index, line)| (index + 1, line));
-        lines
-            .take_while(|(_, line)| line.trim() != "#[cfg(test)]")
-            .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        let lines: Vec<&str> = self.text.lines().collect();
+        let opens_tests = |at: &usize| {
+            let opens = lines[*at..].iter().take(4).find(|line| line.trim_start().starts_with("mod "));
+            lines[*at].trim() == "#[cfg(test)]" && opens.is_some_and(|line| line.trim_end().ends_with('{'))
+        };
+        let end = (0..lines.len()).find(opens_tests).unwrap_or(lines.len());
+        let code = lines.into_iter().take(end).enumerate().map(|(index, line)| (index + 1, line));
+        code.filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
 }
 
@@ -65,4 +70,20 @@ pub fn forbid(sources: &[Source], words: &[&str], rule: &str) {
         }
     }
     assert!(places.is_empty(), "{rule}\n  {}", places.join("\n  "));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> Vec<usize> {
+        let source = Source { path: String::new(), text: text.to_owned() };
+        source.code().map(|(number, _)| number).collect()
+    }
+
+    #[test]
+    fn a_test_module_of_its_own_file_hides_nothing_behind_it() {
+        assert_eq!(code("#[cfg(test)]\nmod tests;\nuse a;\n"), [1, 2, 3]);
+        assert_eq!(code("use a;\n// why\n#[cfg(test)]\n#[allow(x)]\nmod tests {\n}\n"), [1]);
+    }
 }

@@ -65,7 +65,7 @@ fn only_the_link_knows_the_mqtt_library() {
 }
 
 #[test]
-fn the_daemon_has_one_binary_and_one_heart() {
+fn the_engine_has_one_input_and_one_output() {
     let enums = sources(&["gateway/engine/src"], &[".rs"]);
     for name in ["pub enum Input", "pub enum Output"] {
         let count: usize = enums.iter().map(|source| source.text.matches(name).count()).sum();
