@@ -3,7 +3,9 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use ring::digest::{SHA256, digest};
 
 /// No certificate, key, root or bundle that lingate accepts is larger.
 pub(crate) const LARGEST: u64 = 1 << 20;
@@ -20,6 +22,10 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {LARGEST} bytes")));
     }
     Ok(bytes)
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    digest(&SHA256, bytes).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 /// Why a file that holds a secret must not be used, if so.
@@ -47,16 +53,28 @@ pub(crate) fn create_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_parent(path)
 }
 
-/// Replaces a file at once and durably: after a crash it is the old or the new one.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = path.with_extension("draft");
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+/// Replaces files durably and in this order: after a crash each is the old or the new one, and none is new before the
+/// ones ahead of it are. All new bytes are on disk before the first is replaced, so that a full disk changes nothing.
+pub(crate) fn replace_all(files: &[(PathBuf, &[u8])]) -> io::Result<()> {
+    for (path, bytes) in files {
+        write_draft(path, bytes)?;
     }
-    create_secret(&draft, bytes)?;
-    fs::rename(&draft, path)?;
-    sync_parent(path)
+    for (path, _) in files {
+        fs::rename(draft(path), path)?;
+        sync_parent(path)?;
+    }
+    Ok(())
+}
+
+fn draft(path: &Path) -> PathBuf {
+    path.with_extension("draft")
+}
+
+fn write_draft(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::remove_file(draft(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => create_secret(&draft(path), bytes),
+    }
 }
 
 /// A directory with mode 0700, made if it is missing.
@@ -112,9 +130,19 @@ mod tests {
     fn a_replaced_file_leaves_no_draft() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("current.jws.json");
-        replace(&path, b"one").unwrap();
-        replace(&path, b"two").unwrap();
+        replace_all(&[(path.clone(), b"one")]).unwrap();
+        replace_all(&[(path.clone(), b"two")]).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn of_several_files_none_is_replaced_if_one_cannot_be_written() {
+        let home = tempfile::tempdir().unwrap();
+        let (first, second) = (home.path().join("accepted.json"), home.path().join("current.jws.json"));
+        replace_all(&[(first.clone(), b"one"), (second.clone(), b"one")]).unwrap();
+        fs::create_dir(draft(&second)).unwrap();
+        assert!(replace_all(&[(first.clone(), b"two"), (second.clone(), b"two")]).is_err());
+        assert_eq!((fs::read(&first).unwrap(), fs::read(&second).unwrap()), (b"one".to_vec(), b"one".to_vec()));
     }
 }

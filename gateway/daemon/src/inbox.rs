@@ -1,7 +1,8 @@
 //! The sandbox's bundle: the one in force, and the ones that arrive in `inbox/`.
 //!
-//! `bundle/current.jws.json` is replaced durably before a bundle is used, so that after a crash nothing older than what
-//! was ever in force can come back. What is refused goes to `inbox/rejected/` with a file that tells the reason.
+//! `bundle/current.jws.json` is replaced durably before a bundle is used, and its version before that, so that nothing
+//! older than what was ever in force can come back. What is refused goes to `inbox/rejected/` with a file that tells the
+//! reason.
 
 use std::fs;
 use std::io;
@@ -16,9 +17,11 @@ use lingate_model::{Clock, GatewayId, UtcMicros};
 use lingate_seal::{Bundle, BundleRefused, PreviousBundle, RootSet, VerifiedBundle};
 use tokio::sync::{Mutex, mpsc};
 
+use crate::accepted::{Accepted, bundle_path};
 use crate::fault::{Fault, Setting};
 use crate::files;
 use crate::heart::Message;
+use crate::keys::Pinned;
 use crate::supervise::Stop;
 use crate::tls::cannot_read;
 
@@ -31,10 +34,10 @@ const REJECTED_KEPT: usize = 32;
 pub(crate) struct Bundles {
     state_dir: PathBuf,
     gateway: GatewayId,
-    roots: RootSet,
+    pinned: Pinned,
+    /// The bundle that was ever in force last, even if it has expired or its file is lost meanwhile.
+    accepted: Option<Accepted>,
     current: Option<VerifiedBundle>,
-    /// Of the bundle that was ever in force last, even if it has expired meanwhile.
-    previous: Option<PreviousBundle>,
 }
 
 /// What became of one file.
@@ -51,50 +54,73 @@ pub(crate) enum Found {
 }
 
 impl Bundles {
-    /// Reads and verifies the stored bundle. A fault tells why nothing may be sealed.
+    /// Reads and verifies the stored bundle. A fault beside the bundles tells why nothing may be sealed, and a bundle in
+    /// the inbox can mend it; a fault instead of them, why no bundle may be accepted at all.
     pub(crate) fn open(
         state_dir: &Path,
-        roots: RootSet,
+        pinned: Pinned,
         gateway: &GatewayId,
         utc: UtcMicros,
-    ) -> (Bundles, Option<Fault>) {
-        let mut bundles =
-            Bundles { state_dir: state_dir.to_owned(), gateway: gateway.clone(), roots, current: None, previous: None };
+    ) -> Result<(Bundles, Option<Fault>), Fault> {
+        let accepted = Accepted::load(state_dir, &pinned)?;
+        let (state_dir, gateway) = (state_dir.to_owned(), gateway.clone());
+        let mut bundles = Bundles { state_dir, gateway, pinned, accepted, current: None };
         let fault = bundles.load(utc).err();
-        (bundles, fault)
+        Ok((bundles, fault))
     }
 
     fn load(&mut self, utc: UtcMicros) -> Result<(), Fault> {
-        let path = self.current_path();
+        let path = bundle_path(&self.state_dir);
         let bytes = match files::read(&path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let hint = format!("put the sandbox's bundle.jws.json into {}", self.inbox().display());
-                return Err(Fault::warn(
-                    Setting::StateDir,
-                    "there is no sandbox bundle yet, so nothing may be sealed",
-                    hint,
-                ));
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(self.no_bundle()),
             Err(error) => {
                 let hint = "run lingate as the user who owns the state directory";
                 return Err(Fault::refuse(Setting::StateDir, cannot_read("bundle", &path, &error), hint));
             }
         };
-        // A bundle that time has passed over still tells which version must not come back, and the engine sees by itself
-        // that nothing may be sealed for it.
-        let verify = |utc| Bundle::verify(&bytes, &self.roots, None, &self.gateway, utc);
-        let verified = verify(utc).or_else(|refused| match refused {
-            BundleRefused::Expired { .. } | BundleRefused::NotYetValid { .. } => verify(valid_from(&bytes)),
+        if self.accepted.as_ref().is_none_or(|accepted| accepted.bundle.sha256 != files::sha256(&bytes)) {
+            return Err(self.stored_refused(&path, "it is not the one that was accepted last"));
+        }
+        // A bundle that time has passed over still tells what must not come back, and the engine sees by itself that
+        // nothing may be sealed for it.
+        let verified = self.verify(&bytes, utc).or_else(|refused| match refused {
+            BundleRefused::Expired { .. } | BundleRefused::NotYetValid { .. } => {
+                self.verify(&bytes, valid_from(&bytes))
+            }
             refused => Err(refused),
         });
-        match verified {
-            Ok(verified) => {
-                self.take(verified);
-                Ok(())
-            }
-            Err(refused) => Err(stored_bundle_refused(&path, &self.inbox(), &refused)),
+        self.current = Some(verified.map_err(|refused| self.stored_refused(&path, &refused.to_string()))?);
+        Ok(())
+    }
+
+    fn verify(&self, bytes: &[u8], utc: UtcMicros) -> Result<VerifiedBundle, BundleRefused> {
+        let previous = self.accepted.as_ref().map(|accepted| &accepted.bundle);
+        Bundle::verify(bytes, self.roots_for(bytes), previous, &self.gateway, utc)
+    }
+
+    /// The bundle that was accepted last is judged as it was then.
+    fn roots_for(&self, bytes: &[u8]) -> &RootSet {
+        match &self.accepted {
+            Some(accepted) if accepted.bundle.sha256 == files::sha256(bytes) => &accepted.judged_by,
+            Some(accepted) => &accepted.roots,
+            None => &self.pinned.roots,
         }
+    }
+
+    fn stored_refused(&self, path: &Path, reason: &str) -> Fault {
+        let what = format!("the stored bundle {} is refused: {reason}", path.display());
+        let hint = format!("ask the sandbox for its newest bundle and put it into {}", self.inbox().display());
+        Fault::refuse(Setting::StateDir, what, hint)
+    }
+
+    fn no_bundle(&self) -> Fault {
+        let what = match &self.accepted {
+            Some(accepted) => format!("the sandbox bundle of version {} is gone", accepted.bundle.version),
+            None => "there is no sandbox bundle yet".to_owned(),
+        };
+        let hint = format!("put the sandbox's newest bundle.jws.json into {}", self.inbox().display());
+        Fault::warn(Setting::StateDir, format!("{what}, so nothing may be sealed"), hint)
     }
 
     pub(crate) fn current(&self) -> Option<&VerifiedBundle> {
@@ -113,7 +139,7 @@ impl Bundles {
 
     fn judge(&mut self, path: &Path, utc: UtcMicros, keep: bool) -> Option<Found> {
         let verdict = files::read(path).map_err(|error| error.to_string()).and_then(|bytes| {
-            let verified = Bundle::verify(&bytes, &self.roots, self.previous.as_ref(), &self.gateway, utc);
+            let verified = self.verify(&bytes, utc);
             verified.map(|verified| (bytes, verified)).map_err(|refused| refused.to_string())
         });
         match verdict {
@@ -132,8 +158,9 @@ impl Bundles {
     /// Durable first, in force second: nothing is used that a crash could take back.
     fn install(&mut self, path: &Path, bytes: &[u8], verified: VerifiedBundle, keep: bool) -> Option<Found> {
         let again = self.current.as_ref().is_some_and(|current| current.sha256() == verified.sha256());
+        let accepted = self.accepted_by(bytes, &verified);
         if keep {
-            let stored = if again { Ok(()) } else { self.store(bytes) };
+            let stored = if again { Ok(()) } else { accepted.store(&self.state_dir, bytes) };
             if let Err(error) = stored.and_then(|()| fs::remove_file(path)) {
                 tracing::error!(%error, "a new sandbox bundle cannot be stored, so the old one stays in force; \
                                          check the state directory's space and owner");
@@ -141,19 +168,17 @@ impl Bundles {
             }
         }
         let version = verified.version();
-        self.take(verified);
+        (self.accepted, self.current) = (Some(accepted), Some(verified));
         (!again).then_some(Found::Installed { version })
     }
 
-    fn take(&mut self, verified: VerifiedBundle) {
-        self.previous = Some(PreviousBundle { version: verified.version(), sha256: verified.sha256() });
-        self.roots = verified.roots().clone();
-        self.current = Some(verified);
-    }
-
-    fn store(&self, bytes: &[u8]) -> io::Result<()> {
-        files::directory(&self.state_dir.join("bundle"))?;
-        files::replace(&self.current_path(), bytes)
+    fn accepted_by(&self, bytes: &[u8], verified: &VerifiedBundle) -> Accepted {
+        Accepted {
+            bundle: PreviousBundle { version: verified.version(), sha256: verified.sha256() },
+            judged_by: self.roots_for(bytes).clone(),
+            roots: verified.roots().clone(),
+            root_sha256: self.pinned.sha256.clone(),
+        }
     }
 
     fn reject(&self, path: &Path, file: &str, reason: &str) {
@@ -183,10 +208,6 @@ impl Bundles {
 
     fn inbox(&self) -> PathBuf {
         self.state_dir.join("inbox")
-    }
-
-    fn current_path(&self) -> PathBuf {
-        self.state_dir.join("bundle/current.jws.json")
     }
 }
 
@@ -226,12 +247,6 @@ pub(crate) fn tell(found: &Found) {
     }
 }
 
-fn stored_bundle_refused(path: &Path, inbox: &Path, refused: &BundleRefused) -> Fault {
-    let what = format!("the stored bundle {} is refused: {refused}", path.display());
-    let hint = format!("ask the sandbox for a current bundle and put it into {}", inbox.display());
-    Fault::refuse(Setting::StateDir, what, hint)
-}
-
 /// `nbf` of a stored bundle, whose signatures are verified with it afterwards; 0 if there is none.
 fn valid_from(bytes: &[u8]) -> UtcMicros {
     let seconds = || {
@@ -263,130 +278,4 @@ fn forget_oldest(folder: &Path) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
-mod tests {
-    use lingate_model::Clock;
-    use lingate_sandbox::{Authority, InitOptions};
-
-    use super::*;
-    use crate::clock::SystemClock;
-    use crate::keys;
-
-    struct World {
-        home: tempfile::TempDir,
-        authority: Authority,
-        root_sha256: String,
-    }
-
-    impl World {
-        fn new() -> World {
-            let home = tempfile::tempdir().unwrap();
-            let options = InitOptions {
-                sandbox_id: "sandbox.test".to_owned(),
-                broker_names: vec!["localhost".to_owned()],
-                broker_port: 8883,
-                policy: None,
-            };
-            let authority = Authority::init(&home.path().join("sandbox"), &options).unwrap();
-            fs::create_dir_all(home.path().join("state/inbox")).unwrap();
-            fs::write(home.path().join("state/root.json"), authority.root_json().unwrap()).unwrap();
-            let root_sha256 = authority.root_sha256().unwrap();
-            World { home, authority, root_sha256 }
-        }
-
-        /// The next version.
-        fn issue(&mut self) -> Vec<u8> {
-            self.authority.enroll_for_test("gw-1", "acme").unwrap().bundle
-        }
-
-        /// Dropped an hour ago.
-        fn drop_file(&self, name: &str, bytes: &[u8]) {
-            let path = self.path(&format!("inbox/{name}"));
-            fs::write(&path, bytes).unwrap();
-            let old = fs::metadata(&path).unwrap().modified().unwrap() - Duration::from_secs(3600);
-            fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
-        }
-
-        fn path(&self, name: &str) -> PathBuf {
-            self.home.path().join("state").join(name)
-        }
-
-        fn open(&self, utc: UtcMicros) -> (Bundles, Option<Fault>) {
-            let state_dir = self.home.path().join("state");
-            let roots = keys::roots(&state_dir, &self.root_sha256).unwrap();
-            Bundles::open(&state_dir, roots, &"gw-1".parse().unwrap(), utc)
-        }
-    }
-
-    fn today() -> UtcMicros {
-        SystemClock::start().now().utc
-    }
-
-    fn in_ten_years() -> UtcMicros {
-        UtcMicros(today().0 + 10 * 365 * 86_400_000_000)
-    }
-
-    #[test]
-    fn an_accepted_bundle_is_on_disk_before_it_is_in_force_and_leaves_the_inbox() {
-        let mut world = World::new();
-        let bundle = world.issue();
-        world.drop_file("bundle.jws.json", &bundle);
-        let (mut bundles, fault) = world.open(today());
-        assert!(fault.unwrap().what.contains("no sandbox bundle yet"));
-        assert_eq!(bundles.scan(today()), [Found::Installed { version: 1 }]);
-        assert_eq!(fs::read(world.path("bundle/current.jws.json")).unwrap(), bundle);
-        assert!(!world.path("inbox/bundle.jws.json").exists());
-        assert_eq!(world.open(today()).0.current().unwrap().version(), 1);
-    }
-
-    #[test]
-    fn an_older_bundle_never_comes_back_even_after_the_newer_one_expired() {
-        let mut world = World::new();
-        let (first, second) = (world.issue(), world.issue());
-        world.drop_file("b.json", &second);
-        world.open(today()).0.scan(today());
-        for utc in [today(), in_ten_years()] {
-            world.drop_file("a.json", &first);
-            let (mut bundles, fault) = world.open(utc);
-            assert_eq!(fault, None);
-            assert!(matches!(&bundles.scan(utc)[..], [Found::Rejected { file, .. }] if file == "a.json"));
-            assert_eq!(bundles.current().unwrap().version(), 2);
-        }
-        assert!(world.path("inbox/rejected/a.json.reason.txt").exists());
-    }
-
-    #[test]
-    fn a_file_that_is_still_being_copied_is_left_alone() {
-        let mut world = World::new();
-        let bundle = world.issue();
-        fs::write(world.path("inbox/half.json"), &bundle[..bundle.len() / 2]).unwrap();
-        let (mut bundles, _) = world.open(today());
-        assert_eq!(bundles.scan(today()), []);
-        fs::write(world.path("inbox/half.json"), &bundle).unwrap();
-        assert_eq!(bundles.scan(today()), [Found::Installed { version: 1 }]);
-    }
-
-    #[test]
-    fn the_same_bundle_again_changes_nothing() {
-        let mut world = World::new();
-        let bundle = world.issue();
-        let (mut bundles, _) = world.open(today());
-        world.drop_file("a.json", &bundle);
-        bundles.scan(today());
-        world.drop_file("b.json", &bundle);
-        assert_eq!(bundles.scan(today()), []);
-        assert!(!world.path("inbox/b.json").exists() && !world.path("inbox/rejected").exists());
-    }
-
-    #[test]
-    fn rejected_files_do_not_pile_up() {
-        let world = World::new();
-        let (mut bundles, _) = world.open(today());
-        for number in 0..3 * REJECTED_KEPT {
-            world.drop_file(&format!("{number}.json"), b"{}");
-            bundles.scan(today());
-        }
-        let kept = fs::read_dir(world.path("inbox/rejected")).unwrap().count();
-        assert!(kept <= 2 * REJECTED_KEPT, "{kept} files");
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::fault::{Fault, Setting};
 use crate::files;
+use crate::software::hex;
 use crate::tls::cannot_read;
 
 pub(crate) fn signing_key_path(state_dir: &Path) -> PathBuf {
@@ -39,8 +40,15 @@ pub(crate) fn signing_key(state_dir: &Path) -> Result<SigningKey, Fault> {
     })
 }
 
+/// The root file that plant IT compared by telephone: where the chain of roots begins.
+pub(crate) struct Pinned {
+    pub(crate) roots: RootSet,
+    /// Of its bytes, 64 hex digits.
+    pub(crate) sha256: String,
+}
+
 /// The root file, if its exact bytes have the fingerprint that the configuration gives.
-pub(crate) fn roots(state_dir: &Path, root_sha256: &str) -> Result<RootSet, Fault> {
+pub(crate) fn pinned(state_dir: &Path, root_sha256: &str) -> Result<Pinned, Fault> {
     let path = root_path(state_dir);
     let bytes = files::read(&path).map_err(|error| {
         Fault::refuse(
@@ -49,12 +57,13 @@ pub(crate) fn roots(state_dir: &Path, root_sha256: &str) -> Result<RootSet, Faul
             format!("copy the sandbox's root.json to {}", path.display()),
         )
     })?;
-    RootSet::from_file(&bytes, root_sha256).map_err(|refused| {
+    let roots = RootSet::from_file(&bytes, root_sha256).map_err(|refused| {
         Fault::refuse(
             Setting::RootSha256,
             format!("root file {} is refused: {refused}", path.display()),
             "compare `sha256sum root.json` with the fingerprint that the sandbox operator tells by telephone or on paper; \
              never copy it from the file itself",
         )
-    })
+    })?;
+    Ok(Pinned { roots, sha256: hex(&files::sha256(&bytes)) })
 }

@@ -16,6 +16,7 @@
 
 pub mod cli;
 
+mod accepted;
 mod clock;
 mod entropy;
 mod fault;

@@ -45,8 +45,8 @@ pub(crate) fn prepare(config: &Path, utc: UtcMicros, mode: Mode) -> Result<Prepa
     let tls = TlsFiles::new(&plan.sandbox, &plan.gateway);
     let mut faults = Vec::new();
     let signer = keep(keys::signing_key(&plan.state_dir), &mut faults);
-    let bundles = keep(keys::roots(&plan.state_dir, &plan.sandbox.root_sha256), &mut faults);
-    let bundles = bundles.map(|roots| open_bundles(&plan, roots, utc, mode, &mut faults));
+    let pinned = keep(keys::pinned(&plan.state_dir, &plan.sandbox.root_sha256), &mut faults);
+    let bundles = pinned.and_then(|pinned| open_bundles(&plan, pinned, utc, mode, &mut faults));
     let material = tls.load(utc).map_err(|found| faults.extend(found)).ok();
     if let Some(material) = &material {
         faults.extend(material.warnings.iter().cloned());
@@ -79,12 +79,12 @@ fn keep<T>(found: Result<T, Fault>, faults: &mut Vec<Fault>) -> Option<T> {
 
 fn open_bundles(
     plan: &Plan,
-    roots: lingate_seal::RootSet,
+    pinned: keys::Pinned,
     utc: UtcMicros,
     mode: Mode,
     faults: &mut Vec<Fault>,
-) -> Bundles {
-    let (mut bundles, fault) = Bundles::open(&plan.state_dir, roots, &plan.gateway, utc);
+) -> Option<Bundles> {
+    let (mut bundles, fault) = keep(Bundles::open(&plan.state_dir, pinned, &plan.gateway, utc), faults)?;
     let found = match mode {
         Mode::Check => bundles.look(utc),
         Mode::Run => bundles.scan(utc),
@@ -99,7 +99,7 @@ fn open_bundles(
         Some(_) => faults.extend(not_granted(plan, &bundles, utc)),
         None => faults.extend(fault),
     }
-    bundles
+    Some(bundles)
 }
 
 fn rejected(found: &Found) -> Option<Fault> {

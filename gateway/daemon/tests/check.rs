@@ -170,6 +170,11 @@ fn a_stored_bundle_with_a_flipped_bit_is_refused_by_check_and_run() {
     let middle = bundle.len() / 2;
     bundle[middle] = if bundle[middle] == b'A' { b'B' } else { b'A' };
     plant.write("state/bundle/current.jws.json", &bundle, 0o600);
+    plant.check(&["--start"]).refuses(&["accepted.json cannot be read", "an older one could come back"]);
+    let roots: serde_json::Value = serde_json::from_slice(&plant.identity.root_json).unwrap();
+    let accepted = serde_json::json!({"version": 1, "sha256": "ab".repeat(32), "judged_by": roots, "roots": roots,
+        "root_sha256": plant.identity.root_sha256});
+    plant.write("state/bundle/accepted.json", accepted.to_string().as_bytes(), 0o600);
     plant.check(&["--start"]).refuses(&["current.jws.json is refused", "inbox"]);
     lingate(&["run", "--config", plant.path("lingate.toml").to_str().unwrap()]).refuses(&["is refused"]);
 }
