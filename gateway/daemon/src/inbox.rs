@@ -4,6 +4,7 @@
 //! older than what was ever in force can come back. What is refused goes to `inbox/rejected/` with a file that tells the
 //! reason.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,8 @@ pub(crate) struct Bundles {
     /// The bundle that was ever in force last, even if it has expired or its file is lost meanwhile.
     accepted: Option<Accepted>,
     current: Option<VerifiedBundle>,
+    /// What was said of the files that stay in the inbox.
+    told: BTreeMap<PathBuf, String>,
 }
 
 /// What became of one file.
@@ -51,6 +54,26 @@ pub(crate) enum Found {
         file: String,
         reason: String,
     },
+    /// Not valid yet; it stays and is tried again. Found once.
+    Waiting {
+        file: String,
+        reason: String,
+    },
+}
+
+/// Why a file does not come into force.
+enum Unfit {
+    NotYet(String),
+    Refused(String),
+}
+
+impl From<BundleRefused> for Unfit {
+    fn from(refused: BundleRefused) -> Unfit {
+        match refused {
+            BundleRefused::NotYetValid { .. } => Unfit::NotYet(refused.to_string()),
+            refused => Unfit::Refused(refused.to_string()),
+        }
+    }
 }
 
 impl Bundles {
@@ -64,7 +87,7 @@ impl Bundles {
     ) -> Result<(Bundles, Option<Fault>), Fault> {
         let accepted = Accepted::load(state_dir, &pinned)?;
         let (state_dir, gateway) = (state_dir.to_owned(), gateway.clone());
-        let mut bundles = Bundles { state_dir, gateway, pinned, accepted, current: None };
+        let mut bundles = Bundles { state_dir, gateway, pinned, accepted, current: None, told: BTreeMap::new() };
         let fault = bundles.load(utc).err();
         Ok((bundles, fault))
     }
@@ -134,42 +157,61 @@ impl Bundles {
 
     /// Installs or rejects what lies in the inbox, in the order of the file names.
     pub(crate) fn scan(&mut self, utc: UtcMicros) -> Vec<Found> {
-        self.files().iter().filter_map(|path| self.judge(path, utc, true)).collect()
+        let files = self.files();
+        self.told.retain(|path, _| files.contains(path));
+        files.iter().filter_map(|path| self.judge(path, utc, true)).collect()
     }
 
     fn judge(&mut self, path: &Path, utc: UtcMicros, keep: bool) -> Option<Found> {
-        let verdict = files::read(path).map_err(|error| error.to_string()).and_then(|bytes| {
-            let verified = self.verify(&bytes, utc);
-            verified.map(|verified| (bytes, verified)).map_err(|refused| refused.to_string())
-        });
+        let verdict = files::read(path)
+            .map_err(|error| Unfit::Refused(error.to_string()))
+            .and_then(|bytes| Ok((self.verify(&bytes, utc)?, bytes)));
         match verdict {
-            Ok((bytes, verified)) => self.install(path, &bytes, verified, keep),
-            Err(_) if keep && is_young(path, utc) => None,
-            Err(reason) => {
-                let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                if keep {
-                    self.reject(path, &file, &reason);
-                }
-                Some(Found::Rejected { file, reason })
+            Ok((verified, bytes)) => self.install(path, &bytes, verified, keep),
+            Err(Unfit::NotYet(reason)) => {
+                self.is_new(path, &reason).then(|| Found::Waiting { file: file_name(path), reason })
+            }
+            Err(Unfit::Refused(_)) if keep && is_young(path, utc) => None,
+            Err(Unfit::Refused(reason)) => {
+                let file = file_name(path);
+                let is_new = !keep || self.reject(path, &file, &reason);
+                is_new.then_some(Found::Rejected { file, reason })
             }
         }
+    }
+
+    /// `false`: these words were the last ones about this file.
+    fn is_new(&mut self, path: &Path, words: &str) -> bool {
+        self.told.insert(path.to_owned(), words.to_owned()).is_none_or(|last| last != words)
     }
 
     /// Durable first, in force second: nothing is used that a crash could take back.
     fn install(&mut self, path: &Path, bytes: &[u8], verified: VerifiedBundle, keep: bool) -> Option<Found> {
         let again = self.current.as_ref().is_some_and(|current| current.sha256() == verified.sha256());
         let accepted = self.accepted_by(bytes, &verified);
+        if keep
+            && !again
+            && let Err(error) = accepted.store(&self.state_dir, bytes)
+        {
+            tracing::error!(%error, "a new sandbox bundle cannot be stored, so the old one stays in force; check the \
+                                     state directory's space and owner");
+            return None;
+        }
         if keep {
-            let stored = if again { Ok(()) } else { accepted.store(&self.state_dir, bytes) };
-            if let Err(error) = stored.and_then(|()| fs::remove_file(path)) {
-                tracing::error!(%error, "a new sandbox bundle cannot be stored, so the old one stays in force; \
-                                         check the state directory's space and owner");
-                return None;
-            }
+            self.clear(path);
         }
         let version = verified.version();
         (self.accepted, self.current) = (Some(accepted), Some(verified));
         (!again).then_some(Found::Installed { version })
+    }
+
+    /// A bundle that is stored is in force, also if its file cannot leave the inbox.
+    fn clear(&mut self, path: &Path) {
+        let Err(error) = fs::remove_file(path) else { return };
+        if error.kind() != io::ErrorKind::NotFound && self.is_new(path, "in force") {
+            let file = path.display();
+            tracing::warn!(%error, %file, "the bundle is stored, but its file cannot be removed; remove it by hand");
+        }
     }
 
     fn accepted_by(&self, bytes: &[u8], verified: &VerifiedBundle) -> Accepted {
@@ -181,15 +223,19 @@ impl Bundles {
         }
     }
 
-    fn reject(&self, path: &Path, file: &str, reason: &str) {
+    /// `false`: it stays in the inbox, which was told before.
+    fn reject(&mut self, path: &Path, file: &str, reason: &str) -> bool {
         let folder = self.inbox().join("rejected");
         let moved = files::directory(&folder)
             .and_then(|()| fs::rename(path, folder.join(file)))
             .and_then(|()| fs::write(folder.join(format!("{file}.reason.txt")), format!("{reason}\n")));
-        if let Err(error) = moved {
+        forget_oldest(&folder);
+        let Err(error) = moved else { return true };
+        let is_new = self.is_new(path, reason);
+        if is_new {
             tracing::warn!(%error, file, "a refused bundle could not be moved out of the inbox");
         }
-        forget_oldest(&folder);
+        is_new
     }
 
     /// `*.json` in the inbox, in the order of their names, at most 64 of them.
@@ -244,6 +290,9 @@ pub(crate) fn tell(found: &Found) {
             reason,
             "a bundle in the inbox is refused and moved to inbox/rejected; the bundle in force stays"
         ),
+        Found::Waiting { file, reason } => {
+            tracing::warn!(file, reason, "a bundle in the inbox is not in force yet; it stays there and is tried again")
+        }
     }
 }
 
@@ -255,6 +304,10 @@ fn valid_from(bytes: &[u8]) -> UtcMicros {
         serde_json::from_slice::<serde_json::Value>(&payload).ok()?["nbf"].as_i64()
     };
     UtcMicros(seconds().unwrap_or(0).saturating_mul(1_000_000))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn is_young(path: &Path, utc: UtcMicros) -> bool {

@@ -92,7 +92,7 @@ fn open_bundles(
     if mode == Mode::Run {
         found.iter().for_each(tell);
     } else {
-        faults.extend(found.iter().filter_map(rejected));
+        faults.extend(found.iter().filter_map(not_in_force));
     }
     match bundles.current() {
         // A newer bundle mends whatever was wrong with the stored one.
@@ -102,10 +102,18 @@ fn open_bundles(
     Some(bundles)
 }
 
-fn rejected(found: &Found) -> Option<Fault> {
-    let Found::Rejected { file, reason } = found else { return None };
-    let what = format!("inbox/{file} is refused: {reason}");
-    Some(Fault::warn(Setting::StateDir, what, "ask the sandbox for this bundle again, and compare its checksum"))
+fn not_in_force(found: &Found) -> Option<Fault> {
+    let (what, hint) = match found {
+        Found::Installed { .. } => return None,
+        Found::Rejected { file, reason } => (
+            format!("inbox/{file} is refused: {reason}"),
+            "ask the sandbox for this bundle again, and compare its checksum",
+        ),
+        Found::Waiting { file, reason } => {
+            (format!("inbox/{file} is not in force yet: {reason}"), "`run` takes it as soon as its time has come")
+        }
+    };
+    Some(Fault::warn(Setting::StateDir, what, hint))
 }
 
 fn not_granted(plan: &Plan, bundles: &Bundles, utc: UtcMicros) -> Vec<Fault> {

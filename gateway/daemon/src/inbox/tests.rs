@@ -247,3 +247,30 @@ fn another_pinned_root_is_refused_as_long_as_a_bundle_of_the_first_is_in_force()
     assert_eq!(fault.setting, Setting::RootSha256);
     assert!(fault.what.contains(&first), "{fault}");
 }
+
+#[test]
+fn a_bundle_that_is_not_valid_yet_waits_in_the_inbox_and_is_told_once() {
+    let mut world = World::new();
+    let bundle = world.issue();
+    world.drop_file("a.json", &bundle);
+    let clock_unset = UtcMicros(0);
+    let (mut bundles, _) = world.open(clock_unset);
+    assert!(matches!(&bundles.scan(clock_unset)[..], [Found::Waiting { file, .. }] if file == "a.json"));
+    assert_eq!(bundles.scan(clock_unset), []);
+    assert!(world.path("inbox/a.json").exists());
+    assert_eq!(bundles.scan(today()), [Found::Installed { version: 1 }]);
+}
+
+/// A folder cannot be removed like a file.
+#[test]
+fn a_stored_bundle_is_in_force_even_if_its_file_cannot_leave_the_inbox() {
+    let mut world = World::new();
+    let bundle = world.issue();
+    let (mut bundles, _) = world.open(today());
+    let verified = bundles.verify(&bundle, today()).unwrap();
+    let installed = bundles.install(&world.path("inbox"), &bundle, verified.clone(), true);
+    assert_eq!(installed, Some(Found::Installed { version: 1 }));
+    assert_eq!(bundles.current().map(VerifiedBundle::version), Some(1));
+    assert_eq!(world.open(today()).0.current().map(VerifiedBundle::version), Some(1));
+    assert_eq!(bundles.install(&world.path("inbox"), &bundle, verified, true), None);
+}
