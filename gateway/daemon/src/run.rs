@@ -1,7 +1,7 @@
 //! The daemon: starts everything in order, waits, and stops everything in order.
 //!
-//! Start: check, open buffer, heart, link, pollers, health, then READY=1. Stop: pollers, `Drain`, `Drained`, link says
-//! goodbye, health last. Nothing waits for the broker (but a run with `--once`): unsent data is safe on disk.
+//! Start: check, open and lock the buffer, bind health, heart, link, pollers, serve health, then READY=1. Stop: pollers,
+//! `Drain`, `Drained`, link says goodbye, health last. Nothing waits for the broker (but a run with `--once`): unsent data is safe on disk.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use lingate_buffer::{Buffer, RealDisk};
 use lingate_drivers::Device;
 use lingate_engine::Setup;
-use lingate_model::{Clock, DeviceName, PointId};
+use lingate_model::{Clock, DeviceName, PointId, UtcMicros};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
@@ -124,9 +124,15 @@ impl Running {
     async fn start(prepared: Prepared, clock: Arc<dyn Clock>) -> Result<Running, Failure> {
         let Prepared { plan, signer, bundles, tls, material, .. } = prepared;
         let started = clock.now();
-        let health = Health::bind(&plan.health).await;
-        let health = health.map_err(|error| Failure::Health { address: format!("{:?}", plan.health), error })?;
         let (buffer, recovery) = open_buffer(&plan.state_dir.join("buffer"), plan.buffer.settings)?;
+        // Only behind the lock: a second daemon by mistake must not take the socket away from the first.
+        let health = match Health::bind(&plan.health).await {
+            Ok(health) => health,
+            Err(error) => {
+                leave(buffer, &recovery, clock.now().utc);
+                return Err(Failure::Health { address: format!("{:?}", plan.health), error });
+            }
+        };
         let devices: Vec<(DeviceName, Arc<dyn Device>)> =
             plan.devices.into_iter().map(|plan| (plan.name, Arc::from(plan.device))).collect();
         let setup = Setup {
@@ -228,6 +234,16 @@ fn open_buffer(
         "the buffer is open"
     );
     Ok((buffer, recovery))
+}
+
+/// As it was found: an end that was not clean is still to be declared by the next start, and a clean one is not to be
+/// declared at all.
+fn leave(buffer: Buffer<RealDisk>, found: &lingate_buffer::Recovery, utc: UtcMicros) {
+    if found.clean
+        && let Err(error) = buffer.close(utc)
+    {
+        tracing::warn!(%error, "the buffer's clean end could not be marked");
+    }
 }
 
 /// A device without points is refused by the configuration.

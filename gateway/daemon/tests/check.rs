@@ -2,10 +2,13 @@
 //! `lingate check` and `lingate enroll`, as a person in front of a terminal meets them.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use lingate_buffer::{Disk, RealDisk};
 use lingate_sandbox::{Authority, GatewayIdentity, InitOptions, KeyChange};
 
 /// A gateway with everything in its place.
@@ -77,6 +80,15 @@ class = "general"
 "#
         );
         fs::write(self.path("lingate.toml"), text).unwrap();
+    }
+
+    fn listen(&self, address: &str) {
+        let text = fs::read_to_string(self.path("lingate.toml")).unwrap();
+        fs::write(self.path("lingate.toml"), format!("{text}[health]\nlisten = \"{address}\"\n")).unwrap();
+    }
+
+    fn run(&self) -> Answer {
+        lingate(&["run", "--once", "0", "--config", self.path("lingate.toml").to_str().unwrap()])
     }
 
     fn check(&self, options: &[&str]) -> Answer {
@@ -219,6 +231,33 @@ fn what_enroll_writes_the_sandbox_accepts_and_check_is_good_afterwards() {
     let key = fs::read(plant.path("gateway.key")).unwrap();
     assert_eq!(lingate(&enroll).code, 74, "enroll.json is never overwritten");
     assert_eq!(fs::read(plant.path("gateway.key")).unwrap(), key, "a key is never overwritten");
+}
+
+#[test]
+fn a_second_daemon_ends_at_the_buffers_lock_and_leaves_the_first_its_socket() {
+    let plant = Plant::new();
+    let socket = plant.path("health.sock");
+    plant.listen(&format!("unix:{}", socket.display()));
+    let _first = UnixListener::bind(&socket).unwrap();
+    let inode = fs::metadata(&socket).unwrap().ino();
+    let mut disk = RealDisk::open(&plant.path("state/buffer")).unwrap();
+    disk.lock().unwrap();
+    let answer = plant.run();
+    assert_eq!(answer.code, 74, "{}", answer.told);
+    assert!(answer.told.contains("no other lingate uses it"), "{}", answer.told);
+    assert_eq!(fs::metadata(&socket).unwrap().ino(), inode);
+}
+
+#[test]
+fn a_start_that_fails_at_a_taken_port_leaves_the_buffer_as_it_was() {
+    let plant = Plant::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    plant.listen(&taken.local_addr().unwrap().to_string());
+    for _ in 0..2 {
+        let answer = plant.run();
+        assert_eq!(answer.code, 69, "{}", answer.told);
+        assert!(answer.told.contains("clean=true"), "{}", answer.told);
+    }
 }
 
 #[test]
