@@ -182,7 +182,9 @@ impl Downtime {
             return None;
         }
         self.reported_utc = now.utc;
-        Some(Missed { device: device.clone(), from, to: now.utc, slots, cause: MissedCause::DeviceDown })
+        // The wall clock may have been set back meanwhile.
+        let (from, to) = (from.min(now.utc), from.max(now.utc));
+        Some(Missed { device: device.clone(), from, to, slots, cause: MissedCause::DeviceDown })
     }
 }
 
@@ -233,6 +235,20 @@ mod tests {
 
     /// A device that follows a script and then lives for ever.
     struct Scripted(Vec<Point>, Mutex<VecDeque<Attempt>>);
+
+    impl Scripted {
+        fn new(script: impl IntoIterator<Item = Attempt>) -> Scripted {
+            let point = |(id, millis): (usize, &u64)| Point {
+                id: PointId(u32::try_from(id).unwrap()),
+                builtin_type: BuiltinType::Double,
+                places: None,
+                interval: Duration::from_millis(*millis),
+                source: String::new(),
+            };
+            let points = INTERVALS.iter().enumerate().map(point).collect();
+            Scripted(points, Mutex::new(script.into_iter().collect()))
+        }
+    }
 
     impl Device for Scripted {
         fn points(&self) -> &[Point] {
@@ -287,19 +303,11 @@ mod tests {
     /// Lets a poller follow the script for `time`, then stops it.
     async fn follow(script: &[Attempt], time: Duration) -> Outcome {
         let clock: Arc<dyn Clock> = Arc::new(Paused(Instant::now()));
-        let point = |(id, millis): (usize, &u64)| Point {
-            id: PointId(u32::try_from(id).unwrap()),
-            builtin_type: BuiltinType::Double,
-            places: None,
-            interval: Duration::from_millis(*millis),
-            source: String::new(),
-        };
-        let points = INTERVALS.iter().enumerate().map(point).collect();
         let (heart, mut messages) = mpsc::channel(10_000);
         let (events, mut sent) = mpsc::channel(10_000);
         let poller = Poller {
             name: "press-1".parse().unwrap(),
-            device: Arc::new(Scripted(points, Mutex::new(script.iter().copied().collect()))),
+            device: Arc::new(Scripted::new(script.iter().copied())),
             heart,
             events,
             clock: clock.clone(),
@@ -379,6 +387,22 @@ mod tests {
         assert!(outcome.reports.len() >= 10);
         assert!(outcome.reports.windows(2).all(|pair| pair[0].to == pair[1].from));
         assert_eq!(outcome.reports[0].from, UtcMicros(0));
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_back_gives_no_time_that_ends_before_it_begins() {
+        let at = |seconds: u64, utc: i64| Now {
+            monotonic: Duration::from_secs(seconds),
+            utc: UtcMicros(utc),
+            clock: ClockState::Synced,
+        };
+        let mut downtime = Downtime::start(&Scripted::new([]), at(0, 1_000_000));
+        let name = "press-1".parse().unwrap();
+        let times = [at(10, 11_000_000), at(20, 500_000), at(30, 10_500_000)].map(|now| {
+            let missed = downtime.report(&name, now).unwrap();
+            (missed.from.0, missed.to.0)
+        });
+        assert_eq!(times, [(1_000_000, 11_000_000), (500_000, 11_000_000), (500_000, 10_500_000)]);
     }
 
     #[tokio::test(start_paused = true)]
