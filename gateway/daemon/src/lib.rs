@@ -25,6 +25,7 @@ mod health;
 mod heart;
 mod inbox;
 mod keys;
+mod ledger;
 mod limiter;
 mod link;
 mod metrics;

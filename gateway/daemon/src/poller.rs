@@ -6,9 +6,10 @@
 //! ```
 //!
 //! From the loss of a session until the next connection the device is down, and every slot that was due is reported as
-//! missed: about every 10 s, and the rest at the reconnect.
+//! missed: about every 10 s, and the rest at the reconnect. The slots that a session takes with it, because it is cut at
+//! the shutdown or panics, are reported as well.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use lingate_drivers::{Device, DeviceEvent, LinkError, Session, Sink, SinkClosed};
@@ -18,6 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::entropy::random_u32;
 use crate::heart::Message;
+use crate::ledger::Ledger;
 use crate::supervise::{Panicked, Stop, guarded};
 
 const REPORT_EVERY: Duration = Duration::from_secs(10);
@@ -40,12 +42,14 @@ pub(crate) struct Poller {
     pub(crate) events: mpsc::Sender<DeviceEvent>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) downtime: Arc<Mutex<Option<Downtime>>>,
+    /// Of the session that runs.
+    pub(crate) ledger: Arc<Mutex<Option<Ledger>>>,
 }
 
 impl Poller {
     /// Until told to stop, or until the heart is gone.
     pub(crate) async fn run(self, mut stop: Stop) {
-        let mut polling = std::pin::pin!(self.poll(stop.clone()));
+        let mut polling = Box::pin(self.poll(stop.clone()));
         tokio::select! {
             biased;
             () = stop.told() => {
@@ -54,13 +58,21 @@ impl Poller {
             }
             _ = &mut polling => {}
         }
+        // From here on no event of the session passes any more.
+        drop(polling);
+        let last = async {
+            self.send(self.rest()).await?;
+            self.report().await
+        };
         // Waiting for a full queue must not hold up the shutdown: the heart empties it only as long as it lives.
-        let _ = tokio::time::timeout(Duration::from_secs(2), self.report()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(2), last).await;
     }
 
     async fn poll(&self, mut stop: Stop) -> Result<(), SinkClosed> {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let left = self.rest();
         self.down();
+        self.send(left).await?;
         loop {
             self.tell(DeviceState::Connecting).await?;
             let error = match self.while_reporting(&mut stop, self.connect()).await? {
@@ -69,15 +81,17 @@ impl Poller {
                     self.up();
                     self.tell(DeviceState::Connected).await?;
                     let started = self.clock.now().monotonic;
-                    let error = self.session(session, &stop).await;
-                    self.down();
+                    let ended = self.session(session, &stop).await;
                     if stop.is_told() {
                         return Err(SinkClosed);
                     }
+                    let left = self.rest().filter(|_| ended.is_err());
+                    self.down();
+                    self.send(left).await?;
                     if self.clock.now().monotonic.saturating_sub(started) >= USEFUL_SESSION {
                         backoff.succeeded();
                     }
-                    error
+                    ended.map_or_else(|panicked| defect(&panicked), |error| in_words(&error))
                 }
                 Err(error) => error,
             };
@@ -99,12 +113,23 @@ impl Poller {
         }
     }
 
-    async fn session(&self, mut session: Box<dyn Session>, stop: &Stop) -> String {
-        let sink = Sink::new(self.events.clone(), self.clock.clone()).stopped_by(stop.watched());
-        match guarded(async move { session.run(&sink).await }).await {
-            Ok(error) => in_words(&error),
-            Err(panicked) => defect(&panicked),
-        }
+    /// Until the link is lost: then the driver has told of every slot. Cut or after a panic, `rest` tells what is left.
+    async fn session(&self, mut session: Box<dyn Session>, stop: &Stop) -> Result<LinkError, Panicked> {
+        let (events, mut queue) = mpsc::channel(1);
+        let sink = Sink::new(events, self.clock.clone()).stopped_by(stop.watched());
+        let ledger = self.ledger.clone();
+        let running = guarded(async move {
+            *lock(&ledger) = Some(Ledger::start(sink.now()));
+            session.run(&sink).await
+        });
+        let passing_on = async move {
+            while let Some(event) = queue.recv().await {
+                let Ok(place) = self.events.reserve().await else { return };
+                lock(&self.ledger).as_mut().into_iter().for_each(|ledger| ledger.enter(&event));
+                place.send(event);
+            }
+        };
+        tokio::join!(running, passing_on).0
     }
 
     /// Waits for something while the device is down; a stop ends it.
@@ -125,7 +150,16 @@ impl Poller {
     /// Sends the slots that became due since the last report, if the device is down.
     async fn report(&self) -> Result<(), SinkClosed> {
         let now = self.clock.now();
-        match self.with_downtime(|downtime| downtime.report(&self.name, now)).flatten() {
+        self.send(self.with_downtime(|downtime| downtime.report(&self.name, now)).flatten()).await
+    }
+
+    /// The slots of the session, which is over, that nothing was told of.
+    fn rest(&self) -> Option<Missed> {
+        lock(&self.ledger).take()?.rest(&self.name, self.device.points(), self.clock.now())
+    }
+
+    async fn send(&self, missed: Option<Missed>) -> Result<(), SinkClosed> {
+        match missed {
             Some(missed) => self.events.send(DeviceEvent::Missed(missed)).await.map_err(|_| SinkClosed),
             None => Ok(()),
         }
@@ -138,17 +172,20 @@ impl Poller {
 
     /// A restarted task goes on with the downtime that its predecessor left.
     fn down(&self) {
-        let mut downtime = self.downtime.lock().expect("nothing panics while it holds this lock");
-        downtime.get_or_insert_with(|| Downtime::start(&*self.device, self.clock.now()));
+        lock(&self.downtime).get_or_insert_with(|| Downtime::start(&*self.device, self.clock.now()));
     }
 
     fn up(&self) {
-        *self.downtime.lock().expect("nothing panics while it holds this lock") = None;
+        *lock(&self.downtime) = None;
     }
 
     fn with_downtime<T>(&self, act: impl FnOnce(&mut Downtime) -> T) -> Option<T> {
-        self.downtime.lock().expect("nothing panics while it holds this lock").as_mut().map(act)
+        lock(&self.downtime).as_mut().map(act)
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().expect("nothing panics while it holds this lock")
 }
 
 /// Since when a device is down, and which slots were already reported.
@@ -200,219 +237,4 @@ fn defect(panicked: &Panicked) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panic, and its clock is tokio's")]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::collections::VecDeque;
-
-    use lingate_drivers::{BoxFuture, Point};
-    use lingate_model::{BuiltinType, ClockState};
-    use tokio::time::Instant;
-
-    use super::*;
-    use crate::supervise::stop;
-
-    /// Tokio's paused time as both clocks.
-    struct Paused(Instant);
-
-    impl Clock for Paused {
-        fn now(&self) -> Now {
-            let monotonic = self.0.elapsed();
-            let utc = UtcMicros(i64::try_from(monotonic.as_micros()).unwrap());
-            Now { monotonic, utc, clock: ClockState::Synced }
-        }
-    }
-
-    /// What one attempt to connect does.
-    #[derive(Clone, Copy)]
-    enum Attempt {
-        FailAfter(Duration),
-        PanicAfter(Duration),
-        LiveFor(Duration),
-        PanicAtWork,
-        HangForEver,
-    }
-
-    /// A device that follows a script and then lives for ever.
-    struct Scripted(Vec<Point>, Mutex<VecDeque<Attempt>>);
-
-    impl Scripted {
-        fn new(script: impl IntoIterator<Item = Attempt>) -> Scripted {
-            let point = |(id, millis): (usize, &u64)| Point {
-                id: PointId(u32::try_from(id).unwrap()),
-                builtin_type: BuiltinType::Double,
-                places: None,
-                interval: Duration::from_millis(*millis),
-                source: String::new(),
-            };
-            let points = INTERVALS.iter().enumerate().map(point).collect();
-            Scripted(points, Mutex::new(script.into_iter().collect()))
-        }
-    }
-
-    impl Device for Scripted {
-        fn points(&self) -> &[Point] {
-            &self.0
-        }
-        fn address(&self) -> String {
-            "test".to_owned()
-        }
-        fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Session>, LinkError>> {
-            let attempt = self.1.lock().unwrap().pop_front();
-            Box::pin(async move {
-                match attempt {
-                    Some(Attempt::FailAfter(time)) => {
-                        tokio::time::sleep(time).await;
-                        Err(LinkError::Timeout { doing: "connecting", after: time })
-                    }
-                    Some(Attempt::PanicAfter(time)) => {
-                        tokio::time::sleep(time).await;
-                        panic!("a defect in connect");
-                    }
-                    Some(Attempt::HangForEver) => std::future::pending().await,
-                    attempt => Ok(Box::new(Living(attempt)) as Box<dyn Session>),
-                }
-            })
-        }
-    }
-
-    struct Living(Option<Attempt>);
-
-    impl Session for Living {
-        fn run<'a>(&'a mut self, _sink: &'a Sink) -> BoxFuture<'a, LinkError> {
-            Box::pin(async {
-                match self.0 {
-                    Some(Attempt::LiveFor(time)) => tokio::time::sleep(time).await,
-                    Some(Attempt::PanicAtWork) => panic!("a defect at work"),
-                    _ => std::future::pending().await,
-                }
-                LinkError::Closed
-            })
-        }
-    }
-
-    struct Outcome {
-        slots: BTreeMap<u32, u64>,
-        reports: Vec<Missed>,
-        /// When the device was seen going down, and up.
-        states: Vec<(Duration, DeviceState)>,
-    }
-
-    const INTERVALS: [u64; 3] = [7, 500, 3000];
-
-    /// Lets a poller follow the script for `time`, then stops it.
-    async fn follow(script: &[Attempt], time: Duration) -> Outcome {
-        let clock: Arc<dyn Clock> = Arc::new(Paused(Instant::now()));
-        let (heart, mut messages) = mpsc::channel(10_000);
-        let (events, mut sent) = mpsc::channel(10_000);
-        let poller = Poller {
-            name: "press-1".parse().unwrap(),
-            device: Arc::new(Scripted::new(script.iter().copied())),
-            heart,
-            events,
-            clock: clock.clone(),
-            downtime: Arc::default(),
-        };
-        let (stopper, told) = stop();
-        let task = tokio::spawn(poller.run(told));
-        let mut states = Vec::new();
-        let end = tokio::time::sleep(time);
-        tokio::pin!(end);
-        loop {
-            tokio::select! {
-                biased;
-                Some(Message::Input(Input::Device(_, state))) = messages.recv() => {
-                    states.push((clock.now().monotonic, state));
-                }
-                () = &mut end => break,
-            }
-        }
-        stopper.stop();
-        task.await.unwrap();
-        let mut reports = Vec::new();
-        while let Ok(DeviceEvent::Missed(missed)) = sent.try_recv() {
-            reports.push(missed);
-        }
-        let mut slots = BTreeMap::new();
-        for (point, count) in reports.iter().flat_map(|missed| &missed.slots) {
-            *slots.entry(point.0).or_default() += count;
-        }
-        Outcome { slots, reports, states }
-    }
-
-    /// `floor(down time / interval)` summed over the down times, from the states alone.
-    fn expected(outcome: &Outcome, end: Duration) -> BTreeMap<u32, u64> {
-        let mut downs = vec![];
-        let mut since = Some(Duration::ZERO);
-        for (at, state) in &outcome.states {
-            match state {
-                DeviceState::Connected => downs.extend(since.take().map(|since| *at - since)),
-                DeviceState::BackingOff { .. } => since = since.or(Some(*at)),
-                DeviceState::Connecting => {}
-            }
-        }
-        downs.extend(since.map(|since| end - since));
-        let slots = |millis: &u64| downs.iter().map(|down| down.as_nanos() as u64 / (millis * 1_000_000)).sum::<u64>();
-        let counted = INTERVALS.iter().enumerate().map(|(id, millis)| (id as u32, slots(millis)));
-        counted.filter(|(_, slots)| *slots > 0).collect()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn every_slot_of_a_down_device_is_reported_once() {
-        let seconds = Duration::from_secs;
-        let script = [
-            Attempt::FailAfter(seconds(25)),
-            Attempt::LiveFor(seconds(40)),
-            Attempt::FailAfter(Duration::from_millis(1)),
-            Attempt::FailAfter(seconds(3)),
-            Attempt::LiveFor(Duration::from_millis(10)),
-            Attempt::PanicAfter(seconds(1)),
-            Attempt::PanicAtWork,
-        ];
-        let outcome = follow(&script, seconds(3600)).await;
-        assert_eq!(outcome.slots, expected(&outcome, seconds(3600)));
-        assert_eq!(outcome.states.last().unwrap().1, DeviceState::Connected, "it recovers from everything");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_device_that_never_answers_is_reported_about_every_ten_seconds_and_at_the_stop() {
-        let outcome = follow(&[Attempt::HangForEver; 100], Duration::from_secs(605)).await;
-        assert_eq!(outcome.slots, BTreeMap::from([(0, 605_000 / 7), (1, 1210), (2, 201)]));
-        assert!((60..=63).contains(&outcome.reports.len()), "{} reports", outcome.reports.len());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn reports_follow_each_other_without_gap_or_overlap() {
-        let outcome = follow(&[Attempt::FailAfter(Duration::from_secs(29)); 4], Duration::from_secs(200)).await;
-        assert!(outcome.reports.len() >= 10);
-        assert!(outcome.reports.windows(2).all(|pair| pair[0].to == pair[1].from));
-        assert_eq!(outcome.reports[0].from, UtcMicros(0));
-    }
-
-    #[test]
-    fn a_wall_clock_that_is_set_back_gives_no_time_that_ends_before_it_begins() {
-        let at = |seconds: u64, utc: i64| Now {
-            monotonic: Duration::from_secs(seconds),
-            utc: UtcMicros(utc),
-            clock: ClockState::Synced,
-        };
-        let mut downtime = Downtime::start(&Scripted::new([]), at(0, 1_000_000));
-        let name = "press-1".parse().unwrap();
-        let times = [at(10, 11_000_000), at(20, 500_000), at(30, 10_500_000)].map(|now| {
-            let missed = downtime.report(&name, now).unwrap();
-            (missed.from.0, missed.to.0)
-        });
-        assert_eq!(times, [(1_000_000, 11_000_000), (500_000, 11_000_000), (500_000, 10_500_000)]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_panic_in_a_driver_is_a_reason_to_back_off() {
-        let outcome = follow(&[Attempt::PanicAtWork], Duration::from_secs(60)).await;
-        let reason = |state: &(Duration, DeviceState)| match &state.1 {
-            DeviceState::BackingOff { reason } => Some(reason.clone()),
-            _ => None,
-        };
-        let reasons: Vec<String> = outcome.states.iter().filter_map(reason).collect();
-        assert_eq!(reasons, ["the driver panicked, which is a defect of lingate: a defect at work"]);
-    }
-}
+mod tests;

@@ -287,6 +287,7 @@ fn start_pollers(
             events: heart.devices.clone(),
             clock: clock.clone(),
             downtime: Arc::default(),
+            ledger: Arc::default(),
         };
         let stop: Stop = told.clone();
         tasks.spawn(task, move || poller.clone().run(stop.clone()));

@@ -1,0 +1,274 @@
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panic, and its clock is tokio's")]
+//! A poller with a scripted device, in tokio's paused time.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+
+use lingate_drivers::{BoxFuture, Point};
+use lingate_model::{BuiltinType, ClockState, Reading, StatusCode};
+use tokio::time::Instant;
+
+use super::*;
+use crate::supervise::stop;
+
+/// Tokio's paused time as both clocks.
+struct Paused(Instant);
+
+impl Clock for Paused {
+    fn now(&self) -> Now {
+        let monotonic = self.0.elapsed();
+        let utc = UtcMicros(i64::try_from(monotonic.as_micros()).unwrap());
+        Now { monotonic, utc, clock: ClockState::Synced }
+    }
+}
+
+/// What one attempt to connect does.
+#[derive(Clone, Copy)]
+enum Attempt {
+    FailAfter(Duration),
+    PanicAfter(Duration),
+    LiveFor(Duration),
+    /// Serves every slot of so much time, and then begins a poll that never ends.
+    ServeThenHang(Duration),
+    PanicAtWork,
+    HangForEver,
+}
+
+/// A device that follows a script and then lives for ever.
+struct Scripted(Vec<Point>, Mutex<VecDeque<Attempt>>);
+
+impl Scripted {
+    fn new(script: impl IntoIterator<Item = Attempt>) -> Scripted {
+        let point = |(id, millis): (usize, &u64)| Point {
+            id: PointId(u32::try_from(id).unwrap()),
+            builtin_type: BuiltinType::Double,
+            places: None,
+            interval: Duration::from_millis(*millis),
+            source: String::new(),
+        };
+        let points = INTERVALS.iter().enumerate().map(point).collect();
+        Scripted(points, Mutex::new(script.into_iter().collect()))
+    }
+}
+
+impl Device for Scripted {
+    fn points(&self) -> &[Point] {
+        &self.0
+    }
+    fn address(&self) -> String {
+        "test".to_owned()
+    }
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Session>, LinkError>> {
+        let attempt = self.1.lock().unwrap().pop_front();
+        Box::pin(async move {
+            match attempt {
+                Some(Attempt::FailAfter(time)) => {
+                    tokio::time::sleep(time).await;
+                    Err(LinkError::Timeout { doing: "connecting", after: time })
+                }
+                Some(Attempt::PanicAfter(time)) => {
+                    tokio::time::sleep(time).await;
+                    panic!("a defect in connect");
+                }
+                Some(Attempt::HangForEver) => std::future::pending().await,
+                attempt => Ok(Box::new(Living(attempt)) as Box<dyn Session>),
+            }
+        })
+    }
+}
+
+struct Living(Option<Attempt>);
+
+impl Session for Living {
+    fn run<'a>(&'a mut self, sink: &'a Sink) -> BoxFuture<'a, LinkError> {
+        Box::pin(async {
+            match self.0 {
+                Some(Attempt::ServeThenHang(time)) => {
+                    let Err(closed) = serve(sink, time).await else { std::future::pending().await };
+                    return closed.into();
+                }
+                Some(Attempt::LiveFor(time)) => tokio::time::sleep(time).await,
+                Some(Attempt::PanicAtWork) => panic!("a defect at work"),
+                _ => std::future::pending().await,
+            }
+            LinkError::Closed
+        })
+    }
+}
+
+/// One reading for each slot, in the order of time.
+async fn serve(sink: &Sink, time: Duration) -> Result<(), SinkClosed> {
+    let start = sink.now().monotonic;
+    let mut due = INTERVALS.map(|_| Duration::ZERO);
+    while let Some((point, at)) = due.iter().copied().enumerate().min_by_key(|(_, at)| *at).filter(|(_, at)| *at < time)
+    {
+        sink.pause((start + at).saturating_sub(sink.now().monotonic)).await?;
+        let id = PointId(u32::try_from(point).unwrap());
+        let reading = Reading::bad(id, StatusCode::BAD, sink.now().utc);
+        sink.send(DeviceEvent::Readings(vec![reading])).await?;
+        due[point] += Duration::from_millis(INTERVALS[point]);
+    }
+    Ok(())
+}
+
+struct Outcome {
+    /// Missed while the device was down.
+    slots: BTreeMap<u32, u64>,
+    reports: Vec<Missed>,
+    /// What sessions left.
+    left: Vec<Missed>,
+    readings: BTreeMap<u32, u64>,
+    /// When the device was seen going down, and up.
+    states: Vec<(Duration, DeviceState)>,
+}
+
+const INTERVALS: [u64; 3] = [7, 500, 3000];
+
+/// Lets a poller follow the script for `time`, then stops it.
+async fn follow(script: &[Attempt], time: Duration) -> Outcome {
+    let clock: Arc<dyn Clock> = Arc::new(Paused(Instant::now()));
+    let (heart, mut messages) = mpsc::channel(10_000);
+    let (events, mut sent) = mpsc::channel(10_000);
+    let poller = Poller {
+        name: "press-1".parse().unwrap(),
+        device: Arc::new(Scripted::new(script.iter().copied())),
+        heart,
+        events,
+        clock: clock.clone(),
+        downtime: Arc::default(),
+        ledger: Arc::default(),
+    };
+    let (stopper, told) = stop();
+    let task = tokio::spawn(poller.run(told));
+    let mut states = Vec::new();
+    let end = tokio::time::sleep(time);
+    tokio::pin!(end);
+    loop {
+        tokio::select! {
+            biased;
+            Some(Message::Input(Input::Device(_, state))) = messages.recv() => {
+                states.push((clock.now().monotonic, state));
+            }
+            () = &mut end => break,
+        }
+    }
+    stopper.stop();
+    task.await.unwrap();
+    let (mut reports, mut left) = (Vec::new(), Vec::new());
+    let (mut slots, mut readings) = (BTreeMap::new(), BTreeMap::new());
+    while let Ok(event) = sent.try_recv() {
+        match event {
+            DeviceEvent::Missed(missed) if missed.cause == MissedCause::DeviceDown => reports.push(missed),
+            DeviceEvent::Missed(missed) => left.push(missed),
+            DeviceEvent::Readings(read) => read.iter().for_each(|r| *readings.entry(r.point.0).or_default() += 1),
+        }
+    }
+    for (point, count) in reports.iter().flat_map(|missed| &missed.slots) {
+        *slots.entry(point.0).or_default() += count;
+    }
+    Outcome { slots, reports, left, readings, states }
+}
+
+/// `floor(down time / interval)` summed over the down times, from the states alone.
+fn expected(outcome: &Outcome, end: Duration) -> BTreeMap<u32, u64> {
+    let mut downs = vec![];
+    let mut since = Some(Duration::ZERO);
+    for (at, state) in &outcome.states {
+        match state {
+            DeviceState::Connected => downs.extend(since.take().map(|since| *at - since)),
+            DeviceState::BackingOff { .. } => since = since.or(Some(*at)),
+            DeviceState::Connecting => {}
+        }
+    }
+    downs.extend(since.map(|since| end - since));
+    let slots = |millis: &u64| downs.iter().map(|down| down.as_nanos() as u64 / (millis * 1_000_000)).sum::<u64>();
+    let counted = INTERVALS.iter().enumerate().map(|(id, millis)| (id as u32, slots(millis)));
+    counted.filter(|(_, slots)| *slots > 0).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_slot_of_a_down_device_is_reported_once() {
+    let seconds = Duration::from_secs;
+    let script = [
+        Attempt::FailAfter(seconds(25)),
+        Attempt::LiveFor(seconds(40)),
+        Attempt::FailAfter(Duration::from_millis(1)),
+        Attempt::FailAfter(seconds(3)),
+        Attempt::LiveFor(Duration::from_millis(10)),
+        Attempt::PanicAfter(seconds(1)),
+        Attempt::PanicAtWork,
+    ];
+    let outcome = follow(&script, seconds(3600)).await;
+    assert_eq!(outcome.slots, expected(&outcome, seconds(3600)));
+    assert_eq!(outcome.states.last().unwrap().1, DeviceState::Connected, "it recovers from everything");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_never_answers_is_reported_about_every_ten_seconds_and_at_the_stop() {
+    let outcome = follow(&[Attempt::HangForEver; 100], Duration::from_secs(605)).await;
+    assert_eq!(outcome.slots, BTreeMap::from([(0, 605_000 / 7), (1, 1210), (2, 201)]));
+    assert!((60..=63).contains(&outcome.reports.len()), "{} reports", outcome.reports.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn reports_follow_each_other_without_gap_or_overlap() {
+    let outcome = follow(&[Attempt::FailAfter(Duration::from_secs(29)); 4], Duration::from_secs(200)).await;
+    assert!(outcome.reports.len() >= 10);
+    assert!(outcome.reports.windows(2).all(|pair| pair[0].to == pair[1].from));
+    assert_eq!(outcome.reports[0].from, UtcMicros(0));
+}
+
+#[test]
+fn a_wall_clock_that_is_set_back_gives_no_time_that_ends_before_it_begins() {
+    let at = |seconds: u64, utc: i64| Now {
+        monotonic: Duration::from_secs(seconds),
+        utc: UtcMicros(utc),
+        clock: ClockState::Synced,
+    };
+    let mut downtime = Downtime::start(&Scripted::new([]), at(0, 1_000_000));
+    let name = "press-1".parse().unwrap();
+    let times = [at(10, 11_000_000), at(20, 500_000), at(30, 10_500_000)].map(|now| {
+        let missed = downtime.report(&name, now).unwrap();
+        (missed.from.0, missed.to.0)
+    });
+    assert_eq!(times, [(1_000_000, 11_000_000), (500_000, 11_000_000), (500_000, 10_500_000)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_driver_is_a_reason_to_back_off() {
+    let outcome = follow(&[Attempt::PanicAtWork], Duration::from_secs(60)).await;
+    let reason = |state: &(Duration, DeviceState)| match &state.1 {
+        DeviceState::BackingOff { reason } => Some(reason.clone()),
+        _ => None,
+    };
+    let reasons: Vec<String> = outcome.states.iter().filter_map(reason).collect();
+    assert_eq!(reasons, ["the driver panicked, which is a defect of lingate: a defect at work"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_cut_at_the_stop_leaves_no_slot_untold() {
+    let (hung, stopped) = (Duration::from_millis(10_001), Duration::from_millis(11_000));
+    let outcome = follow(&[Attempt::ServeThenHang(hung)], stopped).await;
+    let [left] = &outcome.left[..] else { panic!("{:?}", outcome.left) };
+    let end = stopped + LAST_POLL;
+    for (id, interval) in (0_u32..).zip(INTERVALS) {
+        let missed: u64 = left.slots.iter().filter(|(point, _)| point.0 == id).map(|(_, slots)| slots).sum();
+        assert!(missed > 0);
+        assert_eq!(outcome.readings[&id] + missed, end.as_millis() as u64 / interval + 1, "point {id}");
+    }
+    assert_eq!((left.from, left.to), (UtcMicros(10_003_000), UtcMicros(13_000_000)), "from the first slot not served");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_served_all_its_slots_leaves_none_at_the_stop() {
+    let outcome = follow(&[Attempt::ServeThenHang(Duration::MAX)], Duration::from_millis(10_001)).await;
+    assert_eq!(outcome.left, []);
+    assert_eq!(outcome.readings, BTreeMap::from([(0, 1429), (1, 21), (2, 4)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_panic_in_a_driver_was_reading_is_missed() {
+    let outcome = follow(&[Attempt::PanicAtWork, Attempt::HangForEver], Duration::from_secs(20)).await;
+    let [left] = &outcome.left[..] else { panic!("{:?}", outcome.left) };
+    assert_eq!(left.slots, [(PointId(0), 1), (PointId(1), 1), (PointId(2), 1)]);
+}
