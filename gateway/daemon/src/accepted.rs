@@ -63,11 +63,11 @@ impl Accepted {
                 return Ok(None);
             }
             Err(error) => {
-                return Err(unknown(state_dir, cannot_read("record of the accepted bundle", &path, &error)));
+                return Err(unknown(state_dir, &cannot_read("record of the accepted bundle", &path, &error)));
             }
         };
         let accepted =
-            Accepted::from_json(&bytes).ok_or_else(|| unknown(state_dir, format!("{} is damaged", path.display())))?;
+            Accepted::from_json(&bytes).ok_or_else(|| unknown(state_dir, &format!("{} is damaged", path.display())))?;
         match accepted.root_sha256 == pinned.sha256 || accepted.roots == pinned.roots {
             true => Ok(Some(accepted)),
             false => Err(other_root(state_dir, &accepted)),
@@ -116,7 +116,7 @@ fn from_hex(digits: &str) -> Option<[u8; 32]> {
     (hex(&bytes) == digits).then_some(bytes)
 }
 
-fn unknown(state_dir: &Path, what: String) -> Fault {
+fn unknown(state_dir: &Path, what: &str) -> Fault {
     let what = format!("{what}, so it is not known which bundle was accepted last, and an older one could come back");
     Fault::refuse(Setting::StateDir, what, begin_again(state_dir, "restore the file from a backup"))
 }

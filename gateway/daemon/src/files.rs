@@ -72,7 +72,7 @@ fn draft(path: &Path) -> PathBuf {
 
 fn write_draft(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match fs::remove_file(draft(path)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => create_secret(&draft(path), bytes),
     }
 }

@@ -291,7 +291,11 @@ pub(crate) fn tell(found: &Found) {
             "a bundle in the inbox is refused and moved to inbox/rejected; the bundle in force stays"
         ),
         Found::Waiting { file, reason } => {
-            tracing::warn!(file, reason, "a bundle in the inbox is not in force yet; it stays there and is tried again")
+            tracing::warn!(
+                file,
+                reason,
+                "a bundle in the inbox is not in force yet; it stays there and is tried again"
+            );
         }
     }
 }
