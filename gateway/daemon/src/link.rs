@@ -2,8 +2,8 @@
 //!
 //! Promises: the library's queue is never storage, so every connection begins with a clean session and an empty client;
 //! each record that was handed out is answered exactly once on its connection (acknowledged or refused), or the
-//! connection is reported as lost and the engine publishes it again on the next one. A record that the broker's packet
-//! limit forbids is refused here, because sending it would cost the connection each time.
+//! connection is reported as lost and the engine publishes it again on the next one. The broker's limits are told to the
+//! engine, which hands out nothing beyond them.
 
 mod connection;
 mod explain;

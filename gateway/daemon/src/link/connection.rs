@@ -102,8 +102,7 @@ impl Connection {
                         no_progress.set(tokio::time::sleep(NO_PROGRESS));
                     }
                     match self.publish(publish, &mut waiting) {
-                        Ok(None) => continue,
-                        Ok(Some(refused)) => refused,
+                        Ok(()) => continue,
                         Err(loss) => break loss,
                     }
                 }
@@ -121,20 +120,16 @@ impl Connection {
         (loss, useful)
     }
 
-    /// `Some`: the record is refused without being sent. `Err`: the connection is of no more use.
-    fn publish(&self, publish: Publish, waiting: &mut JoinSet<Answer>) -> Result<Option<Input>, Loss> {
+    /// An error: the connection is of no more use.
+    fn publish(&self, publish: Publish, waiting: &mut JoinSet<Answer>) -> Result<(), Loss> {
         let Publish { id, topic, sealed } = publish;
-        let packet = packet_bytes(topic.name.len(), sealed.bytes().len());
-        if packet > u64::from(self.limits.packet_bytes) {
-            return Ok(Some(Input::Refused(id, ReasonCode(0x95))));
-        }
         let options = PublishOptions::new(QoS::AtLeastOnce);
         let options = if topic.retained { options.retained() } else { options };
         let payload = bytes::Bytes::from_owner(sealed.shared_bytes());
         match self.client.try_publish_tracked(topic.name, payload, options) {
             Ok(notice) => {
                 waiting.spawn(async move { (id, notice.wait_async().await) });
-                Ok(None)
+                Ok(())
             }
             Err(error) => {
                 Err(Loss { text: format!("the MQTT client takes no more records: {error}"), kind: Kind::Weather })
@@ -221,11 +216,6 @@ fn limits(connack: &ConnAck) -> Result<LinkLimits, Loss> {
         in_flight: properties.and_then(|p| p.receive_max).unwrap_or(u16::MAX).clamp(1, WINDOW),
         packet_bytes: properties.and_then(|p| p.max_packet_size).unwrap_or(LARGEST_PACKET),
     })
-}
-
-/// Upper bound of a PUBLISH: fixed header 5, topic length 2, packet id 2, property length 1.
-fn packet_bytes(topic: usize, payload: usize) -> u64 {
-    (topic as u64).saturating_add(payload as u64).saturating_add(10)
 }
 
 fn judge((id, answer): Answer) -> Result<Input, PublishNoticeError> {

@@ -282,15 +282,11 @@ async fn a_cut_connection_is_reported_and_nothing_of_it_is_sent_on_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_beyond_the_brokers_packet_limit_is_refused_and_costs_no_connection() {
+async fn the_brokers_limits_reach_the_engine() {
     let world = World::new();
-    let limit = u32::try_from(sealed().bytes().len()).unwrap().to_be_bytes();
-    let connack = [&[0x27], &limit[..]].concat();
-    let port = broker(world.server("localhost"), connack, vec![]).await;
-    let mut bench = Bench::start(world.tls_files(&world), &[port]);
-    let (_, queue) = bench.up().await;
-    publish(&queue, 0..1).await;
-    assert!(matches!(bench.next().await, Message::Input(Input::Refused(PublishId(0), ReasonCode(0x95)))));
+    let port = broker(world.server("localhost"), vec![0x21, 0, 5, 0x27, 0, 0, 4, 0], vec![]).await;
+    let (limits, _) = Bench::start(world.tls_files(&world), &[port]).up().await;
+    assert_eq!((limits.in_flight, limits.packet_bytes), (5, 1024));
 }
 
 #[tokio::test(flavor = "multi_thread")]
