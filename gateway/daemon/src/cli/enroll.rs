@@ -10,13 +10,12 @@ use lingate_config::{Credential, Plan};
 use lingate_model::Clock;
 use lingate_seal::SigningKey;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
-use ring::rand::SystemRandom;
-use ring::signature::Ed25519KeyPair;
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::cli::exit::{Code, Failed};
 use crate::clock::SystemClock;
+use crate::entropy::SystemEntropy;
 use crate::prepare::load;
 use crate::{files, keys, software};
 
@@ -44,9 +43,9 @@ pub(crate) fn enroll(config: &Path, output: &Path) -> Result<ExitCode, Failed> {
 fn signing_key(state_dir: &Path) -> Result<SigningKey, Failed> {
     let path = keys::signing_key_path(state_dir);
     if fs::symlink_metadata(&path).is_err() {
-        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
+        let pkcs8 = SigningKey::generate_pkcs8(&mut SystemEntropy::new())
             .map_err(|_| Failed::new(Code::Unavailable, "the system gave no randomness"))?;
-        files::create_secret(&path, pkcs8.as_ref()).map_err(|error| Failed::io("create", &path, &error))?;
+        files::create_secret(&path, &pkcs8).map_err(|error| Failed::io("create", &path, &error))?;
     }
     keys::signing_key(state_dir).map_err(|fault| Failed::new(Code::Configuration, fault.to_string()))
 }
