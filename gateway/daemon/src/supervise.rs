@@ -1,4 +1,5 @@
-//! Tasks with a name, an owner and an exit rule. Nothing in the daemon is spawned anywhere else.
+//! Tasks with a name, an owner and an exit rule. What is spawned elsewhere ends with its owner: the heart's thread and the
+//! health endpoint with the run, a connection's driver and its open answers with the connection.
 
 use std::future::Future;
 use std::time::Duration;
