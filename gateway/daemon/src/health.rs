@@ -425,5 +425,6 @@ mod tests {
             assert!(page.contains(&format!("# HELP {family} ")), "{name} has no HELP");
         }
         assert!(page.contains("lingate_lost_readings_total{cause=\"overflow\"} 9"));
+        assert!(page.contains("\nlingate_unassigned_readings_total 0\n") && !page.contains("{}"), "{page}");
     }
 }

@@ -7,7 +7,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::report::Report;
 
@@ -51,7 +51,8 @@ impl Sheet {
             self.gauge("bundle_version", "Version of the sandbox bundle in force", None, whole(bundle.version));
         }
         let lost = report.lost.iter().map(|(cause, readings)| (vec![("cause", cause.clone())], *readings));
-        self.counters("lost_readings", "Readings that were lost, each declared by a gap record", lost);
+        let help = "Readings that were lost: counted at once, declared by a gap record as soon as the dataset may seal";
+        self.counters("lost_readings", help, lost);
         self.counter("unassigned_readings", "Readings of points that no dataset names", report.unassigned_readings);
         self.gauge("disk_fault", "1 while the disk refuses to commit", None, flag(report.disk_fault.is_some()));
     }
@@ -125,7 +126,9 @@ impl Sheet {
     }
 
     fn gauge(&mut self, name: &str, help: &str, unit: Option<Unit>, value: f64) {
-        self.gauges(name, help, unit, [(Vec::new(), value)]);
+        let gauge = Gauge::<f64, AtomicU64>::default();
+        gauge.set(value);
+        self.register(name, help, unit, gauge);
     }
 
     /// Seconds; absent as long as there is nothing to tell.
@@ -140,14 +143,13 @@ impl Sheet {
         for (labels, value) in values {
             family.get_or_create(&labels).set(value);
         }
-        match unit {
-            Some(unit) => self.0.register_with_unit(name, help, unit, family),
-            None => self.0.register(name, help, family),
-        }
+        self.register(name, help, unit, family);
     }
 
     fn counter(&mut self, name: &str, help: &str, value: u64) {
-        self.counters(name, help, [(Vec::new(), value)]);
+        let counter = Counter::<u64>::default();
+        counter.inc_by(value);
+        self.register(name, help, None, counter);
     }
 
     fn counters(&mut self, name: &str, help: &str, values: impl IntoIterator<Item = (Labels, u64)>) {
@@ -155,7 +157,14 @@ impl Sheet {
         for (labels, value) in values {
             family.get_or_create(&labels).inc_by(value);
         }
-        self.0.register(name, help, family);
+        self.register(name, help, None, family);
+    }
+
+    fn register(&mut self, name: &str, help: &str, unit: Option<Unit>, metric: impl Metric) {
+        match unit {
+            Some(unit) => self.0.register_with_unit(name, help, unit, metric),
+            None => self.0.register(name, help, metric),
+        }
     }
 }
 
