@@ -3,16 +3,19 @@
 //! ```text
 //!   0 magic "LGcur", version 1, class u8, clean u8     48 retired u64: readings that need nothing more
 //!   8 crc32c of all the rest                             56 condemned u64: given up below, but for what is done
-//!  12 zero                                             64 handed u64: handed out below, perhaps delivered
+//!  12 u16 length of dead                               64 handed u64: handed out below, perhaps delivered
 //!  16 generation u64                                   72 last commit i64, i64::MIN for none
-//!  24 floor u64: everything below needs nothing more   80 bitmap: bit i is position floor + i, done
-//!  32 durable u64: everything below was reported
-//!  40 total u64: readings of everything below durable
+//!  24 floor u64: everything below needs nothing more   80 dead: epochs without KEY or catalogue, each
+//!  32 durable u64: everything below was reported            length u8 and alias, kid 8 bytes
+//!  40 total u64: readings of everything below durable   then a bitmap: bit i is position floor + i, done
 //! ```
 //!
 //! The slot that was synced last is never written over: the other one is, until a sync makes it the last.
 
-use lingate_model::{Priority, UtcMicros};
+use std::collections::BTreeMap;
+
+use lingate_model::{DatasetAlias, Priority, UtcMicros};
+use lingate_seal::Kid;
 
 use crate::frame::u64_at;
 use crate::positions::Positions;
@@ -22,8 +25,9 @@ use crate::{Disk, DiskError, FileId};
 const SLOT_BYTES: usize = 4096;
 pub(crate) const FILE_BYTES: u64 = 2 * SLOT_BYTES as u64;
 const MAGIC: [u8; 6] = *b"LGcur\x01";
-const BITMAP: usize = 80;
-const BITS: u64 = (SLOT_BYTES - BITMAP) as u64 * 8;
+const DEAD: usize = 80;
+/// More epochs than this is not worth the bitmap: the last are left out.
+const DEAD_MAX: usize = 2048;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cursor {
@@ -33,6 +37,7 @@ pub(crate) struct Cursor {
     pub(crate) retired: u64,
     pub(crate) condemned: u64,
     pub(crate) handed: u64,
+    pub(crate) dead: BTreeMap<DatasetAlias, Kid>,
     pub(crate) last_commit: Option<UtcMicros>,
     pub(crate) clean: bool,
 }
@@ -109,13 +114,42 @@ fn encode(cursor: &Cursor, class: Priority, generation: u64) -> Vec<u8> {
         place.copy_from_slice(&number.to_le_bytes());
     }
     bytes[72..80].copy_from_slice(&cursor.last_commit.map_or(i64::MIN, |utc| utc.0).to_le_bytes());
+    let dead = encode_dead(&cursor.dead);
+    bytes[12..14].copy_from_slice(&u16::try_from(dead.len()).expect("it has a bound").to_le_bytes());
+    bytes[DEAD..DEAD + dead.len()].copy_from_slice(&dead);
+    let bitmap = &mut bytes[DEAD + dead.len()..];
+    let bits = bitmap.len() as u64 * 8;
     for range in cursor.done.above() {
-        for bit in range.map(|position| position - floor).take_while(|bit| *bit < BITS) {
-            bytes[BITMAP + (bit / 8) as usize] |= 1 << (bit % 8);
+        for bit in range.map(|position| position - floor).take_while(|bit| *bit < bits) {
+            bitmap[(bit / 8) as usize] |= 1 << (bit % 8);
         }
     }
     seal(&mut bytes);
     bytes
+}
+
+fn encode_dead(dead: &BTreeMap<DatasetAlias, Kid>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (alias, kid) in dead {
+        let alias = alias.as_str().as_bytes();
+        if bytes.len() + 1 + alias.len() + kid.0.len() <= DEAD_MAX {
+            bytes.push(u8::try_from(alias.len()).expect("an alias has at most 32 bytes"));
+            bytes.extend_from_slice(alias);
+            bytes.extend_from_slice(&kid.0);
+        }
+    }
+    bytes
+}
+
+fn decode_dead(mut bytes: &[u8]) -> Option<BTreeMap<DatasetAlias, Kid>> {
+    let mut dead = BTreeMap::new();
+    while let Some((length, rest)) = bytes.split_first() {
+        let (alias, rest) = rest.split_at_checked(usize::from(*length))?;
+        let (kid, rest) = rest.split_first_chunk()?;
+        dead.insert(std::str::from_utf8(alias).ok()?.parse().ok()?, Kid(*kid));
+        bytes = rest;
+    }
+    Some(dead)
 }
 
 fn seal(bytes: &mut [u8]) {
@@ -137,8 +171,9 @@ fn decode(bytes: &[u8], class: Priority) -> Option<(u64, Cursor)> {
     if floor > durable || durable >= POSITION_LIMIT {
         return None;
     }
+    let (dead, bitmap) = bytes[DEAD..].split_at_checked(usize::from(u16::from_le_bytes([bytes[12], bytes[13]])))?;
     let mut done = Positions::below(floor);
-    for (byte, at) in bytes[BITMAP..].iter().zip((floor..).step_by(8)).filter(|(byte, _)| **byte != 0) {
+    for (byte, at) in bitmap.iter().zip((floor..).step_by(8)).filter(|(byte, _)| **byte != 0) {
         for position in (0..8).filter(|bit| byte & (1 << bit) != 0).map(|bit| at + bit) {
             done.insert(position..position + 1);
         }
@@ -151,6 +186,7 @@ fn decode(bytes: &[u8], class: Priority) -> Option<(u64, Cursor)> {
         retired: u64_at(bytes, 48),
         condemned: u64_at(bytes, 56),
         handed: u64_at(bytes, 64),
+        dead: decode_dead(dead)?,
         last_commit: (last_commit != i64::MIN).then_some(UtcMicros(last_commit)),
         clean: bytes[7] == 1,
     };
@@ -161,6 +197,8 @@ fn decode(bytes: &[u8], class: Priority) -> Option<(u64, Cursor)> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panic")]
     use super::*;
+
+    const BITS: u64 = (SLOT_BYTES - DEAD - 11) as u64 * 8;
 
     fn cursor() -> Cursor {
         let mut done = Positions::below(100);
@@ -173,6 +211,7 @@ mod tests {
             retired: 6,
             condemned: 50,
             handed: 104,
+            dead: BTreeMap::from([("q7".parse().unwrap(), Kid([7; 8]))]),
             last_commit: Some(UtcMicros(-1)),
             clean: true,
         }

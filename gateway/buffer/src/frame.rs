@@ -1,11 +1,11 @@
-//! One record on disk: a header of 104 bytes, then the sealed bytes. Little endian.
+//! One record on disk: a header of 104 bytes, then the sealed bytes, then the owner's note. Little endian.
 //!
 //! ```text
 //!   0 magic "LGf1"            32 total u64: readings of the class before this record
 //!   4 crc32c of 8..104        40 stable u64: positions below were durable when this was written
 //!   8 crc32c of 12.. to end   48 committed at, i64 microseconds UTC
 //!  12 length u32 of payload   56 kid, 8 bytes          68 class u8   70 alias length u8
-//!  16 position u64            64 readings u32          69 kind u8    71 zero, 72 alias, 32 bytes, zero padded
+//!  16 position u64            64 readings u32          69 kind u8    71 note length u8, 72 alias, 32 bytes, zero padded
 //!  24 seq u64
 //! ```
 //!
@@ -27,6 +27,8 @@ pub(crate) struct Identity {
     pub(crate) kid: Kid,
     pub(crate) seq: u64,
     pub(crate) readings: u32,
+    /// So many bytes at the payload's end are the owner's note.
+    pub(crate) note: u8,
 }
 
 /// Where and when a record was written.
@@ -62,6 +64,7 @@ pub(crate) fn encode(identity: &Identity, place: &Place, payload: &[u8], out: &m
     header[64..68].copy_from_slice(&identity.readings.to_le_bytes());
     header[68] = place.class as u8;
     header[69] = identity.kind;
+    header[71] = identity.note;
     header[70] = u8::try_from(alias.len()).expect("an alias has at most 32 bytes");
     header[72..72 + alias.len()].copy_from_slice(alias);
     let body = crc32c::crc32c_append(crc32c::crc32c(&header[12..]), payload);
@@ -74,6 +77,13 @@ pub(crate) fn encode(identity: &Identity, place: &Place, payload: &[u8], out: &m
 
 pub(crate) fn frame_bytes(payload: usize) -> u64 {
     (HEADER_BYTES + payload) as u64
+}
+
+impl Identity {
+    /// The sealed bytes and the note.
+    pub(crate) fn split<'a>(&self, payload: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+        payload.split_at(payload.len().saturating_sub(usize::from(self.note)))
+    }
 }
 
 impl Header {
@@ -95,6 +105,7 @@ impl Header {
                 kid: Kid(bytes[56..64].try_into().expect("eight bytes")),
                 seq: u64_at(bytes, 24),
                 readings: u32_at(bytes, 64),
+                note: bytes[71],
             },
             place: Place {
                 class: Priority::ALL.into_iter().find(|class| *class as u8 == bytes[68])?,
@@ -153,7 +164,7 @@ mod tests {
     use super::*;
 
     fn frame(position: u64, seq: u64, readings: u32, alias: &str, payload: &[u8]) -> Vec<u8> {
-        let identity = Identity { kind: 4, alias: alias.parse().unwrap(), kid: Kid([7; 8]), seq, readings };
+        let identity = Identity { kind: 4, alias: alias.parse().unwrap(), kid: Kid([7; 8]), seq, readings, note: 3 };
         let place = Place { class: Priority::High, position, stable: position / 2, total: 9, utc: UtcMicros(-5) };
         let mut out = Vec::new();
         encode(&identity, &place, payload, &mut out);

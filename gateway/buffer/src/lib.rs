@@ -17,8 +17,10 @@
 //! [`Buffer::append`] refuses when nothing may be dropped to make room.
 //!
 //! Losses: whoever takes them from [`Buffer::losses`] appends their gap records before the next commit. Only when that
-//! commit went through does the buffer forget the lost records, and only then are the files of an overflow removed. A
-//! process that ends before tells them again at its next start.
+//! commit went through, and they are not held by [`Buffer::hold_losses`], does the buffer forget the lost records. An
+//! overflow waits for none of that: it writes the losses of the oldest segment into a ledger, and the segment goes. A
+//! process that ends before they are declared tells them again at its next start. When the KEY or catalogue of an epoch
+//! is lost, the rest of that epoch is told as lost too, also by later processes, and never handed out.
 //!
 //! Bytes
 //! ```text
@@ -28,18 +30,20 @@
 //!   cursor                          two slots of 4 KiB: what is done, what is durable   (cursor.rs)
 //!   00000000000000000000.seg        header of 48 bytes, then frames                     (segment.rs)
 //!   00000000000000008123.seg        a frame is a header of 104 bytes and sealed bytes   (frame.rs)
+//!   00000000000000000000.lost       losses of a dropped segment, not declared yet       (ledger.rs)
 //! ```
 //! A segment's name is its first position; it ends where the next one begins. Its life:
 //! ```text
 //! (none) --start--> active --full, or a sync failed--> closed --all done: cursor synced--> removed
 //!                                                        |                                    ^
-//!                                                        +--overflow--> condemned --declared--+
+//!                                                        +--overflow: losses written down-----+
 //! ```
 
 mod cursor;
 mod disk;
 pub mod fake;
 mod frame;
+mod ledger;
 mod log;
 mod positions;
 mod reading;

@@ -5,11 +5,13 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use lingate_model::{Priority, UtcMicros};
+use lingate_model::{DatasetAlias, Priority, UtcMicros};
+use lingate_seal::Kid;
 
 use crate::cursor::{Cursor, CursorFile, Save};
 use crate::disk::{is_full, remove_if_present};
 use crate::frame::{self, Identity, Place};
+use crate::ledger;
 use crate::positions::Positions;
 use crate::reading::Reader;
 use crate::report::{Losses, Lost};
@@ -40,6 +42,12 @@ pub(crate) struct Log {
     pub(crate) retired: u64,
     /// Given up below, to make room.
     pub(crate) condemned: u64,
+    /// Losses that are written down and not declared: end and file length, by first position.
+    pub(crate) ledgers: BTreeMap<u64, (u64, u64)>,
+    /// The newest epoch of each stream that lost its KEY or catalogue: the rest of it is lost as well.
+    pub(crate) dead: BTreeMap<DatasetAlias, Kid>,
+    /// What was told is not declared yet, see `Buffer::hold_losses`.
+    pub(crate) holds_losses: bool,
     /// The next position to hand out.
     pub(crate) read: u64,
     /// Handed out below, by this process or by one that may have.
@@ -100,7 +108,7 @@ impl Log {
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.segments.values().sum()
+        self.segments.values().sum::<u64>() + self.ledgers.values().map(|(_, bytes)| bytes).sum::<u64>()
     }
 
     pub(crate) fn records_waiting(&self) -> u64 {
@@ -280,15 +288,21 @@ impl Log {
         known.filter(|_| self.records_waiting() > 0)
     }
 
-    /// Removes the segments that are wholly below the floor: cursor first, and durable, then the files.
+    /// Removes the segments and ledgers that are wholly below the floor: cursor first, and durable, then the files.
     pub(crate) fn free(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
         let writable = self.active.as_ref().map(|active| active.first);
         let is_free = |first: &u64| Some(*first) != writable && self.end_of(*first) <= self.done.floor();
         let free: Vec<u64> = self.segments.keys().copied().take_while(is_free).collect();
-        if free.is_empty() {
+        let floor = self.done.floor();
+        let declared: Vec<u64> = self.ledgers.iter().filter(|(_, (end, _))| *end <= floor).map(|it| *it.0).collect();
+        if free.is_empty() && declared.is_empty() {
             return Ok(());
         }
         self.save(disk, Save::Sync)?;
+        for first in declared {
+            remove_if_present(disk, &ledger::path(self.class, first))?;
+            self.ledgers.remove(&first);
+        }
         self.remove_segments(disk, free)
     }
 
@@ -314,6 +328,7 @@ impl Log {
             retired: self.retired,
             condemned: self.condemned,
             handed: self.handed,
+            dead: self.dead.clone(),
             last_commit: self.last_commit,
             clean,
         };

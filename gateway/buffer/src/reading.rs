@@ -12,6 +12,8 @@ use crate::{Disk, DiskError};
 
 /// So many records may be handed out and not acknowledged; far more than any window of a link.
 const IN_FLIGHT: usize = 65_536;
+/// So many losses may be found and not taken before nothing more is handed out.
+const LOSSES_MAX: usize = 16_384;
 /// So many refusals to read at one place are believed; then the blocks count as damaged.
 const READ_ATTEMPTS: u32 = 3;
 
@@ -30,7 +32,10 @@ impl Log {
         loop {
             self.read = self.skip.next_missing(self.read);
             let is_again = self.in_flight.contains_key(&self.read);
-            if self.read >= self.durable || (self.in_flight.len() >= IN_FLIGHT && !is_again) {
+            if self.losses.len() >= LOSSES_MAX
+                || self.read >= self.durable
+                || (self.in_flight.len() >= IN_FLIGHT && !is_again)
+            {
                 return Ok(None);
             }
             let Some(first) = self.segments.range(..=self.read).next_back().map(|(first, _)| *first) else {
@@ -51,6 +56,10 @@ impl Log {
                     if position < self.read || self.skip.contains(position) {
                         continue;
                     }
+                    if self.dead.get(&header.identity.alias) == Some(&header.identity.kid) {
+                        self.lose_dead(position, &header.identity, &payload);
+                        continue;
+                    }
                     self.hand_out(position, header.identity.readings, header.place.utc);
                     return Ok(Some((position, header.identity, payload)));
                 }
@@ -61,6 +70,16 @@ impl Log {
                 Found::End => self.forget_reader(disk, first),
             }
         }
+    }
+
+    /// A record of an epoch that nobody could understand.
+    fn lose_dead(&mut self, position: u64, identity: &Identity, payload: &[u8]) {
+        let (positions, maybe_delivered) = (position..position + 1, position < self.handed);
+        self.read = positions.end;
+        self.in_flight.remove(&position);
+        self.skip.insert(positions.clone());
+        let loss = Loss::of(self.class, identity, LossCause::Overflow, maybe_delivered);
+        self.losses.push(vec![loss.with_note(identity, payload)], positions);
     }
 
     fn hand_out(&mut self, position: u64, readings: u32, utc: UtcMicros) {
@@ -102,6 +121,7 @@ impl Log {
 
     fn tell_missing(&mut self, hole: Range<u64>, identity: Option<&Identity>, readings: u64) {
         for (loss, missing) in self.missing(hole, identity, readings) {
+            self.bury(&loss);
             self.skip.insert(missing.clone());
             self.losses.push(vec![loss], missing);
         }
@@ -191,9 +211,10 @@ impl Log {
     ) -> Result<(), DiskError> {
         loop {
             match walk.step(disk, range.start, Some(range.end), OnError::GoOn)? {
-                Found::Frame { header, .. } if !self.skip.contains(header.place.position) => {
+                Found::Frame { header, payload, .. } if !self.skip.contains(header.place.position) => {
                     let maybe_delivered = header.place.position < self.handed;
-                    losses.push(Loss::of(self.class, &header.identity, LossCause::Overflow, maybe_delivered));
+                    let loss = Loss::of(self.class, &header.identity, LossCause::Overflow, maybe_delivered);
+                    losses.push(loss.with_note(&header.identity, &payload));
                 }
                 Found::Frame { .. } => {}
                 Found::Damage { from, to, header, before, after } => {

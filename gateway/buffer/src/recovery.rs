@@ -29,7 +29,7 @@ impl Log {
         if !is_clean {
             log.handed = log.durable;
         }
-        log.tell_condemned(disk);
+        log.recall_dropped(disk)?;
         log.has_begun = log.save(disk, Save::Sync).is_ok();
         // What cannot be freed now is freed with the next acknowledgement.
         let _ = log.free(disk);
@@ -57,6 +57,9 @@ impl Log {
             skip: cursor.done.clone(),
             retired: cursor.retired,
             condemned: cursor.condemned.min(cursor.durable),
+            ledgers: BTreeMap::new(),
+            dead: cursor.dead,
+            holds_losses: false,
             read: 0,
             handed: cursor.handed.min(cursor.durable),
             in_flight: BTreeMap::new(),
@@ -106,22 +109,6 @@ impl Log {
         let walk = Walk::open(disk, self.class, *first).ok()?;
         disk.close(walk.file);
         walk.header.map(|header| header.utc)
-    }
-
-    /// Records that were given up and perhaps not declared before the process ended are told again.
-    fn tell_condemned(&mut self, disk: &mut dyn Disk) {
-        let condemned = self.done.floor()..self.condemned;
-        if condemned.is_empty() {
-            return;
-        }
-        // If it cannot be read now, it stays condemned and is told at the next start.
-        let Ok(losses) = self.survey(disk, condemned.clone()) else { return };
-        self.skip.insert(condemned.clone());
-        if losses.is_empty() {
-            self.retire(condemned, None);
-        } else {
-            self.losses.push(losses, condemned);
-        }
     }
 }
 

@@ -37,6 +37,10 @@ pub struct Loss {
     /// How many of `records` are KEY messages, which share seq 0 with the first DATA. If all are, no DATA is lost by
     /// itself, but none of the epoch can be opened.
     pub keys: u64,
+    /// KEY or catalogue is among the records: without them nobody understands the rest of the epoch.
+    pub loses_epoch: bool,
+    /// What the owner noted of these records, by sequence number; not of those whose bytes are damaged.
+    pub notes: Vec<(u64, Vec<u8>)>,
     pub readings: u64,
     pub cause: LossCause,
     /// It had been handed out for sending, so it may have arrived. After a crash that is assumed of all that was there.
@@ -87,10 +91,18 @@ impl Loss {
             last_seq: identity.seq,
             records: 1,
             keys: u64::from(identity.kind == RecordKind::Key as u8),
+            loses_epoch: [RecordKind::Key as u8, RecordKind::Catalogue as u8].contains(&identity.kind),
+            notes: Vec::new(),
             readings: u64::from(identity.readings),
             cause,
             maybe_delivered,
         }
+    }
+
+    pub(crate) fn with_note(mut self, identity: &Identity, payload: &[u8]) -> Loss {
+        let (_, note) = identity.split(payload);
+        self.notes.extend((!note.is_empty()).then(|| (identity.seq, note.to_vec())));
+        self
     }
 
     pub(crate) fn unknown(priority: Priority, records: u64, readings: u64, maybe_delivered: bool) -> Loss {
@@ -102,6 +114,8 @@ impl Loss {
             last_seq: 0,
             records,
             keys: 0,
+            loses_epoch: false,
+            notes: Vec::new(),
             readings,
             cause: LossCause::Corruption,
             maybe_delivered,
@@ -119,6 +133,8 @@ impl Loss {
         self.last_seq = next.last_seq;
         self.records += next.records;
         self.keys += next.keys;
+        self.loses_epoch |= next.loses_epoch;
+        self.notes.extend_from_slice(&next.notes);
         self.readings += next.readings;
         true
     }
@@ -156,6 +172,10 @@ impl Losses {
         let last = losses.len().saturating_sub(1);
         let entries = losses.into_iter().enumerate();
         self.found.extend(entries.map(|(at, loss)| (loss, (at == last).then(|| (positions.clone(), readings)))));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.found.len()
     }
 
     pub(crate) fn tell(&mut self, at_most: usize) -> Vec<Loss> {

@@ -10,8 +10,8 @@ pub struct Settings {
     /// 64 KiB to 64 MiB; 8 MiB in production, tiny in tests.
     pub segment_bytes: u64,
     pub overflow: Overflow,
-    /// A file of zeros that is given up when the disk is full, so that a gap record can be written before the records
-    /// that it declares are removed. 0 for none.
+    /// A file of zeros that is given up when the disk is full, so that the losses of a dropped segment can be written
+    /// down before it is removed. 0 for none.
     pub reserve_bytes: u64,
     /// Frames in memory between two commits, all classes; one record alone may be larger.
     pub uncommitted_bytes: u64,

@@ -1,53 +1,116 @@
-//! How a log makes room: its oldest segment is condemned, told, and removed when the gap record is durable.
+//! How a log makes room: the losses of its oldest segment are written down, then the segment goes.
+
+use std::ops::Range;
 
 use crate::cursor::Save;
+use crate::disk::{is_full, remove_if_present};
+use crate::ledger;
 use crate::log::Log;
+use crate::report::Loss;
 use crate::{Disk, DiskError};
 
+/// The ledgers of a class take no more room than so many segments.
+const LEDGER_SEGMENTS: u64 = 4;
+
 impl Log {
-    /// Bytes of segments that only wait for their gap record.
-    pub(crate) fn condemned_bytes(&self) -> u64 {
-        self.condemned_segments().map(|first| self.segments[&first]).sum()
-    }
-
-    fn condemned_segments(&self) -> impl Iterator<Item = u64> {
-        let is_condemned = |first: &u64| *first < self.condemned && self.end_of(*first) <= self.condemned;
-        self.segments.keys().copied().take_while(is_condemned)
-    }
-
-    /// Gives up the oldest segment with a record in it. `false` if there is none. From here on its records are not
-    /// handed out, also after a restart: either they are declared, or they are told again.
-    pub(crate) fn condemn_oldest(&mut self, disk: &mut dyn Disk) -> Result<bool, DiskError> {
+    /// Drops the oldest segment with a record in it. `false` if there is none. From here on its records are not handed
+    /// out, also after a restart, and its losses are told until they are declared.
+    pub(crate) fn drop_oldest(&mut self, disk: &mut dyn Disk) -> Result<bool, DiskError> {
         let oldest = self.segments.keys().copied().find(|first| self.end_of(*first) > self.condemned.max(*first));
         let Some(first) = oldest else { return Ok(false) };
-        let (end, before) = (self.end_of(first), self.condemned);
+        let positions = first..self.end_of(first);
         if self.active.as_ref().is_some_and(|active| active.first == first) {
             self.seal(disk);
         }
-        let losses = self.survey(disk, first..end)?;
-        self.condemned = end;
+        let losses = self.survey(disk, positions.clone())?;
+        let undeclared = self.survey_undeclared(disk, &positions)?;
+        self.write_down(disk, &positions, &undeclared)?;
+        let before = (self.condemned, self.dead.clone());
+        self.condemned = positions.end;
+        losses.iter().for_each(|loss| self.bury(loss));
         if let Err(error) = self.save(disk, Save::Sync) {
-            self.condemned = before;
+            (self.condemned, self.dead) = before;
             return Err(error);
         }
-        self.skip.insert(first..end);
-        self.forget_reader(disk, first);
-        if losses.is_empty() {
-            self.retire(first..end, None);
-        } else {
-            self.losses.push(losses, first..end);
-        }
+        self.give_up(losses, positions);
+        // One that stays is removed with those that are done.
+        let _ = self.remove_segments(disk, vec![first]);
         Ok(true)
     }
 
-    /// Removes condemned segments before their gap record is durable: the last resort of a full disk. If the process
-    /// ends before the gap record is written, the next start finds the hole and tells it.
-    pub(crate) fn remove_condemned(&mut self, disk: &mut dyn Disk) -> Result<bool, DiskError> {
-        let firsts: Vec<u64> = self.condemned_segments().collect();
-        let any = !firsts.is_empty();
-        if any {
-            self.remove_segments(disk, firsts)?;
+    /// With what was told before and is not declared: a ledger has to say that as well.
+    fn survey_undeclared(&mut self, disk: &mut dyn Disk, positions: &Range<u64>) -> Result<Vec<Loss>, DiskError> {
+        let (skip, damaged) = (std::mem::replace(&mut self.skip, self.done.clone()), self.damaged);
+        let survey = self.survey(disk, positions.clone());
+        (self.skip, self.damaged) = (skip, damaged);
+        survey
+    }
+
+    /// On a full disk it goes without: then a process that ends before the gap record is written leaves a hole, which
+    /// the next one finds and tells.
+    fn write_down(&mut self, disk: &mut dyn Disk, positions: &Range<u64>, losses: &[Loss]) -> Result<(), DiskError> {
+        if losses.is_empty() {
+            return Ok(());
         }
-        Ok(any)
+        match ledger::write(disk, self.class, positions, losses) {
+            Ok(bytes) => {
+                self.ledgers.insert(positions.start, (positions.end, bytes));
+                self.bound_ledgers(disk);
+                Ok(())
+            }
+            Err(error) if is_full(&error) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An owner that declares nothing for ever does not get the disk: the oldest are then known to this process alone.
+    fn bound_ledgers(&mut self, disk: &mut dyn Disk) {
+        while self.ledgers.values().map(|(_, bytes)| bytes).sum::<u64>() > LEDGER_SEGMENTS * self.segment_bytes {
+            let Some((first, _)) = self.ledgers.pop_first() else { return };
+            let _ = remove_if_present(disk, &ledger::path(self.class, first));
+        }
+    }
+
+    /// Its KEY or catalogue is lost: nobody could understand what is left of this epoch. An older epoch of the stream
+    /// has nothing left behind this one's KEY.
+    pub(crate) fn bury(&mut self, loss: &Loss) {
+        if let Some(alias) = loss.alias.clone().filter(|_| loss.loses_epoch) {
+            self.dead.insert(alias, loss.kid);
+        }
+    }
+
+    fn give_up(&mut self, losses: Vec<Loss>, positions: Range<u64>) {
+        self.skip.insert(positions.clone());
+        // Without any, each of them is done or was told before.
+        if !losses.is_empty() {
+            self.losses.push(losses, positions);
+        }
+    }
+
+    /// Losses that were perhaps not declared before the process ended are told again.
+    pub(crate) fn recall_dropped(&mut self, disk: &mut dyn Disk) -> Result<(), DiskError> {
+        for entry in disk.list(self.class.name())? {
+            let Some(first) = ledger::parse_name(&entry.name) else { continue };
+            let found = ledger::read(disk, self.class, first, entry.bytes);
+            let undeclared = |range: &Range<u64>| range.end <= self.condemned && range.end > self.done.floor();
+            match found.filter(|(positions, _)| undeclared(positions)) {
+                Some((positions, losses)) => {
+                    self.ledgers.insert(first, (positions.end, entry.bytes));
+                    self.give_up(losses, positions);
+                }
+                None => drop(remove_if_present(disk, &ledger::path(self.class, first))),
+            }
+        }
+        self.recall_unwritten(disk);
+        Ok(())
+    }
+
+    /// What was given up without a ledger, or with one that cannot be read.
+    fn recall_unwritten(&mut self, disk: &mut dyn Disk) {
+        for positions in self.skip.missing(self.done.floor()..self.condemned) {
+            // If it cannot be read now, it stays given up and is told at the next start.
+            let survey = self.survey(disk, positions.clone());
+            survey.into_iter().for_each(|losses| self.give_up(losses, positions.clone()));
+        }
     }
 }

@@ -23,6 +23,8 @@ pub struct Buffer<D: Disk> {
     logs: Vec<Log>,
     reserve: Reserve,
     appended: u64,
+    /// A segment was dropped since the last commit.
+    has_dropped: bool,
 }
 
 impl<D: Disk> Buffer<D> {
@@ -34,18 +36,25 @@ impl<D: Disk> Buffer<D> {
         }
         let (logs, recovery) = open_logs(&mut disk, &settings).map_err(BufferError::Disk)?;
         let reserve = Reserve::open(&mut disk, settings.reserve_bytes);
-        Ok((Buffer { disk, settings, logs, reserve, appended: 0 }, recovery))
+        Ok((Buffer { disk, settings, logs, reserve, appended: 0, has_dropped: false }, recovery))
     }
 
     /// Takes a record into memory; it is durable only when a later `commit` names it. A gap record has room that others
     /// have not.
     pub fn append(&mut self, priority: Priority, sealed: &Sealed) -> Result<RecordId, AppendError> {
+        self.append_noted(priority, sealed, &[])
+    }
+
+    /// With a note of at most 255 bytes in clear, which comes back with the record's `Loss`; of a longer one nothing
+    /// is kept.
+    pub fn append_noted(&mut self, priority: Priority, sealed: &Sealed, note: &[u8]) -> Result<RecordId, AppendError> {
+        let (note_bytes, note) = u8::try_from(note.len()).map_or((0, &[][..]), |length| (length, note));
         let limit = Log::record_limit(self.settings.segment_bytes);
-        let bytes = sealed.bytes().len() as u64;
+        let bytes = (sealed.bytes().len() + note.len()) as u64;
         if bytes > limit {
             return Err(AppendError::TooLarge { bytes, limit });
         }
-        let frame = frame_bytes(sealed.bytes().len());
+        let frame = frame_bytes(sealed.bytes().len() + note.len());
         let waiting: u64 = self.logs.iter().map(|log| log.pending_bytes).sum();
         let limit = self.settings.uncommitted_bytes;
         if waiting > 0 && waiting + frame > limit {
@@ -53,7 +62,8 @@ impl<D: Disk> Buffer<D> {
         }
         self.make_room(priority, frame, sealed.kind() == RecordKind::Gap)?;
         self.appended += 1;
-        let record = Pending { identity: identity(sealed), payload: sealed.shared_bytes(), order: self.appended };
+        let payload = if note.is_empty() { sealed.shared_bytes() } else { [sealed.bytes(), note].concat().into() };
+        let record = Pending { identity: identity(sealed, note_bytes), payload, order: self.appended };
         Ok(RecordId { priority, position: self.log(priority).append(record) })
     }
 
@@ -62,7 +72,7 @@ impl<D: Disk> Buffer<D> {
     /// one at the next call. Records that are not named stay uncommitted (`has_uncommitted`).
     ///
     /// Losses that were told by `losses` before this call count as declared when nothing stays uncommitted: append
-    /// their gap records first.
+    /// their gap records first, or hold them.
     pub fn commit(&mut self, utc: UtcMicros) -> Result<Committed, DiskError> {
         let mut stored = Vec::new();
         let written = self.write_all(utc, &mut stored);
@@ -114,6 +124,11 @@ impl<D: Disk> Buffer<D> {
         losses
     }
 
+    /// While a class is held, none of its losses counts as declared: the owner told some of them to nobody yet.
+    pub fn hold_losses(&mut self, priority: Priority, holds: bool) {
+        self.log(priority).holds_losses = holds;
+    }
+
     /// Anything appended and not yet committed?
     pub fn has_uncommitted(&self) -> bool {
         self.logs.iter().any(|log| !log.pending.is_empty())
@@ -147,7 +162,7 @@ impl<D: Disk> Buffer<D> {
         &mut self.logs[index(priority)]
     }
 
-    /// Bytes of segments, condemned ones included.
+    /// Bytes of segments and ledgers.
     fn used(&self) -> u64 {
         self.logs.iter().map(Log::bytes).sum()
     }
@@ -158,31 +173,26 @@ impl<D: Disk> Buffer<D> {
         max_bytes.saturating_sub(reserve_bytes + fixed_bytes()).max(4 * segment_bytes)
     }
 
-    /// One segment of the capacity is kept free: half for what is written while a condemned segment waits for its gap
-    /// records, half for these alone.
+    /// One segment of the capacity is kept free for gap records.
     fn make_room(&mut self, priority: Priority, frame: u64, is_gap: bool) -> Result<(), AppendError> {
         let waiting: u64 = self.logs.iter().map(|log| log.pending_bytes).sum();
-        let (hard, slack) = (self.capacity(), self.settings.segment_bytes);
-        let limit = if is_gap { hard } else { hard - slack / 2 };
+        let slack = if is_gap { 0 } else { self.settings.segment_bytes };
+        let limit = self.capacity() - slack;
         let may_drop = self.settings.overflow == Overflow::DropOldest;
-        loop {
-            let needed = self.used() + waiting + frame;
-            let condemned: u64 = self.logs.iter().map(Log::condemned_bytes).sum();
-            let has_slack = needed.saturating_sub(condemned) <= hard - slack;
-            if has_slack || is_gap {
-                return if needed <= limit { Ok(()) } else { Err(AppendError::Full) };
-            }
-            if !(may_drop && self.condemn(priority).map_err(AppendError::Disk)?) {
+        while self.used() + waiting + frame > limit {
+            if !(may_drop && self.drop_oldest(priority).map_err(AppendError::Disk)?) {
                 return Err(AppendError::Full);
             }
         }
+        Ok(())
     }
 
-    /// Gives up the oldest segment of the lowest class that has one, but never for the sake of a lower class.
-    fn condemn(&mut self, highest: Priority) -> Result<bool, DiskError> {
+    /// Drops the oldest segment of the lowest class that has one, but never for the sake of a lower class.
+    fn drop_oldest(&mut self, highest: Priority) -> Result<bool, DiskError> {
         let Buffer { logs, disk, .. } = self;
         for log in logs.iter_mut().rev().filter(|log| log.class <= highest) {
-            if log.condemn_oldest(disk)? {
+            if log.drop_oldest(disk)? {
+                self.has_dropped = true;
                 return Ok(true);
             }
         }
@@ -202,30 +212,24 @@ impl<D: Disk> Buffer<D> {
         }
     }
 
-    /// A full disk: condemn so much that what waits and the reserve will fit, which frees it once it is declared; give up the reserve, so that the
-    /// declaration can be written; if that is gone as well, remove what is condemned at once. `true` if the disk has
-    /// more room than before.
+    /// A full disk: give up the reserve, and drop so much that what waits and the reserve will fit. `true` if the disk
+    /// has more room than before.
     fn relieve(&mut self) -> Result<bool, DiskError> {
         let dirty = self.logs.iter().find(|log| !log.pending.is_empty()).map_or(Priority::Low, |log| log.class);
         let waiting: u64 = self.logs.iter().map(|log| log.pending_bytes).sum();
-        let wanted = self.settings.reserve_bytes + waiting;
+        let (before, wanted) = (self.used(), self.settings.reserve_bytes + waiting);
+        let mut has_room = self.reserve.release(&mut self.disk)?;
         while self.settings.overflow == Overflow::DropOldest
-            && self.logs.iter().map(Log::condemned_bytes).sum::<u64>() < wanted
-            && self.condemn(dirty)?
-        {}
-        if self.reserve.release(&mut self.disk)? {
-            return Ok(true);
+            && before.saturating_sub(self.used()) < wanted
+            && self.drop_oldest(dirty)?
+        {
+            has_room = true;
         }
-        let Buffer { logs, disk, .. } = self;
-        let mut any = false;
-        for log in logs {
-            any |= log.remove_condemned(disk)?;
-        }
-        Ok(any)
+        Ok(has_room)
     }
 
     fn declare(&mut self) {
-        for log in &mut self.logs {
+        for log in self.logs.iter_mut().filter(|log| !log.holds_losses) {
             let told = log.losses.take_told();
             log.retire_declared(told);
         }
@@ -240,7 +244,7 @@ impl<D: Disk> Buffer<D> {
         let before = self.used();
         let Buffer { logs, disk, .. } = self;
         let freed = logs.iter_mut().try_for_each(|log| log.free(disk));
-        if self.used() < before {
+        if std::mem::take(&mut self.has_dropped) || self.used() < before {
             self.reserve.restore(&mut self.disk);
         }
         freed
@@ -270,13 +274,14 @@ fn index(priority: Priority) -> usize {
     Priority::ALL.iter().position(|class| *class == priority).expect("ALL holds every class")
 }
 
-fn identity(sealed: &Sealed) -> Identity {
+fn identity(sealed: &Sealed, note: u8) -> Identity {
     Identity {
         kind: sealed.kind() as u8,
         alias: sealed.alias().clone(),
         kid: sealed.kid(),
         seq: sealed.seq(),
         readings: sealed.readings(),
+        note,
     }
 }
 
@@ -284,7 +289,7 @@ fn identity(sealed: &Sealed) -> Identity {
 fn sealed(identity: &Identity, payload: &[u8]) -> Option<Sealed> {
     let kind = RecordKind::from_number(identity.kind)?;
     let Identity { alias, kid, seq, readings, .. } = identity;
-    Sealed::from_stored(kind, alias.clone(), *kid, *seq, *readings, payload).ok()
+    Sealed::from_stored(kind, alias.clone(), *kid, *seq, *readings, identity.split(payload).0).ok()
 }
 
 fn committed(mut stored: Vec<Stored>) -> Committed {

@@ -44,6 +44,8 @@ fn named(seq: u64) -> Loss {
         last_seq: seq,
         records: 1,
         keys: 0,
+        loses_epoch: false,
+        notes: Vec::new(),
         readings: 10,
         cause: LossCause::Corruption,
         maybe_delivered: false,

@@ -8,7 +8,8 @@
 //!                     waiting          link down: both are forgotten, the buffer hands everything out again
 //! ```
 //!
-//! A KEY holds back its class until it is acknowledged: no receiver sees DATA before the KEY that opens it.
+//! A KEY and a catalogue each hold back their class until they are acknowledged: no receiver sees DATA before what opens
+//! and explains it, and an epoch that loses one of them on disk has nothing that arrived and cannot be understood.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -103,7 +104,8 @@ impl Deliver {
 
     fn is_held(&self, priority: Priority) -> bool {
         let unfinished = self.in_flight.values().chain(self.waiting.iter().map(|(_, record)| record));
-        unfinished.into_iter().any(|it| it.record.priority == priority && it.sealed.kind() == RecordKind::Key)
+        let opens = |it: &Record| matches!(it.sealed.kind(), RecordKind::Key | RecordKind::Catalogue);
+        unfinished.into_iter().any(|it| it.record.priority == priority && opens(it))
     }
 
     fn retry(&mut self, monotonic: Duration, limits: LinkLimits, outputs: &mut VecDeque<Output>) {

@@ -2,9 +2,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use lingate_buffer::{AppendError, Buffer, Disk, DiskError, Recovery};
-use lingate_model::{DeviceName, GatewayId, Missed, Now, PointId, Reading, TenantId};
+use lingate_model::{DeviceName, GatewayId, Missed, Now, PointId, Priority, Reading, TenantId};
 use lingate_refine::{Batch, ExportPlan, Minimized, Refinery};
-use lingate_seal::{Entropy, Grant, RecordKind, SigningKey, VerifiedBundle};
+use lingate_seal::{Entropy, Grant, SigningKey, VerifiedBundle};
 
 use crate::deliver::Deliver;
 use crate::devices::Devices;
@@ -128,7 +128,8 @@ impl<D: Disk> Engine<D> {
     }
 
     /// After [`Output::Drained`]: marks the clean end on disk.
-    pub fn finish(self, now: Now) -> Result<(), DiskError> {
+    pub fn finish(mut self, now: Now) -> Result<(), DiskError> {
+        self.hold_losses();
         self.store.close(now.utc)
     }
 
@@ -248,14 +249,12 @@ impl<D: Disk> Engine<D> {
         for sealed in &records {
             let kept = match self.streams[index].is_keyless(sealed) {
                 true => Err(AppendError::Full),
-                false => self.store.append(now.monotonic, index, priority, sealed),
+                false => {
+                    let note = self.streams[index].note(sealed);
+                    self.store.append(now.monotonic, index, priority, sealed, &note)
+                }
             };
             if let Err(error) = kept {
-                if sealed.kind() == RecordKind::Key {
-                    // No epoch, no declaration, no room: what is told and cannot be understood goes at once.
-                    let notice = self.store.retire_told(|_| true);
-                    self.outputs.extend(notice.map(Output::Notice));
-                }
                 let lost = self.streams[index].refused_by_buffer(now.monotonic, sealed, &error);
                 self.lose(lost);
             }
@@ -277,6 +276,7 @@ impl<D: Disk> Engine<D> {
     }
 
     fn commit(&mut self, now: Now) {
+        self.hold_losses();
         match self.store.commit(now) {
             Ok(durable) => {
                 for (index, readings) in durable.by_dataset {
@@ -288,16 +288,18 @@ impl<D: Disk> Engine<D> {
             }
             Err(notice) => self.outputs.extend(notice.map(Output::Notice)),
         }
-        if !self.store.has_uncommitted() {
-            let streams = &self.streams;
-            let notice = self.store.retire_told(|alias| {
-                streams.iter().filter(|it| it.alias() == Some(alias)).all(Stream::has_declared_all)
-            });
-            self.outputs.extend(notice.map(Output::Notice));
-        }
         if self.draining && !self.store.has_uncommitted() {
             self.draining = false;
             self.outputs.push_back(Output::Drained);
+        }
+    }
+
+    /// What no gap record says yet is told again at the next start.
+    fn hold_losses(&mut self) {
+        for priority in Priority::ALL {
+            let mut of_class = self.streams.iter().zip(&self.export.datasets).filter(|it| it.1.priority == priority);
+            let holds = of_class.any(|(stream, _)| !stream.has_declared_all());
+            self.store.hold_losses(priority, holds);
         }
     }
 

@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 
-use lingate_seal::GapRecord;
+use lingate_model::UtcMicros;
+use lingate_seal::{GapCause, GapRecord, Kid};
 
 /// Gaps that wait for an open epoch. Neighbours merge; beyond the bound slots of one device and cause widen. Gaps of
 /// records are at most as many as there are runs of lost numbers on the disk.
@@ -61,11 +62,65 @@ fn merge(into: &mut GapRecord, gap: &GapRecord, fits: fn(i128, i128) -> bool) ->
     }
 }
 
+const CAUSES: [GapCause; 9] = [
+    GapCause::Overflow,
+    GapCause::DeviceDown,
+    GapCause::Quarantine,
+    GapCause::DecodeFailure,
+    GapCause::PolicyExpired,
+    GapCause::Corruption,
+    GapCause::UncleanStop,
+    GapCause::Purge,
+    GapCause::Overload,
+];
+
+/// A gap in clear, little endian: form u8, cause u8, readings u64; for records maybe delivered u8, kid, first and last
+/// u64; for slots from and to i64 and the device's name.
+pub(crate) fn to_note(gap: &GapRecord) -> Vec<u8> {
+    match gap {
+        GapRecord::Records { kid, first_seq, last_seq, readings, cause, maybe_delivered } => [
+            &[1, *cause as u8][..],
+            &readings.to_le_bytes(),
+            &[u8::from(*maybe_delivered)],
+            &kid.0,
+            &first_seq.to_le_bytes(),
+            &last_seq.to_le_bytes(),
+        ]
+        .concat(),
+        GapRecord::Slots { device, from, to, readings, cause } => [
+            &[2, *cause as u8][..],
+            &readings.to_le_bytes(),
+            &from.0.to_le_bytes(),
+            &to.0.to_le_bytes(),
+            device.as_bytes(),
+        ]
+        .concat(),
+    }
+}
+
+/// `None` if it is no such note.
+pub(crate) fn from_note(note: &[u8]) -> Option<GapRecord> {
+    let ([form, cause], note) = note.split_first_chunk()?;
+    let cause = CAUSES.into_iter().find(|known| *known as u8 == *cause)?;
+    let (readings, note) = note.split_first_chunk()?;
+    let readings = u64::from_le_bytes(*readings);
+    if *form == 1 {
+        let ([maybe_delivered], note) = note.split_first_chunk()?;
+        let (kid, note) = note.split_first_chunk()?;
+        let (first, note) = note.split_first_chunk()?;
+        let (first_seq, last_seq) = (u64::from_le_bytes(*first), u64::from_le_bytes(note.try_into().ok()?));
+        let (kid, maybe_delivered) = (Kid(*kid), *maybe_delivered == 1);
+        return Some(GapRecord::Records { kid, first_seq, last_seq, readings, cause, maybe_delivered });
+    }
+    let (from, note) = note.split_first_chunk()?;
+    let (to, device) = note.split_first_chunk()?;
+    let (from, to) = (UtcMicros(i64::from_le_bytes(*from)), UtcMicros(i64::from_le_bytes(*to)));
+    let device = std::str::from_utf8(device).ok()?.to_owned();
+    Some(GapRecord::Slots { device, from, to, readings, cause })
+}
+
 #[cfg(test)]
 mod tests {
-    use lingate_model::UtcMicros;
-    use lingate_seal::{GapCause, Kid};
-
     use super::*;
 
     fn records(first_seq: u64, last_seq: u64) -> GapRecord {
@@ -80,6 +135,14 @@ mod tests {
 
     fn all(mut gaps: PendingGaps) -> Vec<GapRecord> {
         std::iter::from_fn(|| gaps.next()).collect()
+    }
+
+    #[test]
+    fn a_note_gives_its_gap_back() {
+        for gap in [records(3, 4), slots("press", -5, 10)] {
+            assert_eq!(from_note(&to_note(&gap)), Some(gap.clone()));
+            assert_eq!(from_note(&to_note(&gap)[..9]), None);
+        }
     }
 
     #[test]

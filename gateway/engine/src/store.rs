@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use lingate_buffer::{AppendError, Buffer, Disk, DiskError, Loss, LossCause, RecordId, Usage};
-use lingate_model::{DatasetAlias, Now, Priority, UtcMicros};
-use lingate_seal::{Kid, RecordKind, Sealed};
+use lingate_buffer::{AppendError, Buffer, Disk, DiskError, Loss, RecordId, Usage};
+use lingate_model::{Now, Priority, UtcMicros};
+use lingate_seal::{RecordKind, Sealed};
 
 use crate::stream::Count;
 use crate::{Accepted, Level, Notice};
@@ -17,9 +17,6 @@ const COMMIT_RECORDS: usize = 256;
 const RETRY: Duration = Duration::from_secs(1);
 /// Newest reading times are remembered for this many records; for older ones the status has none.
 const TIMES_MAX: usize = 4_096;
-/// Epochs whose KEY was lost are remembered for so long; and so many of their records wait to be retired at most.
-const KEYLESS_EPOCHS_MAX: usize = 1_024;
-const KEYLESS_RECORDS_MAX: usize = 16_384;
 
 pub(crate) struct Store<D: Disk> {
     buffer: Buffer<D>,
@@ -34,16 +31,6 @@ pub(crate) struct Store<D: Disk> {
     read_fault: Option<String>,
     /// After that nothing is read before this monotonic time.
     read_at: Option<Duration>,
-    keyless: Keyless,
-}
-
-/// Epochs whose KEY or catalogue was lost: nobody could understand their records, so none of them is sent.
-#[derive(Default)]
-struct Keyless {
-    epochs: VecDeque<Kid>,
-    found: Vec<Loss>,
-    /// Told as lost; retired when their gap records are durable.
-    told: BTreeMap<RecordId, DatasetAlias>,
 }
 
 struct Uncommitted {
@@ -71,7 +58,6 @@ impl<D: Disk> Store<D> {
             fault: None,
             read_fault: None,
             read_at: None,
-            keyless: Keyless::default(),
         }
     }
 
@@ -81,8 +67,9 @@ impl<D: Disk> Store<D> {
         dataset: usize,
         priority: Priority,
         sealed: &Sealed,
+        note: &[u8],
     ) -> Result<(), AppendError> {
-        let record = self.buffer.append(priority, sealed)?;
+        let record = self.buffer.append_noted(priority, sealed, note)?;
         let (kind, readings) = (sealed.kind(), sealed.readings());
         self.uncommitted.push_back(Uncommitted { record, dataset, kind, readings });
         self.uncommitted_bytes += sealed.bytes().len();
@@ -167,7 +154,7 @@ impl<D: Disk> Store<D> {
         if self.read_at.is_some() {
             return Ok(None);
         }
-        match self.next_with_key(priority) {
+        match self.buffer.next(priority) {
             Ok(record) => {
                 self.read_fault = None;
                 Ok(record)
@@ -177,18 +164,6 @@ impl<D: Disk> Store<D> {
                 Err(news(&mut self.read_fault, "the disk did not give back the buffer's records", &error))
             }
         }
-    }
-
-    fn next_with_key(&mut self, priority: Priority) -> Result<Option<(RecordId, Sealed)>, DiskError> {
-        while self.keyless.told.len() < KEYLESS_RECORDS_MAX {
-            match self.buffer.next(priority)? {
-                Some((record, sealed)) if self.keyless.epochs.contains(&sealed.kid()) => {
-                    self.keyless.tell(record, &sealed);
-                }
-                other => return Ok(other),
-            }
-        }
-        Ok(None)
     }
 
     pub(crate) fn rewind(&mut self) {
@@ -202,19 +177,12 @@ impl<D: Disk> Store<D> {
 
     /// Call until empty.
     pub(crate) fn losses(&mut self) -> Vec<Loss> {
-        let mut losses = self.buffer.losses();
-        losses.iter().filter(|loss| loses_epoch(loss)).for_each(|loss| self.keyless.add(loss.kid));
-        losses.append(&mut self.keyless.found);
-        losses
+        self.buffer.losses()
     }
 
-    /// After a commit: the gap records of these datasets are durable.
-    pub(crate) fn retire_told(&mut self, is_declared: impl Fn(&DatasetAlias) -> bool) -> Option<Notice> {
-        let told = std::mem::take(&mut self.keyless.told);
-        let (declared, waiting) = told.into_iter().partition(|(_, alias)| is_declared(alias));
-        self.keyless.told = waiting;
-        let declared: BTreeMap<RecordId, DatasetAlias> = declared;
-        declared.into_keys().filter_map(|record| self.acknowledge(record)).next_back()
+    /// Losses of this class wait to be declared, or none does.
+    pub(crate) fn hold_losses(&mut self, priority: Priority, holds: bool) {
+        self.buffer.hold_losses(priority, holds);
     }
 
     pub(crate) fn usage(&self) -> Usage {
@@ -230,42 +198,9 @@ impl<D: Disk> Store<D> {
     }
 }
 
-/// KEY or catalogue is among the records: without them nobody understands the rest of the epoch.
-pub(crate) fn loses_epoch(loss: &Loss) -> bool {
-    loss.alias.is_some() && (loss.keys > 0 || loss.first_seq == 0)
-}
-
 /// Remembers the fault; a notice only if it is another one than before.
 fn news(fault: &mut Option<String>, what: &str, error: &DiskError) -> Option<Notice> {
     let text = format!("{what}: {error}; nothing is lost, it is tried again: check the disk");
     let is_news = fault.replace(text.clone()).as_ref() != Some(&text);
     is_news.then_some(Notice { level: Level::Error, text })
-}
-
-impl Keyless {
-    fn add(&mut self, kid: Kid) {
-        self.epochs.push_back(kid);
-        if self.epochs.len() > KEYLESS_EPOCHS_MAX {
-            self.epochs.pop_front();
-        }
-    }
-
-    /// A record is told once, however often the link is lost before it is retired.
-    fn tell(&mut self, record: RecordId, sealed: &Sealed) {
-        if self.told.insert(record, sealed.alias().clone()).is_none() {
-            self.found.push(Loss {
-                priority: record.priority,
-                alias: Some(sealed.alias().clone()),
-                kid: sealed.kid(),
-                first_seq: sealed.seq(),
-                last_seq: sealed.seq(),
-                records: 1,
-                keys: 0,
-                readings: u64::from(sealed.readings()),
-                cause: LossCause::Overflow,
-                // Some may have arrived with a KEY whose catalogue was lost.
-                maybe_delivered: true,
-            });
-        }
-    }
 }

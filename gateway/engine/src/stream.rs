@@ -12,9 +12,8 @@ use lingate_seal::{
     SigningKey,
 };
 
-use crate::gaps::PendingGaps;
+use crate::gaps::{self, PendingGaps};
 use crate::status::DatasetStatus;
-use crate::store::loses_epoch;
 
 /// Above every sequence number (wire.md section 2).
 const SEQ_LAST: u64 = (1 << 20) - 1;
@@ -264,6 +263,24 @@ impl Stream {
         lost.into_iter().for_each(|(_, _, gap)| self.gaps.add(gap));
     }
 
+    /// What an earlier process declared in these records is known from their notes alone.
+    fn remember_declared(&mut self, loss: &Loss) {
+        for (seq, note) in &loss.notes {
+            let is_known = self.declared.iter().any(|(kid, known, _)| (*kid, known) == (loss.kid, seq));
+            if let Some(gap) = gaps::from_note(note).filter(|_| !is_known) {
+                self.declared.push_back((loss.kid, *seq, gap));
+                self.gaps_declared += 1;
+            }
+        }
+    }
+
+    /// What the buffer notes beside a gap record, so that it can be declared again after a restart.
+    pub(crate) fn note(&self, sealed: &Sealed) -> Vec<u8> {
+        let declared = || self.declared.iter().rev().find(|(kid, seq, _)| (*kid, *seq) == (sealed.kid(), sealed.seq()));
+        let is_gap = sealed.kind() == RecordKind::Gap;
+        is_gap.then(declared).flatten().map_or(Vec::new(), |(_, _, gap)| gaps::to_note(gap))
+    }
+
     fn cannot_seal(&self, error: &SealError, readings: u64) -> Lost {
         let notice = Some(format!("dataset {}: sealing failed: {error}", self.name));
         Lost { cause: "seal", readings, notice }
@@ -303,7 +320,7 @@ impl Stream {
             LossCause::Overflow => (GapCause::Overflow, "overflow"),
             LossCause::Corruption => (GapCause::Corruption, "corruption"),
         };
-        let loses_epoch = loses_epoch(loss);
+        let loses_epoch = loss.loses_epoch;
         if loses_epoch && self.epoch.as_ref().is_some_and(|epoch| epoch.kid() == loss.kid) {
             self.epoch = None;
         }
@@ -316,7 +333,9 @@ impl Stream {
             cause,
             maybe_delivered: loss.maybe_delivered,
         });
-        self.declare_again(loss.kid, loss.first_seq, last_seq);
+        self.remember_declared(loss);
+        // What is left of an epoch without KEY is told later, record by record.
+        self.declare_again(loss.kid, loss.first_seq, loss.last_seq);
         let notice = Some(format!("dataset {}: {} records lost on disk: {name}", self.name, loss.records));
         Lost { cause: name, readings: loss.readings, notice }
     }

@@ -22,7 +22,7 @@ enum Kind {
     Wild,
     /// No crash and no withdrawn right: every reading and every missed slot must be accounted for.
     Lossless,
-    /// A buffer that overflows. What it dropped is remembered only by the process that dropped it, so that one lives on.
+    /// As wild, with a buffer that overflows.
     Tiny,
 }
 
@@ -55,9 +55,8 @@ impl<'a> Story<'a> {
 
     fn act(&mut self) {
         let kinds = match self.kind {
-            Kind::Wild => 16,
+            Kind::Wild | Kind::Tiny => 16,
             Kind::Lossless => 14,
-            Kind::Tiny => 13,
         };
         match self.world.chance.below(kinds) {
             0 | 1 => self.world.link_down(),

@@ -293,3 +293,72 @@ fn an_evicted_segment_is_declared() {
     assert!(world.laws.accepted_readings >= accepted);
     assert_eq!(received + declared, world.laws.accepted_readings + refused, "to the unit");
 }
+
+#[test]
+fn overflow_never_stops_the_line() {
+    let sandbox = Sandbox::new();
+    let mut world = World::without_bundle(354, &sandbox, tiny());
+    world.grant(&sandbox, &Rights { epoch_seconds: 10, ..Rights::full(1) });
+    world.polls();
+    for _ in 0..12 {
+        let accepted = world.laws.accepted_readings;
+        world.run_for(10 * SECOND);
+        assert!(world.laws.accepted_readings > accepted + 50, "{} readings accepted", world.laws.accepted_readings);
+    }
+    assert!(world.status().lost.get("overflow").is_some_and(|readings| *readings > 500));
+    world.end_well(&sandbox, 2);
+}
+
+#[test]
+fn an_epoch_whose_key_was_evicted_is_declared_whole_also_after_a_restart() {
+    for crash in [None, Some(Crash::DropAll), Some(Crash::KeepAll)] {
+        let sandbox = Sandbox::new();
+        let mut world = World::without_bundle(16, &sandbox, tiny());
+        world.grant(&sandbox, &Rights::full(1));
+        world.polls();
+        while !world.status().lost.contains_key("overflow") {
+            world.run_for(SECOND);
+        }
+        world.stops_polling();
+        world.run_for(SECOND);
+        match crash {
+            None => world.restart(),
+            Some(crash) => world.crash(crash),
+        }
+        world.end_well(&sandbox, 2);
+        // A KEY counts as a loss up to the last sequence number that an epoch can have.
+        let whole = world.receiver.gaps.iter().find(|opened| opened.gap.last_seq == (1 << 20) - 1);
+        let evicted = &whole.expect("the KEY of an epoch is lost").gap.kid;
+        let rest = |gap: &&lingate_sandbox::OpenedGap| gap.gap.kid == *evicted && gap.gap.first_seq > 0;
+        assert!(world.receiver.gaps.iter().any(|gap| rest(&gap)), "{crash:?}: nothing was left of the epoch");
+        assert!(world.receiver.batches.iter().all(|batch| batch.kid.0[..] != **evicted), "{crash:?}");
+    }
+}
+
+#[test]
+fn what_an_evicted_gap_declared_is_declared_again() {
+    for crash in [None, Some(Crash::DropAll)] {
+        let sandbox = Sandbox::new();
+        let mut world = World::without_bundle(17, &sandbox, tiny());
+        world.grant(&sandbox, &Rights { epoch_seconds: 10, ..Rights::full(1) });
+        world.polls();
+        world.run_for(SECOND);
+        world.plant.serve(PRESS, Serving::Nothing);
+        world.run_for(5 * SECOND);
+        world.plant.serve(PRESS, Serving::Values);
+        world.run_for(5 * SECOND);
+        // Another process does not remember what the gap record said.
+        match crash {
+            None => world.restart(),
+            Some(crash) => world.crash(crash),
+        }
+        let epochs_before = world.laws.accepted_records();
+        world.run_for(90 * SECOND);
+        assert!(world.laws.accepted_records() > epochs_before + 100, "the gap record is long gone");
+        world.end_well(&sandbox, 2);
+        assert_eq!(world.receiver.declared(GapCause::DeviceDown), world.plant.missed[PRESS], "{crash:?}");
+        let first = world.receiver.batches.iter().map(|batch| batch.kid).next();
+        let opened = world.receiver.gaps.iter().find(|gap| gap.gap.cause == GapCause::DeviceDown as i32).unwrap();
+        assert_ne!(Some(opened.kid), first, "{crash:?}: the first gap record arrived");
+    }
+}
