@@ -119,7 +119,7 @@ fn feed(checker: Arc<Mutex<Checker>>) -> lingate_sandbox::Sink {
 async fn act(play: &mut Play, arguments: &Arguments) -> Result<f64> {
     let started = Instant::now();
     let length = (arguments.seconds as f64 / 5.0).clamp(8.0_f64.min(arguments.seconds as f64 / 4.0), 30.0).ceil();
-    let (from, to) = (arguments.seconds as f64 * 0.4, arguments.seconds as f64 * 0.4 + length);
+    let from = arguments.seconds as f64 * 0.4;
     let mut table = Table::new(arguments.json);
     let (mut down_since, mut outage_s) = (None, 0.0);
     loop {
@@ -129,7 +129,7 @@ async fn act(play: &mut Play, arguments: &Arguments) -> Result<f64> {
             play.broker.stop().await;
             down_since = Some(Instant::now());
         }
-        if let Some(since) = down_since.filter(|_| elapsed >= to) {
+        if let Some(since) = down_since.filter(|since| since.elapsed().as_secs_f64() >= length) {
             play.broker.start_again().await?;
             outage_s = since.elapsed().as_secs_f64();
             down_since = None;
