@@ -99,7 +99,7 @@ async fn enter(folder: &Path, seconds: u64) -> Result<Play> {
     fs::create_dir_all(folder.join("state/inbox"))?;
     fs::write(folder.join("state/inbox/bundle.jws.json"), &issued.bundle)?;
     let gateway = Gateway::start(folder, addresses.health, seconds)?;
-    println!("lingate demo: three machines, one gateway, a sandbox with broker and receiver, mutual TLS between them");
+    println!("lingate demo: three machines, one gateway, one sandbox; mutual TLS between them");
     println!("  health page of the gateway: http://{}/ (while the demo runs)\n", addresses.health);
     Ok(Play { plant, broker, receiver, gateway, checker })
 }
@@ -148,7 +148,10 @@ async fn act(play: &mut Play, arguments: &Arguments) -> Result<f64> {
             checker: &play.checker.lock().expect("no holder of the lock panics"),
         });
         match play.gateway.ended()? {
-            Some(status) if status.success() => return Ok(outage_s),
+            Some(status) if status.success() => {
+                table.clear();
+                return Ok(outage_s);
+            }
             Some(status) => bail!("the gateway ended with {status}:\n{}", play.gateway.last_words()),
             None if elapsed > arguments.seconds as f64 + 60.0 => bail!("the gateway does not end"),
             None => {}

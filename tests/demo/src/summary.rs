@@ -100,7 +100,7 @@ impl Summary {
         );
         println!("  duplicates   {:>9}  sent twice after the outage, recognised by the receiver", self.duplicates);
         println!(
-            "  cost         {} bytes a reading on the wire, {} MiB, {} CPU s per million readings",
+            "  cost         {} bytes a reading on the wire, {} MiB of memory, {} CPU s per million readings",
             self.bytes_per_reading, self.peak_rss_mib, self.cpu_s_per_million
         );
         println!(

@@ -53,6 +53,13 @@ impl Table {
         let _ = std::io::stdout().flush();
     }
 
+    /// The last picture is older than the summary that follows.
+    pub(crate) fn clear(&mut self) {
+        if std::mem::take(&mut self.drawn) {
+            print!("\x1b[{ROWS}A\x1b[0J");
+        }
+    }
+
     fn line(&self, picture: &Picture<'_>) -> String {
         let delivered: u64 = picture.sandbox.values().map(|dataset| dataset.readings).sum();
         let waiting = number(&picture.status["buffer"]["readings_waiting"]);

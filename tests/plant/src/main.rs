@@ -36,7 +36,7 @@ struct Arguments {
     print_config: bool,
 
     /// Dataset in the printed tables.
-    #[arg(long, default_value = "ds-demo")]
+    #[arg(long, default_value = "ds-extr-07")]
     dataset: String,
 
     /// Poll interval in the printed tables.
@@ -48,7 +48,7 @@ const EXAMPLES: &str = "\
 Examples:
   lingate-plant
   lingate-plant --device extruder-7=extruder --device chiller --listen 127.0.0.1:5020
-  lingate-plant --device extruder-7=extruder --print-config --dataset ds-extr-07 >> lingate.toml
+  lingate-plant --device extruder-7=extruder --print-config >> lingate.toml
   lingate-plant --device load=numbered:500 --self-describing";
 
 #[tokio::main]
