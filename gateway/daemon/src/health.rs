@@ -256,7 +256,7 @@ impl AsyncWrite for Visit {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panic")]
-mod tests {
+pub(crate) mod tests {
     use std::sync::atomic::AtomicBool;
 
     use lingate_engine::{DatasetStatus, DeviceStatus, Status};
@@ -270,7 +270,7 @@ mod tests {
     use crate::heart::Beat;
     use crate::supervise::{Stopper, stop};
 
-    fn status() -> Status {
+    pub(crate) fn status() -> Status {
         let device = DeviceStatus {
             name: "press-1".to_owned(),
             state: DeviceState::BackingOff { reason: "cannot <connect>".to_owned() },
@@ -314,6 +314,7 @@ mod tests {
             tenant: "acme".parse().unwrap(),
             configuration_sha256: "ab".repeat(32),
             started: clock.now(),
+            recent: crate::recent::Recent::started(clock.now()),
             beat: Beat::at(clock.now()),
             clock,
             stopping: Arc::new(AtomicBool::new(false)),

@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 
+use crate::headline::{Light, headline};
 use crate::report::{DatasetReport, DeviceReport, Report};
 
 pub(crate) fn page(report: &Report) -> String {
     let mut html = String::from(HEAD);
-    let (class, answer) = answer(report);
-    let _ = write!(html, "<h1 class={class}>{}</h1>", escape(&answer));
+    let (light, words) = headline(report);
+    let _ = write!(html, "<h1 class={}>{}</h1>", class(light), escape(&words));
     let _ = write!(
         html,
         "<p>Gateway <b>{}</b> of {}, lingate {}, {}</p>",
@@ -39,37 +40,12 @@ const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8><meta http-
     @media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}.good{background:#1d421d}.bad{background:#55221c}.wait{background:#4c4418}}\
     </style>";
 
-/// The first question of everybody: is data arriving at the sandbox, and if not, why?
-pub(crate) fn answer(report: &Report) -> (&'static str, String) {
-    let waiting = report.buffer.records_waiting;
-    match report.newest_acknowledged_age_seconds {
-        Some(age) if report.link.up && age < 60.0 => {
-            ("good", format!("Data is arriving at the sandbox; the newest acknowledged reading is {age:.0} s old."))
-        }
-        _ if !report.link.up => {
-            let why = report.link.reason.as_deref().unwrap_or("no connection yet");
-            ("bad", format!("No data is arriving at the sandbox: {why}. {waiting} records are kept on disk."))
-        }
-        Some(age) => ("wait", format!("The newest acknowledged reading is {age:.0} s old. {}", idle(report))),
-        None => ("wait", format!("Connected, and nothing was acknowledged yet. {}", idle(report))),
+fn class(light: Light) -> &'static str {
+    match light {
+        Light::Green => "good",
+        Light::Amber => "wait",
+        Light::Red => "bad",
     }
-}
-
-/// Why nothing new is acknowledged although the link is up.
-fn idle(report: &Report) -> String {
-    if let Some(fault) = &report.disk_fault {
-        return format!("The disk refuses: {fault}.");
-    }
-    if let Some(dataset) = report.datasets.iter().find(|dataset| dataset.denied.is_some()) {
-        return format!("Dataset {}: {}.", dataset.id, dataset.denied.as_deref().unwrap_or_default());
-    }
-    if let Some(refusal) = &report.link.last_refusal {
-        return format!("The broker refused a record: {refusal}.");
-    }
-    if report.devices.iter().all(|device| device.state != "connected") {
-        return "No device is connected.".to_owned();
-    }
-    format!("{} records wait.", report.buffer.records_waiting)
 }
 
 fn list(html: &mut String, reasons: &[String]) {

@@ -1,7 +1,7 @@
 //! One task per device: the only place that reconnects it.
 //!
 //! ```text
-//!  connecting ──ok──▶ connected ──lost──▶ backing off ──pause──▶ connecting
+//!  connecting ──ok──▶ connected ──lost──▶ backing off ──pause──▶ (again)
 //!      └───────────failed──────────────────────▲
 //! ```
 //!
@@ -73,8 +73,9 @@ impl Poller {
         let left = self.rest();
         self.down();
         self.send(left).await?;
+        // Only the first time: from then on the reason of the last failure is worth more.
+        self.tell(DeviceState::Connecting).await?;
         loop {
-            self.tell(DeviceState::Connecting).await?;
             let error = match self.while_reporting(&mut stop, self.connect()).await? {
                 Ok(session) => {
                     self.report().await?;

@@ -6,6 +6,7 @@ use lingate_engine::{DatasetStatus, DeviceStatus, Status};
 use lingate_model::{DeviceState, UtcMicros};
 use serde::{Deserialize, Serialize};
 
+use crate::recent::Recent;
 use crate::view::View;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,6 +23,8 @@ pub(crate) struct Report {
     pub(crate) reasons: Vec<String>,
     pub(crate) newest_acknowledged: Option<String>,
     pub(crate) newest_acknowledged_age_seconds: Option<f64>,
+    /// For how long nothing was acknowledged although records wait.
+    pub(crate) stalled_seconds: f64,
     pub(crate) link: LinkReport,
     pub(crate) buffer: BufferReport,
     pub(crate) bundle: Option<BundleReport>,
@@ -72,6 +75,8 @@ pub(crate) struct DeviceReport {
     pub(crate) reason: Option<String>,
     pub(crate) readings: u64,
     pub(crate) bad_readings: u64,
+    /// All that it gave in the last seconds in which it gave any.
+    pub(crate) newest_readings_are_bad: bool,
     pub(crate) missed_slots: u64,
     pub(crate) newest_age_seconds: Option<f64>,
 }
@@ -113,6 +118,7 @@ impl Report {
             reasons,
             newest_acknowledged: newest.map(crate::tls::show_time),
             newest_acknowledged_age_seconds: newest.map(|newest| age(now.utc, newest)),
+            stalled_seconds: view.recent.stalled(&status, now).as_secs_f64().floor(),
             link: link(&status),
             buffer: buffer(&status, now.utc, uptime.as_secs_f64()),
             bundle: status.bundle.as_ref().map(|bundle| BundleReport {
@@ -122,7 +128,7 @@ impl Report {
             }),
             certificate_days_left: view.certificate_expires().map(|expires| days(now.utc, expires)),
             disk_fault: status.disk_fault.clone(),
-            devices: status.devices.iter().map(|device| self::device(device, now.utc)).collect(),
+            devices: status.devices.iter().map(|device| self::device(device, now.utc, &view.recent)).collect(),
             datasets: status.datasets.iter().map(|dataset| self::dataset(dataset, now.utc)).collect(),
             unassigned_readings: status.unassigned,
             lost: status.lost.iter().map(|(cause, readings)| ((*cause).to_owned(), *readings)).collect(),
@@ -171,7 +177,7 @@ fn autonomy_hours(status: &Status, uptime_seconds: f64) -> Option<f64> {
     hours.is_finite().then_some(hours)
 }
 
-fn device(device: &DeviceStatus, utc: UtcMicros) -> DeviceReport {
+fn device(device: &DeviceStatus, utc: UtcMicros, recent: &Recent) -> DeviceReport {
     let (state, reason) = match &device.state {
         DeviceState::Connecting => ("connecting", None),
         DeviceState::Connected => ("connected", None),
@@ -183,6 +189,7 @@ fn device(device: &DeviceStatus, utc: UtcMicros) -> DeviceReport {
         reason,
         readings: device.readings,
         bad_readings: device.bad_readings,
+        newest_readings_are_bad: recent.newest_are_bad(&device.name),
         missed_slots: device.missed_slots,
         newest_age_seconds: device.newest.map(|newest| age(utc, newest)),
     }

@@ -24,6 +24,7 @@ use crate::inbox;
 use crate::link::Link;
 use crate::poller::Poller;
 use crate::prepare::{Mode, Prepared, Refused, prepare};
+use crate::recent::Recent;
 use crate::supervise::{Restarted, Stop, Stopper, stop};
 use crate::systemd;
 use crate::view::View;
@@ -170,6 +171,7 @@ impl Running {
             stopping: Arc::default(),
             certificate,
             status: heart.status.clone(),
+            recent: Recent::started(started),
         };
         let link = start_link(link, bundles, &heart, &clock, &view);
         let pollers = start_pollers(devices, &heart, &clock);
@@ -266,6 +268,8 @@ fn start_link(
     let (messages, clock) = (heart.messages.clone(), clock.clone());
     tasks
         .spawn("keys".to_owned(), move || inbox::watch(bundles.clone(), messages.clone(), clock.clone(), stop.clone()));
+    let (recent, stop) = (view.clone(), told.clone());
+    tasks.spawn("recent".to_owned(), move || Recent::watch(recent.clone(), stop.clone()));
     let view = view.clone();
     tasks.spawn("watchdog".to_owned(), move || systemd::watchdog(view.clone(), told.clone()));
     (stopper, tasks)

@@ -7,6 +7,7 @@ use lingate_model::{Clock, GatewayId, Now, TenantId, UtcMicros};
 use tokio::sync::watch;
 
 use crate::heart::Beat;
+use crate::recent::Recent;
 
 /// A heart that beat longer ago than this is not alive.
 pub(crate) const ALIVE: Duration = Duration::from_secs(15);
@@ -24,6 +25,7 @@ pub(crate) struct View {
     /// End of the certificate that the link used last, in microseconds UTC; 0: none yet.
     pub(crate) certificate: Arc<AtomicI64>,
     pub(crate) status: watch::Receiver<Arc<Status>>,
+    pub(crate) recent: Recent,
 }
 
 impl View {

@@ -43,12 +43,16 @@ enum Command {
     /// A complete, commented configuration for a driver; without one, the list of drivers
     Sample { driver: Option<String> },
     /// Is data arriving at the sandbox? Asks the running daemon
+    ///
+    /// Exit code 0: data arrives, even if a device is missing (the first line says which). Exit code 69: no data arrives,
+    /// or no daemon answers. `/ready` of the health endpoint is another question and does not include the broker, by
+    /// design: a gateway that keeps readings until the broker is back does its work.
     Status {
         /// For programs
         #[arg(long)]
         json: bool,
-        /// Finds the health endpoint in this configuration
-        #[arg(long, value_name = "FILE", conflicts_with = "url", required_unless_present = "url")]
+        /// Finds the health endpoint in this configuration; without this and --url: http://127.0.0.1:9273
+        #[arg(long, value_name = "FILE", conflicts_with = "url")]
         config: Option<PathBuf>,
         /// `http://127.0.0.1:9273` or `unix:/run/lingate/health.sock`
         #[arg(long)]

@@ -9,20 +9,22 @@ use std::time::Duration;
 use lingate_config::HealthListen;
 
 use crate::cli::exit::{Code, Failed};
-use crate::page::answer;
+use crate::headline::{Light, headline};
 use crate::prepare::load;
 use crate::report::{DatasetReport, DeviceReport, Report};
 
+/// Where the daemon listens if the configuration does not say it.
+const DEFAULT: &str = "http://127.0.0.1:9273";
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A gateway with 10,000 devices reports about 3 MiB.
 const LARGEST_ANSWER: u64 = 64 << 20;
 
-/// Exit code 0 when the daemon answered, whatever it said; 69 when it did not.
+/// Exit code 0 when data arrives, even if not all of it; 69 when none does, or when no daemon answered.
 pub(crate) fn status(json: bool, config: Option<&Path>, url: Option<&str>) -> Result<ExitCode, Failed> {
     let door = match (config, url) {
         (_, Some(url)) => Door::parse(url)?,
         (Some(config), None) => Door::of(&load(config).map_err(|refused| Failed::refused(config, &refused))?.health),
-        (None, None) => return Err(Failed::new(Code::Usage, "give --config FILE or --url URL")),
+        (None, None) => Door::parse(DEFAULT)?,
     };
     let body = door.ask("/status").map_err(|error| {
         let what =
@@ -35,7 +37,14 @@ pub(crate) fn status(json: bool, config: Option<&Path>, url: Option<&str>) -> Re
         true => println!("{}", String::from_utf8_lossy(&body)),
         false => print!("{}", in_words(&report)),
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::from(exit_code(headline(&report).0)))
+}
+
+fn exit_code(light: Light) -> u8 {
+    match light {
+        Light::Green | Light::Amber => 0,
+        Light::Red => Code::Unavailable as u8,
+    }
 }
 
 enum Door {
@@ -104,7 +113,7 @@ fn ask(mut stream: impl Read + Write, path: &str, host: &str) -> io::Result<Vec<
 
 fn in_words(report: &Report) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "{}\n", answer(report).1);
+    let _ = writeln!(text, "{}\n", headline(report).1);
     for reason in &report.reasons {
         let _ = writeln!(text, "not ready: {reason}");
     }
@@ -188,4 +197,14 @@ fn dataset_line(dataset: &DatasetReport) -> String {
         "dataset  {}: {state}; {} read, {} kept, {} durable, {} acknowledged ({newest}), {} gaps",
         dataset.id, dataset.read, dataset.kept, dataset.accepted_readings, dataset.acknowledged_readings, dataset.gaps
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_red_is_a_failure() {
+        assert_eq!([Light::Green, Light::Amber, Light::Red].map(exit_code), [0, 0, 69]);
+    }
 }

@@ -246,6 +246,15 @@ async fn a_panic_in_a_driver_is_a_reason_to_back_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_device_that_is_down_shows_its_last_reason_until_it_is_connected() {
+    let outcome = follow(&[Attempt::FailAfter(Duration::from_secs(3)); 3], Duration::from_secs(60)).await;
+    let states: Vec<&DeviceState> = outcome.states.iter().map(|(_, state)| state).collect();
+    let [DeviceState::Connecting, reasons @ .., DeviceState::Connected] = &states[..] else { panic!("{states:?}") };
+    assert_eq!(reasons.len(), 3);
+    assert!(reasons.iter().all(|state| matches!(state, DeviceState::BackingOff { .. })), "{states:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_that_is_cut_at_the_stop_leaves_no_slot_untold() {
     let (hung, stopped) = (Duration::from_millis(10_001), Duration::from_millis(11_000));
     let outcome = follow(&[Attempt::ServeThenHang(hung)], stopped).await;
