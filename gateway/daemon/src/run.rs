@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use lingate_buffer::{Buffer, RealDisk};
+use lingate_config::HealthListen;
 use lingate_drivers::Device;
 use lingate_engine::Setup;
 use lingate_model::{Clock, DeviceName, PointId, UtcMicros};
@@ -43,7 +44,7 @@ pub(crate) enum Failure {
     Refused(Refused),
     Buffer(String),
     Health {
-        address: String,
+        address: HealthListen,
         error: std::io::Error,
     },
     System(std::io::Error),
@@ -131,7 +132,7 @@ impl Running {
             Ok(health) => health,
             Err(error) => {
                 leave(buffer, &recovery, clock.now().utc);
-                return Err(Failure::Health { address: format!("{:?}", plan.health), error });
+                return Err(Failure::Health { address: plan.health, error });
             }
         };
         let devices: Vec<(DeviceName, Arc<dyn Device>)> =

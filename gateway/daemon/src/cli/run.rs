@@ -1,7 +1,9 @@
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use lingate_config::HealthListen;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::exit::{Code, Failed};
@@ -19,21 +21,16 @@ pub(crate) fn run(config: &Path, once: Option<u64>) -> Result<ExitCode, Failed> 
 fn log() {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("info,{}", crate::link::QUIET)));
-    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     // A second call in one process (tests, the demo) keeps the first logger.
-    let _ = logger.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init();
+    let _ = logger.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init();
 }
 
 fn failed(config: &Path, failure: &Failure) -> Failed {
     match failure {
         Failure::Refused(refused) => Failed::refused(config, refused),
         Failure::Buffer(what) => Failed::new(Code::Io, format!("the buffer cannot be opened: {what}")),
-        Failure::Health { address, error } => Failed::new(
-            Code::Unavailable,
-            format!(
-                "the health endpoint cannot listen on {address}: {error}; is another lingate running, or the port taken?"
-            ),
-        ),
+        Failure::Health { address, error } => Failed::new(Code::Unavailable, no_door(address, error)),
         Failure::System(error) => Failed::new(Code::Io, format!("the system refuses: {error}")),
         Failure::Heart(words) => Failed::new(
             Code::Internal,
@@ -46,5 +43,31 @@ fn failed(config: &Path, failure: &Failure) -> Failed {
             Code::Io,
             "the last readings could not be put on disk in time; they are lost, and the next start declares it",
         ),
+    }
+}
+
+fn no_door(listen: &HealthListen, error: &io::Error) -> String {
+    let (address, hint) = match listen {
+        HealthListen::Tcp(address) => (
+            address.to_string(),
+            "is another lingate running, or does another program use the port? `ss -ltnp` shows which",
+        ),
+        HealthListen::Unix(path) => {
+            (path.display().to_string(), "the directory must be there, and lingate's user may write to it")
+        }
+    };
+    format!("the health endpoint cannot listen on {address} (health.listen): {error}; {hint}")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_named_as_the_configuration_does() {
+        let listen = HealthListen::Tcp("127.0.0.1:9273".parse().unwrap());
+        let told = no_door(&listen, &io::ErrorKind::AddrInUse.into());
+        assert!(told.contains(" 127.0.0.1:9273 (health.listen): ") && told.contains("`ss -ltnp`"), "{told}");
     }
 }
