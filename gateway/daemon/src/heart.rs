@@ -13,6 +13,7 @@ use lingate_seal::Sealed;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::changes::Changes;
 use crate::limiter::Limiter;
 use crate::supervise::words;
 
@@ -106,6 +107,7 @@ pub(crate) fn start<D: Disk + 'static>(
         snapshot_at: Duration::ZERO,
         beat: beat.clone(),
         notices: Limiter::new(20, Duration::from_secs(1)),
+        changes: Changes::default(),
         deliver_until: Duration::ZERO,
     };
     std::thread::Builder::new().name("heart".to_owned()).spawn(move || {
@@ -128,6 +130,7 @@ struct Beating<D: Disk> {
     snapshot_at: Duration,
     beat: Beat,
     notices: Limiter,
+    changes: Changes,
     /// After the drain: when to end with records undelivered.
     deliver_until: Duration,
 }
@@ -223,6 +226,9 @@ impl<D: Disk> Beating<D> {
     }
 
     fn handle(&mut self, now: Now, input: Input) -> bool {
+        if let Some((level, line)) = self.changes.of(&input, now.monotonic) {
+            self.tell(level, &line);
+        }
         self.engine.handle(now, input);
         self.carry_out()
     }

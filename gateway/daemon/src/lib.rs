@@ -17,6 +17,7 @@
 pub mod cli;
 
 mod accepted;
+mod changes;
 mod clock;
 mod entropy;
 mod fault;
