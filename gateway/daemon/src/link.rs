@@ -89,9 +89,7 @@ impl Link {
             };
             match opened {
                 Ok(connection) => return connection.serve(&self.heart, stop).await,
-                Err(loss) => {
-                    losses.push(Loss { text: format!("{}:{}: {}", broker.host, broker.port, loss.text), ..loss });
-                }
+                Err(loss) => losses.push(loss),
             }
         }
         // One broker that is merely away may come back at any time.

@@ -12,7 +12,7 @@ use rustls::ClientConfig;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::explain::{Kind, Loss, explain, stopping};
+use super::explain::{Kind, Loss, explain, named, stopping, unreached};
 use crate::heart::{Message, Publish};
 use crate::supervise::Stop;
 
@@ -50,23 +50,33 @@ impl Drop for Driver {
 type Answer = (PublishId, Result<PublishResult, PublishNoticeError>);
 
 impl Connection {
+    /// The error names the broker.
     pub(super) async fn open(gateway: &GatewayId, broker: &Broker, tls: Arc<ClientConfig>) -> Result<Connection, Loss> {
         let builder = AsyncClient::builder(options(gateway, broker, tls)).capacity(QUEUE);
-        let (client, events) = builder.try_build().map_err(|error| Loss {
-            text: format!("the MQTT client refuses its options: {error}"),
-            kind: Kind::Refusal,
+        let (client, events) = builder.try_build().map_err(|error| {
+            let text = format!("the MQTT client refuses its options: {error}");
+            named(broker, Loss { text, kind: Kind::Refusal })
         })?;
         let (connected, limits) = oneshot::channel();
         let mut driver = Driver(tokio::spawn(drive(events, connected)));
         match limits.await {
             Ok(limits) => {
-                let limits = limits?;
-                tracing::info!(broker = broker.host, port = broker.port, ?limits, "connected to the sandbox's broker");
+                let limits = limits.map_err(|loss| named(broker, loss))?;
+                tracing::info!(
+                    broker = broker.host,
+                    port = broker.port,
+                    in_flight = limits.in_flight,
+                    packet_bytes = limits.packet_bytes,
+                    "connected to the sandbox's broker"
+                );
                 Ok(Connection { client, limits, driver })
             }
             Err(_) => Err(match (&mut driver.0).await {
-                Ok(error) => explain(&error, true),
-                Err(error) => Loss { text: format!("the MQTT client failed: {error}"), kind: Kind::Weather },
+                Ok(error) => unreached(&error, broker),
+                Err(error) => {
+                    let text = format!("the MQTT client failed: {error}");
+                    named(broker, Loss { text, kind: Kind::Weather })
+                }
             }),
         }
     }

@@ -1,3 +1,7 @@
+use std::fmt::Display;
+use std::io::ErrorKind;
+
+use lingate_config::Broker;
 use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::{ConnectReturnCode, ConnectionError, DisconnectReasonCode, StateError, TlsError};
 use rustls::{AlertDescription, CertificateError};
@@ -23,6 +27,38 @@ pub(super) enum Kind {
 
 pub(super) fn stopping() -> Loss {
     Loss { text: "the gateway is stopping".to_owned(), kind: Kind::Stop }
+}
+
+pub(super) fn named(broker: &Broker, loss: Loss) -> Loss {
+    let Loss { text, kind } = loss;
+    Loss { text: format!("{}:{}: {text}", broker.host, broker.port), kind }
+}
+
+/// Why a broker did not let us in.
+pub(super) fn unreached(error: &ConnectionError, broker: &Broker) -> Loss {
+    let weather = |text: String| Loss { text, kind: Kind::Weather };
+    match error {
+        ConnectionError::Io(error) if is_silence(error.kind()) => weather(no_answer(broker, error.kind())),
+        ConnectionError::Io(error) if error.to_string().contains("lookup") => weather(format!(
+            "the broker's name {} cannot be looked up ({error}); check sandbox.broker, and this computer's name server",
+            broker.host
+        )),
+        ConnectionError::Timeout(_) => weather(no_answer(broker, format!("no connection within {CONNECT_TIMEOUT:?}"))),
+        error => named(broker, explain(error, true)),
+    }
+}
+
+fn is_silence(kind: ErrorKind) -> bool {
+    use ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut};
+    matches!(kind, ConnectionRefused | HostUnreachable | NetworkUnreachable | TimedOut)
+}
+
+fn no_answer(broker: &Broker, why: impl Display) -> String {
+    let Broker { host, port } = broker;
+    format!(
+        "the broker {host}:{port} does not answer: {why}; is it running, and does a firewall let port {port} out? It is \
+         tried again every few seconds"
+    )
 }
 
 /// In words that say what to do. In TLS 1.3 the broker judges the client's certificate after the client's handshake has
@@ -58,7 +94,6 @@ pub(super) fn explain(error: &ConnectionError, connecting: bool) -> Loss {
         ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => {
             weather(format!("the broker ended the connection: {reason_code:?}"))
         }
-        ConnectionError::Timeout(_) if connecting => weather(format!("no connection within {CONNECT_TIMEOUT:?}")),
         ConnectionError::Timeout(_) => weather(format!("the broker was silent for {SILENCE:?}")),
         ConnectionError::MqttState(StateError::AwaitPingResp) => weather("the broker does not answer pings".to_owned()),
         error if connecting && matches!(error, ConnectionError::MqttState(_)) => weather(format!(

@@ -309,6 +309,16 @@ async fn the_second_broker_is_used_when_the_first_is_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_does_not_answer_is_named_with_what_to_look_at() {
+    let world = World::new();
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let reason = Bench::start(world.tls_files(&world), &[gone]).down().await;
+    let words =
+        format!("the broker localhost:{gone} does not answer: connection refused; is it running, and does a firewall");
+    assert!(reason.starts_with(&words), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_problem_is_told_as_one() {
     let (world, stranger) = (World::new(), World::new());
     let cases = [
