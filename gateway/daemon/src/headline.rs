@@ -1,6 +1,7 @@
 //! The first question of everybody: is data arriving at the sandbox, and if not, why? One answer for page and command line.
 
 use crate::report::{DeviceReport, Report};
+use crate::words::plural;
 
 /// Readings that wait for longer than this without any acknowledgement do not arrive.
 const STALLED_SECONDS: f64 = 30.0;
@@ -19,7 +20,7 @@ pub(crate) enum Light {
 pub(crate) fn headline(report: &Report) -> (Light, String) {
     if let Some(why) = nothing_arrives(report) {
         let waiting = report.buffer.records_waiting;
-        let kept = if waiting > 0 { format!(" {waiting} records are kept on disk.") } else { String::new() };
+        let kept = if waiting > 0 { format!(" Kept on disk: {}.", plural(waiting, "record")) } else { String::new() };
         return (Light::Red, format!("No data is arriving at the sandbox: {why}.{kept}"));
     }
     match (report.newest_acknowledged_age_seconds, flaw(report)) {
@@ -85,7 +86,7 @@ fn denied(report: &Report) -> Option<String> {
 fn waiting(report: &Report) -> String {
     match &report.link.last_refusal {
         Some(refusal) => format!("the broker refused a record: {refusal}"),
-        None => format!("{} records wait", report.buffer.records_waiting),
+        None => format!("{} waiting", plural(report.buffer.records_waiting, "record")),
     }
 }
 

@@ -42,3 +42,4 @@ mod supervise;
 mod systemd;
 mod tls;
 mod view;
+mod words;

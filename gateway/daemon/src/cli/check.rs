@@ -6,6 +6,7 @@ use lingate_model::Clock;
 use crate::cli::exit::{Code, Failed};
 use crate::clock::SystemClock;
 use crate::prepare::{Mode, prepare, problems};
+use crate::words::plural;
 
 /// All problems at once, with their places.
 pub(crate) fn check(config: &Path, start: bool) -> Result<ExitCode, Failed> {
@@ -20,6 +21,12 @@ pub(crate) fn check(config: &Path, start: bool) -> Result<ExitCode, Failed> {
     }
     let (devices, datasets) = (prepared.plan.devices.len(), prepared.plan.export.datasets.len());
     let points = prepared.plan.export.points.len();
-    println!("{}: good: {devices} devices, {points} points, {datasets} datasets", config.display());
+    println!(
+        "{}: good: {}, {}, {}",
+        config.display(),
+        plural(devices, "device"),
+        plural(points, "point"),
+        plural(datasets, "dataset")
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -12,6 +12,7 @@ use crate::cli::exit::{Code, Failed};
 use crate::headline::{Light, headline};
 use crate::prepare::load;
 use crate::report::{DatasetReport, DeviceReport, Report};
+use crate::words::{bytes, plural};
 
 /// Where the daemon listens if the configuration does not say it.
 const DEFAULT: &str = "http://127.0.0.1:9273";
@@ -140,7 +141,7 @@ fn in_words(report: &Report) -> String {
 fn link(report: &Report) -> String {
     let link = &report.link;
     match (link.up, &link.reason) {
-        (true, _) => format!("up, {} records in flight, {} refused", link.in_flight, link.refused),
+        (true, _) => format!("up, {} in flight, {} refused", plural(link.in_flight, "record"), link.refused),
         (false, Some(reason)) => format!("down: {reason}"),
         (false, None) => "down".to_owned(),
     }
@@ -150,16 +151,11 @@ fn buffer(report: &Report) -> String {
     let buffer = &report.buffer;
     let autonomy = buffer.autonomy_hours.map_or_else(String::new, |hours| format!(", room for {hours:.0} h"));
     format!(
-        "{} records wait, {:.1} of {:.0} MiB{autonomy}",
-        buffer.records_waiting,
-        mebibytes(buffer.bytes),
-        mebibytes(buffer.max_bytes)
+        "{} waiting, {} of {}{autonomy}",
+        plural(buffer.records_waiting, "record"),
+        bytes(buffer.bytes),
+        bytes(buffer.max_bytes)
     )
-}
-
-#[allow(clippy::cast_precision_loss, reason = "shown with one place")]
-fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / (1024.0 * 1024.0)
 }
 
 fn keys(report: &Report) -> String {
@@ -189,7 +185,7 @@ fn in_line(device: &DeviceReport) -> String {
 fn dataset_line(dataset: &DatasetReport) -> String {
     let state = match &dataset.denied {
         Some(why) => format!("denied: {why}"),
-        None => format!("for {} recipients", dataset.recipients),
+        None => format!("for {}", plural(dataset.recipients, "recipient")),
     };
     let newest =
         dataset.newest_acknowledged_age_seconds.map_or("none yet".to_owned(), |age| format!("newest {age:.1} s old"));
