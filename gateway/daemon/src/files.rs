@@ -38,11 +38,16 @@ pub(crate) fn exposed(path: &Path, forbidden: u32, own: bool) -> io::Result<Opti
     if mode & forbidden != 0 {
         return Ok(Some(format!("has mode {mode:04o}, so others than its owner may use it")));
     }
-    let uid = fs::metadata("/proc/self").map_or(entry.uid(), |process| process.uid());
+    let uid = user().unwrap_or(entry.uid());
     if own && entry.uid() != uid {
         return Ok(Some(format!("belongs to user {} and not to {uid}, who runs this", entry.uid())));
     }
     Ok(None)
+}
+
+/// The number of the user who runs this.
+pub(crate) fn user() -> Option<u32> {
+    fs::metadata("/proc/self").ok().map(|process| process.uid())
 }
 
 /// Creates a file with mode 0600 that did not exist, and syncs it. Never overwrites.

@@ -24,20 +24,29 @@ pub(crate) fn signing_key(state_dir: &Path) -> Result<SigningKey, Fault> {
     let path = signing_key_path(state_dir);
     let fault = |what: String, hint: &str| Fault::refuse(Setting::StateDir, what, hint);
     let unreadable = |error: io::Error| {
-        let hint = match error.kind() {
-            io::ErrorKind::NotFound => "run `lingate enroll` first: it makes the keys",
-            _ => "run lingate as the user who ran `lingate enroll`",
-        };
-        fault(cannot_read("signing key", &path, &error), hint)
+        let missing = "run `lingate enroll` first: it makes the keys";
+        fault(cannot_read("signing key", &path, &error), &remedy(state_dir, &error, missing))
     };
     if let Some(why) = files::exposed(&path, 0o077, true).map_err(unreadable)? {
-        let hint = "chmod 600 it, owner the user who runs lingate; if others could have read it, enroll anew";
-        return Err(fault(format!("signing key {} {why}", path.display()), hint));
+        let hint = format!("chmod 600 it; {}; if others could have read it, enroll anew", owner(state_dir));
+        return Err(fault(format!("signing key {} {why}", path.display()), &hint));
     }
     let der = Zeroizing::new(files::read(&path).map_err(unreadable)?);
     SigningKey::from_pkcs8(&der).map_err(|error| {
         fault(format!("{}: {error}", path.display()), "restore the file from `lingate enroll`, or enroll anew")
     })
+}
+
+/// What to do about a file of the state directory: one that is there is not to be made again.
+fn remedy(state_dir: &Path, error: &io::Error, missing: &str) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => owner(state_dir),
+        _ => missing.to_owned(),
+    }
+}
+
+fn owner(state_dir: &Path) -> String {
+    format!("the daemon's user must own the state directory: chown -R lingate: {}", state_dir.display())
 }
 
 /// The root file that plant IT compared by telephone: where the chain of roots begins.
@@ -54,7 +63,7 @@ pub(crate) fn pinned(state_dir: &Path, root_sha256: &str) -> Result<Pinned, Faul
         Fault::refuse(
             Setting::StateDir,
             cannot_read("root file", &path, &error),
-            format!("copy the sandbox's root.json to {}", path.display()),
+            remedy(state_dir, &error, &format!("copy the sandbox's root.json to {}", path.display())),
         )
     })?;
     let roots = RootSet::from_file(&bytes, root_sha256).map_err(|refused| {
@@ -66,4 +75,22 @@ pub(crate) fn pinned(state_dir: &Path, root_sha256: &str) -> Result<Pinned, Faul
         )
     })?;
     Ok(Pinned { roots, sha256: hex(&files::sha256(&bytes)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_may_not_be_read_is_not_to_be_copied_again() {
+        let (directory, denied) = (Path::new("/var/lib/lingate"), io::Error::from_raw_os_error(13));
+        let told = remedy(directory, &denied, "copy it");
+        assert!(told.ends_with("chown -R lingate: /var/lib/lingate") && !told.contains("copy"), "{told}");
+        let told = cannot_read("root file", &root_path(directory), &denied);
+        assert!(
+            told.starts_with("root file /var/lib/lingate/root.json cannot be read: permission denied for user "),
+            "{told}"
+        );
+        assert_eq!(remedy(directory, &io::ErrorKind::NotFound.into(), "copy it"), "copy it");
+    }
 }

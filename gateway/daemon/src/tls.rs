@@ -189,7 +189,11 @@ fn credential_path(key: &Credential) -> Result<PathBuf, Fault> {
 
 /// What stands in the way of a file, with the reason of the operating system.
 pub(crate) fn cannot_read(noun: &str, path: &Path, error: &io::Error) -> String {
-    format!("{noun} {} cannot be read: {error}", path.display())
+    let why = match (error.kind(), files::user()) {
+        (io::ErrorKind::PermissionDenied, Some(user)) => format!("permission denied for user {user}"),
+        _ => error.to_string(),
+    };
+    format!("{noun} {} cannot be read: {why}", path.display())
 }
 
 fn bad(path: &Path, error: &dyn std::fmt::Display) -> String {

@@ -134,10 +134,44 @@ fn next_steps(plan: &Plan, tls_key: &Path, output: &Path) -> String {
             root.json to {state}/root.json and the bundle into {state}/inbox/.\n\
          4. Ask the operator by telephone for the fingerprint of root.json, and write it into sandbox.root_sha256.\n\
          5. lingate check --config FILE\n\n\
-         The keys in {state}/identity never leave this machine. If this ran as root, give them to the daemon's user:\n   \
-            chown -R lingate: {state}\n",
+         The keys in {state}/identity never leave this machine.\n{owner}",
+        owner = owner(&plan.state_dir, tls_key, files::user()),
         output = output.display(),
         certificate = plan.sandbox.certificate.display(),
         ca = plan.sandbox.ca.display(),
     )
+}
+
+/// What root has to do so that the daemon, which does not run as root, can read what root made.
+fn owner(state_dir: &Path, tls_key: &Path, user: Option<u32>) -> String {
+    let (state, key) = (state_dir.display(), tls_key.display());
+    if user != Some(0) {
+        return "Run the daemon as the user who ran this.\n".to_owned();
+    }
+    let elsewhere = match tls_key.starts_with(state_dir) {
+        true => String::new(),
+        false => format!("   chown root:lingate {key}\n   chmod 640 {key}\n"),
+    };
+    format!(
+        "This ran as root. When everything is in its place, give it to the daemon's user:\n   \
+            chown -R lingate: {state}\n   chmod 700 {state}\n{elsewhere}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_is_told_to_give_away_what_it_made() {
+        let state = Path::new("/var/lib/lingate");
+        let told = owner(state, Path::new("/etc/lingate/gateway.key"), Some(0));
+        for line in
+            ["chown -R lingate: /var/lib/lingate", "chmod 700 /var/lib/lingate", "chmod 640 /etc/lingate/gateway.key"]
+        {
+            assert!(told.contains(line), "{told}");
+        }
+        assert!(!owner(state, &state.join("identity/tls.key"), Some(0)).contains("640"));
+        assert!(!owner(state, Path::new("/etc/lingate/gateway.key"), Some(998)).contains("chown"));
+    }
 }
