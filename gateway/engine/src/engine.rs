@@ -1,16 +1,17 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use lingate_buffer::{AppendError, Buffer, Disk, DiskError, Recovery};
+use lingate_buffer::{Buffer, Disk, DiskError, Recovery};
 use lingate_model::{DeviceName, GatewayId, Missed, Now, PointId, Priority, Reading, TenantId};
 use lingate_refine::{Batch, ExportPlan, Minimized, Refinery};
 use lingate_seal::{Entropy, Grant, SigningKey, VerifiedBundle};
 
 use crate::deliver::Deliver;
 use crate::devices::Devices;
+use crate::lost::Lost;
 use crate::status::{BundleStatus, LossCounter, Status};
 use crate::store::Store;
-use crate::stream::{Lost, Sealing, Stream};
+use crate::stream::{Sealing, Stream};
 use crate::{Input, Level, Notice, Output};
 
 /// Everything that an engine starts with.
@@ -247,16 +248,17 @@ impl<D: Disk> Engine<D> {
         };
         let priority = self.export.datasets[index].priority;
         for sealed in &records {
-            let kept = match self.streams[index].is_keyless(sealed) {
-                true => Err(AppendError::Full),
-                false => {
-                    let note = self.streams[index].note(sealed);
-                    self.store.append(now.monotonic, index, priority, sealed, &note)
-                }
+            let stream = &mut self.streams[index];
+            let kept = match stream.may_be_kept(sealed) {
+                true => self.store.append(now.monotonic, index, priority, sealed, &stream.note(sealed)).map_err(Some),
+                false => Err(None),
             };
-            if let Err(error) = kept {
-                let lost = self.streams[index].refused_by_buffer(now.monotonic, sealed, &error);
-                self.lose(lost);
+            match kept {
+                Ok(()) => stream.kept(sealed),
+                Err(error) => {
+                    let lost = stream.refused_by_buffer(now.monotonic, sealed, error.as_ref());
+                    self.lose(lost);
+                }
             }
         }
         if self.store.is_commit_large() {

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use lingate_model::UtcMicros;
 use lingate_seal::{GapCause, GapRecord, Kid};
@@ -29,6 +30,19 @@ impl PendingGaps {
     pub(crate) fn next(&mut self) -> Option<GapRecord> {
         self.0.pop_front()
     }
+
+    /// The gap over this record comes before all others.
+    pub(crate) fn put_first(&mut self, kid: Kid, seq: u64) {
+        let at = self.0.iter().position(|gap| covers(gap, kid, &(seq..=seq)));
+        let gap = at.and_then(|at| self.0.remove(at));
+        gap.into_iter().for_each(|gap| self.0.push_front(gap));
+    }
+}
+
+/// Whether the gap is over all these records of an epoch.
+pub(crate) fn covers(gap: &GapRecord, of: Kid, seqs: &RangeInclusive<u64>) -> bool {
+    let GapRecord::Records { kid, first_seq, last_seq, .. } = gap else { return false };
+    *kid == of && first_seq <= seqs.start() && seqs.end() <= last_seq
 }
 
 fn self_is_adjacent(end: i128, start: i128) -> bool {
@@ -156,6 +170,15 @@ mod tests {
         assert_eq!(merged.len(), 4);
         assert!(matches!(merged[0], GapRecord::Records { first_seq: 0, last_seq: 5, readings: 30, .. }));
         assert!(matches!(&merged[2], GapRecord::Slots { to: UtcMicros(20), readings: 6, .. }));
+    }
+
+    #[test]
+    fn the_gap_over_a_refused_record_comes_first() {
+        let mut gaps = PendingGaps::default();
+        [slots("a", 0, 10), records(3, 4), records(7, 8)].into_iter().for_each(|gap| gaps.add(gap));
+        gaps.put_first(Kid([7; 8]), 8);
+        gaps.put_first(Kid([7; 8]), 9);
+        assert_eq!(all(gaps), [records(7, 8), slots("a", 0, 10), records(3, 4)]);
     }
 
     #[test]

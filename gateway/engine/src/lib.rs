@@ -6,7 +6,7 @@
 //! - A record is published only after it is durable, and freed only after it was acknowledged on the connection it was
 //!   sent on (D2, D3). After a lost link everything unacknowledged is sent again, in order (D5).
 //! - What will not arrive is counted by cause at once and declared by a sealed gap record as soon as the dataset has an
-//!   epoch to carry it (D6).
+//!   epoch to carry it (D6). Behind a record that the buffer refused, its epoch keeps nothing before that gap record.
 //! - Time, randomness and disk are arguments: the same inputs give the same outputs, byte for byte.
 
 mod deliver;
@@ -14,6 +14,7 @@ mod devices;
 mod engine;
 mod gaps;
 mod io;
+mod lost;
 mod status;
 mod store;
 mod stream;

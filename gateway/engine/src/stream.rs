@@ -1,6 +1,7 @@
 //! One dataset's stream: its epoch, what it still has to declare, and its counters.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use lingate_seal::{
 };
 
 use crate::gaps::{self, PendingGaps};
+use crate::lost::Lost;
 use crate::status::DatasetStatus;
 
 /// Above every sequence number (wire.md section 2).
@@ -30,13 +32,6 @@ pub(crate) struct Sealing {
     pub(crate) entropy: Box<dyn Entropy>,
 }
 
-/// Readings that will not arrive: counted by cause at once, declared by a gap record when there is an epoch for it.
-pub(crate) struct Lost {
-    pub(crate) cause: &'static str,
-    pub(crate) readings: u64,
-    pub(crate) notice: Option<String>,
-}
-
 pub(crate) struct Stream {
     pub(crate) dataset: DatasetIndex,
     name: String,
@@ -47,6 +42,8 @@ pub(crate) struct Stream {
     epoch: Option<Epoch>,
     /// The epoch whose KEY or catalogue the buffer refused last: none of its records is kept.
     keyless: Option<Kid>,
+    /// Numbers of an epoch that the buffer refused last and that no kept record declares.
+    hole: Option<(Kid, RangeInclusive<u64>)>,
     previous: Option<PreviousEpoch>,
     gaps: PendingGaps,
     /// Declared and not acknowledged: what a gap record said waits again if the record itself is refused or lost.
@@ -82,6 +79,7 @@ impl Stream {
             alias: None,
             epoch: None,
             keyless: None,
+            hole: None,
             previous: None,
             gaps: PendingGaps::default(),
             declared: VecDeque::new(),
@@ -230,6 +228,9 @@ impl Stream {
     fn declare(&mut self, signer: &SigningKey) -> Result<Vec<Sealed>, Lost> {
         let Some(epoch) = &mut self.epoch else { return Ok(Vec::new()) };
         let mut records = Vec::new();
+        if let Some((kid, seqs)) = &self.hole {
+            self.gaps.put_first(*kid, *seqs.start());
+        }
         while let Some(gap) = self.gaps.next() {
             match epoch.seal_gap(&gap, signer) {
                 Ok(sealed) => {
@@ -276,9 +277,13 @@ impl Stream {
 
     /// What the buffer notes beside a gap record, so that it can be declared again after a restart.
     pub(crate) fn note(&self, sealed: &Sealed) -> Vec<u8> {
-        let declared = || self.declared.iter().rev().find(|(kid, seq, _)| (*kid, *seq) == (sealed.kid(), sealed.seq()));
-        let is_gap = sealed.kind() == RecordKind::Gap;
-        is_gap.then(declared).flatten().map_or(Vec::new(), |(_, _, gap)| gaps::to_note(gap))
+        self.declared_in(sealed).map_or(Vec::new(), gaps::to_note)
+    }
+
+    fn declared_in(&self, sealed: &Sealed) -> Option<&GapRecord> {
+        let is_this = |(kid, seq, _): &&(Kid, u64, GapRecord)| (*kid, *seq) == (sealed.kid(), sealed.seq());
+        let declared = || self.declared.iter().rev().find(is_this);
+        (sealed.kind() == RecordKind::Gap).then(declared).flatten().map(|(_, _, gap)| gap)
     }
 
     fn cannot_seal(&self, error: &SealError, readings: u64) -> Lost {
@@ -340,30 +345,54 @@ impl Stream {
         Lost { cause: name, readings: loss.readings, notice }
     }
 
-    /// Its KEY or catalogue was refused: nobody could understand it.
-    pub(crate) fn is_keyless(&self, sealed: &Sealed) -> bool {
-        self.keyless == Some(sealed.kid())
+    /// Nobody could understand an epoch whose KEY or catalogue was refused. Behind a refused record only the gap record
+    /// over it is kept: a process that ends before would leave a hole that nobody declares.
+    pub(crate) fn may_be_kept(&self, sealed: &Sealed) -> bool {
+        let declares = |seqs| self.declared_in(sealed).is_some_and(|gap| gaps::covers(gap, sealed.kid(), seqs));
+        let fits = self.hole.as_ref().is_none_or(|(kid, seqs)| *kid != sealed.kid() || declares(seqs));
+        self.keyless != Some(sealed.kid()) && fits
     }
 
-    /// The record has a sequence number that will not come. What a refused gap record declared waits again.
-    pub(crate) fn refused_by_buffer(&mut self, monotonic: Duration, sealed: &Sealed, error: &AppendError) -> Lost {
+    pub(crate) fn kept(&mut self, sealed: &Sealed) {
+        self.hole.take_if(|(kid, _)| *kid == sealed.kid());
+    }
+
+    /// The record has a sequence number that will not come. What a refused gap record declared waits again. Without an
+    /// error it was not even tried.
+    pub(crate) fn refused_by_buffer(
+        &mut self,
+        monotonic: Duration,
+        sealed: &Sealed,
+        error: Option<&AppendError>,
+    ) -> Lost {
         self.pause(monotonic);
         let readings = u64::from(sealed.readings());
         if matches!(sealed.kind(), RecordKind::Key | RecordKind::Catalogue) {
-            // Nobody could understand this epoch: the next record opens another.
+            // The next record opens another.
             self.epoch = None;
             self.keyless = Some(sealed.kid());
-        } else if !self.is_keyless(sealed) {
-            let (kid, seq) = (sealed.kid(), sealed.seq());
-            let (cause, maybe_delivered) = (GapCause::Overflow, false);
-            self.gaps.add(GapRecord::Records { kid, first_seq: seq, last_seq: seq, readings, cause, maybe_delivered });
+        } else if self.keyless != Some(sealed.kid()) {
+            self.widen_hole(sealed, readings);
         }
         if sealed.kind() == RecordKind::Gap {
             self.declare_again(sealed.kid(), sealed.seq(), sealed.seq());
         }
-        let text = format!("dataset {}: a record was not kept: {error}", self.name);
-        let is_news = self.refusal.replace(text.clone()).as_ref() != Some(&text);
-        Lost { cause: "buffer_refused", readings, notice: is_news.then_some(text) }
+        let text = error.map(|error| format!("dataset {}: a record was not kept: {error}", self.name));
+        let notice = text.filter(|text| self.refusal.replace(text.clone()).as_ref() != Some(text));
+        Lost { cause: "buffer_refused", readings, notice }
+    }
+
+    fn widen_hole(&mut self, sealed: &Sealed, readings: u64) {
+        let (kid, seq) = (sealed.kid(), sealed.seq());
+        let (cause, maybe_delivered) = (GapCause::Overflow, false);
+        self.gaps.add(GapRecord::Records { kid, first_seq: seq, last_seq: seq, readings, cause, maybe_delivered });
+        let known = self.hole.as_ref().filter(|(of, _)| *of == kid);
+        let first = known.map_or(seq, |(_, seqs)| *seqs.start());
+        if sealed.kind() == RecordKind::EpochClose {
+            // The next KEY does not tell of numbers that are not declared yet.
+            self.previous = Some(PreviousEpoch { kid, last_seq: first.saturating_sub(1) });
+        }
+        self.hole = Some((kid, first..=seq));
     }
 
     pub(crate) fn accepted(&mut self, count: Count) {
@@ -406,12 +435,4 @@ fn gap_over(batch: &Batch, cause: GapCause) -> GapRecord {
     let (from, to) = (times.clone().min().unwrap_or_default(), times.max().unwrap_or_default());
     let readings = batch.readings().len() as u64;
     GapRecord::Slots { device: "*".to_owned(), from, to, readings, cause }
-}
-
-impl Lost {
-    /// The plan has no stream left that could carry the gap record; the counter and this sentence are all there is.
-    pub(crate) fn undeclared(loss: &Loss) -> Lost {
-        let notice = Some(format!("{} records of a dataset that is not configured any more are lost", loss.records));
-        Lost { cause: "undeclared", readings: loss.readings, notice }
-    }
 }

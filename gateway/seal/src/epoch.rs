@@ -30,7 +30,7 @@ const ENVELOPE_MAX: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PreviousEpoch {
     pub kid: Kid,
-    /// Of its EpochClose.
+    /// Of its EpochClose, or of what was kept before it if the close was not.
     pub last_seq: u64,
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use lingate_buffer::fake::{Call, Crash};
+use lingate_buffer::{Overflow, Settings};
 use lingate_engine::{Input, ReasonCode};
 use lingate_seal::GapCause;
 use lingate_world::{Mood, Rights, Sandbox, Serving, World, tiny};
@@ -307,6 +308,31 @@ fn overflow_never_stops_the_line() {
     }
     assert!(world.status().lost.get("overflow").is_some_and(|readings| *readings > 500));
     world.end_well(&sandbox, 2);
+}
+
+#[test]
+fn nothing_is_kept_behind_a_refused_record_before_its_gap() {
+    // A buffer that ends within each of the records that open an epoch.
+    for step in 0..30 {
+        let sandbox = Sandbox::new();
+        let settings = Settings { max_bytes: (64 << 10) + 100 * step, overflow: Overflow::RefuseNew, ..tiny() };
+        let mut world = World::without_bundle(18, &sandbox, settings);
+        world.laws.keys_may_stand_alone = true;
+        let mut version = 0;
+        while !world.notices.iter().any(|notice| notice.text.contains("was not kept")) {
+            version += 1;
+            assert!(version < 100, "{step}: the buffer takes everything");
+            world.grant(&sandbox, &Rights::full(version));
+            for serving in [Serving::Nothing, Serving::Values] {
+                world.plant.serve(PRESS, serving);
+                world.poll(PRESS);
+            }
+            world.run_for(SECOND / 3);
+        }
+        world.crash(Crash::DropAll);
+        world.laws.keys_may_stand_alone = true;
+        world.end_well(&sandbox, version + 1);
+    }
 }
 
 #[test]

@@ -20,6 +20,12 @@ fn every_accepted_record_arrives_in_any_world() {
     assert!(duplicates > 1_000, "only {duplicates} duplicates: the stories are too easy");
 }
 
+/// A Lineage that the buffer refused, gap records behind it that it kept, and a crash before the refused one was declared.
+#[test]
+fn a_refused_record_leaves_no_hole_when_the_power_goes() {
+    Story::tell(239, &Sandbox::new());
+}
+
 /// The place for the seed of a story that failed.
 #[test]
 fn one_story_from_its_seed() {
