@@ -13,7 +13,7 @@ const PENDING_MAX: usize = 1_024;
 
 impl PendingGaps {
     pub(crate) fn add(&mut self, gap: GapRecord) {
-        if self.0.iter_mut().rev().any(|pending| merge(pending, &gap, self_is_adjacent)) {
+        if self.0.iter_mut().rev().any(|pending| merge(pending, &gap, is_adjacent)) {
             return;
         }
         let widen = self.0.len() >= PENDING_MAX;
@@ -45,7 +45,7 @@ pub(crate) fn covers(gap: &GapRecord, of: Kid, seqs: &RangeInclusive<u64>) -> bo
     *kid == of && first_seq <= seqs.start() && seqs.end() <= last_seq
 }
 
-fn self_is_adjacent(end: i128, start: i128) -> bool {
+fn is_adjacent(end: i128, start: i128) -> bool {
     start == end || start == end + 1
 }
 
