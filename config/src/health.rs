@@ -1,9 +1,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
-use lingate_drivers::settings::{Problem, Table};
+use lingate_drivers::settings::{Problem, Table, parse_path};
 
+use crate::HealthListen;
 use crate::keys::optional;
-use crate::{HealthListen, path};
 
 /// Next to the ports that Prometheus exporters use.
 const PORT: u16 = 9273;
@@ -28,7 +28,7 @@ pub(crate) fn read(root: &mut Table<'_>, problems: &mut Vec<Problem>) -> Option<
 
 fn parse(text: &str) -> Result<HealthListen, (String, Option<String>)> {
     if let Some(socket) = text.strip_prefix("unix:") {
-        let socket = path::parse(socket).map_err(|(what, _)| (what, Some(HINT.to_owned())))?;
+        let socket = parse_path(socket).map_err(|(what, _)| (what, Some(HINT.to_owned())))?;
         return match socket.as_os_str().len() <= SOCKET_BYTES_MAX {
             true => Ok(HealthListen::Unix(socket)),
             false => Err((format!("is longer than a socket's path may be, {SOCKET_BYTES_MAX} bytes"), None)),

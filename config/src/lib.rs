@@ -21,7 +21,6 @@ mod gateway;
 mod health;
 mod keys;
 mod minimize;
-mod path;
 mod plan;
 mod point;
 mod problem;
@@ -32,8 +31,7 @@ mod subject;
 mod ucum;
 
 pub use file::{FILE_BYTES_MAX, load, load_bytes};
-pub use plan::{
-    Ack, Broker, BufferPlan, Credential, DatasetPlaces, DevicePlan, HealthListen, Places, Plan, SandboxPlan,
-};
+pub use lingate_drivers::settings::Credential;
+pub use plan::{Ack, Broker, BufferPlan, DatasetPlaces, DevicePlan, HealthListen, Places, Plan, SandboxPlan};
 pub use problem::{Problem, Problems};
 pub use source::Place;

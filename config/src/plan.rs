@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lingate_drivers::Device;
+use lingate_drivers::settings::Credential;
 use lingate_model::{DeviceName, EquipmentPath, GatewayId, TenantId};
 use lingate_refine::ExportPlan;
 
@@ -43,14 +44,6 @@ pub struct Broker {
     /// A DNS name or an address; an IPv6 address stands without brackets.
     pub host: String,
     pub port: u16,
-}
-
-/// A secret's place, never the secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Credential {
-    /// `credential:NAME`: a file in `$CREDENTIALS_DIRECTORY`.
-    Systemd(String),
-    File(PathBuf),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

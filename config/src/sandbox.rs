@@ -1,17 +1,14 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use lingate_drivers::settings::{DeTable, Problem, Table};
+use lingate_drivers::settings::{Credential, DeTable, Problem, Table, parse_path};
 use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::keys::{optional, require, require_table};
-use crate::{Ack, Broker, Credential, SandboxPlan, broker, path, secret};
+use crate::{Ack, Broker, SandboxPlan, broker, secret};
 
 const BROKERS_MAX: usize = 16;
-
-/// systemd refuses longer credential names (systemd.exec, LoadCredential).
-const CREDENTIAL_BYTES_MAX: usize = 255;
 
 pub(crate) fn read(root: &mut Table<'_>, file: &DeTable<'_>, problems: &mut Vec<Problem>) -> Option<SandboxPlan> {
     let mut table = require_table(root, "sandbox", "broker, ca, certificate, key and root_sha256")?;
@@ -74,7 +71,7 @@ fn brokers(table: &mut Table<'_>, spans: &[Range<usize>], problems: &mut Vec<Pro
 }
 
 fn path_of(table: &mut Table<'_>, key: &'static str, example: &str) -> Option<PathBuf> {
-    require(table, key, example).parsed_with(path::parse)
+    require(table, key, example).parsed_with(parse_path)
 }
 
 /// Never repeats the text: it may be the key itself.
@@ -85,7 +82,7 @@ fn key(table: &mut Table<'_>, is_itself: bool) -> Option<Credential> {
         return None;
     }
     let text = require(table, "key", "\"credential:gateway.key\"").string()?;
-    match credential(&text) {
+    match Credential::parse(&text) {
         Some(credential) => Some(credential),
         None => {
             let hint = "write \"credential:NAME\" for a file that systemd passes (LoadCredential=), or a whole path";
@@ -93,15 +90,6 @@ fn key(table: &mut Table<'_>, is_itself: bool) -> Option<Credential> {
             None
         }
     }
-}
-
-fn credential(text: &str) -> Option<Credential> {
-    let Some(name) = text.strip_prefix("credential:") else {
-        return path::parse(text).ok().map(Credential::File);
-    };
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let is_name = (1..=CREDENTIAL_BYTES_MAX).contains(&name.len()) && name.chars().all(is_allowed);
-    (is_name && name != "." && name != "..").then(|| Credential::Systemd(name.to_owned()))
 }
 
 /// 64 hex digits; colons between them, as OpenSSL prints them, do no harm.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lingate_model::{BuiltinType, DeviceName, PointId};
 
 use crate::settings::{SettingsError, Table};
-use crate::{Sink, SinkClosed};
+use crate::{Sink, SinkClosed, Site};
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -44,11 +44,42 @@ pub struct PointSettings<'a> {
 pub struct Point {
     pub id: PointId,
     pub builtin_type: BuiltinType,
+    /// Dimensions of an array, 1 to 3; 0: a scalar. `builtin_type` is then the elements' type.
+    pub rank: u8,
     /// Decimal places of the finest step in which its value moves; 0 for integers; `None`: full floating point.
     pub places: Option<u8>,
+    /// Between two slots: of a subscribed point the sampling interval.
     pub interval: Duration,
+    pub acquisition: Acquisition,
     /// Where it is read, for catalogue and lineage: `modbus-tcp holding:102 unit 1`. No host name, no address.
     pub source: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acquisition {
+    /// Every slot gives a reading, good or bad, or is told as missed.
+    #[default]
+    Polled,
+    /// The device sends changes: a slot without reading is one without change, unless it is told as missed.
+    Subscribed,
+}
+
+/// A transport that this device shares with others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedLine {
+    /// `/dev/ttyUSB0`, `tcp 10.0.4.17:502`: devices of one name share the line.
+    pub name: String,
+    /// Everything that all of them must agree on, in words that a message can show: `9600 8E1`.
+    pub settings: String,
+}
+
+/// What a device's table refers to outside of the file, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteProblem {
+    /// `device[extruder-7].key`
+    pub setting: &'static str,
+    pub what: String,
+    pub hint: String,
 }
 
 /// A configured device. Cheap; touches the network only in `connect`.
@@ -57,8 +88,20 @@ pub trait Device: Send + Sync {
     fn points(&self) -> &[Point];
     /// For logs and status: `10.0.4.17:502`.
     fn address(&self) -> String;
-    /// Has its own deadline.
-    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Session>, LinkError>>;
+    fn line(&self) -> Option<SharedLine> {
+        None
+    }
+    /// Whether its sessions fill from the device's history what was missed while it was down: they then take
+    /// [`Sink::take_downtime`] and tell of every slot in it.
+    fn backfills(&self) -> bool {
+        false
+    }
+    /// Looks at the files that the table names, offline.
+    fn problems(&self, _site: &Site) -> Vec<SiteProblem> {
+        Vec::new()
+    }
+    /// Has its own deadline, below 30 s.
+    fn connect<'a>(&'a self, site: &'a Site) -> BoxFuture<'a, Result<Box<dyn Session>, LinkError>>;
 }
 
 /// Runs until the link is lost. Polled and subscribed devices look the same from outside: readings arrive at the sink.
@@ -83,6 +126,12 @@ pub enum LinkError {
     Protocol {
         what: String,
     },
+    /// The device or its configuration does not allow it: a certificate that is not trusted, a password that is refused.
+    /// What is wrong and what to do.
+    Refused {
+        what: String,
+        hint: String,
+    },
     Closed,
     /// The gateway is stopping: the sink is gone.
     SinkClosed,
@@ -105,6 +154,7 @@ impl fmt::Display for LinkError {
                 write!(f, "no complete answer within {after:?} while {doing}")
             }
             LinkError::Protocol { what } => write!(f, "the device broke its protocol: {what}"),
+            LinkError::Refused { what, hint } => write!(f, "{what}; {hint}"),
             LinkError::Closed => f.write_str("the device closed the connection"),
             LinkError::SinkClosed => f.write_str("the gateway is stopping"),
         }

@@ -13,20 +13,27 @@ mod device;
 mod schedule;
 pub mod settings;
 mod sink;
+mod site;
 
-pub use device::{BoxFuture, Device, DeviceSettings, Driver, LinkError, Point, PointSettings, Session};
+pub use device::{
+    Acquisition, BoxFuture, Device, DeviceSettings, Driver, LinkError, Point, PointSettings, Session, SharedLine,
+    SiteProblem,
+};
 pub use sink::{DeviceEvent, Sink, SinkClosed};
+pub use site::{Lines, Site};
 
-/// One line per driver.
+/// One line per protocol, with its kinds of device.
 macro_rules! drivers {
-    ($($driver:ident),* $(,)?) => {
-        $(mod $driver;)*
+    ($($protocol:ident: $($kind:ident),+;)*) => {
+        $(pub mod $protocol;)*
         /// Every driver of this build.
-        pub const DRIVERS: &[Driver] = &[$($driver::DRIVER),*];
+        pub const DRIVERS: &[Driver] = &[$($($protocol::$kind),+),*];
     };
 }
 
-drivers! { modbus }
+drivers! {
+    modbus: TCP;
+}
 
 /// The driver that a device table names: `driver = "modbus-tcp"`.
 pub fn driver(kind: &str) -> Option<&'static Driver> {

@@ -33,9 +33,9 @@ use self::session::Polling;
 use self::settings::{Item, Settings};
 use self::talk::Talk;
 use crate::settings::SettingsError;
-use crate::{BoxFuture, Device, DeviceSettings, Driver, LinkError, Point, Session};
+use crate::{Acquisition, BoxFuture, Device, DeviceSettings, Driver, LinkError, Point, Session, Site};
 
-pub(crate) const DRIVER: Driver = Driver { kind: "modbus-tcp", sample: include_str!("modbus/sample.toml"), parse };
+pub(crate) const TCP: Driver = Driver { kind: "modbus-tcp", sample: include_str!("modbus/sample.toml"), parse };
 
 struct Modbus {
     plan: Arc<Plan>,
@@ -81,9 +81,11 @@ fn point(id: PointId, item: &Item, unit: u8) -> Point {
     Point {
         id,
         builtin_type: item.encoding.builtin_type(),
+        rank: 0,
         places: item.encoding.places(),
         interval: item.wanted.interval,
-        source: format!("{} {}{bit} unit {unit}", DRIVER.kind, item.wanted.register),
+        acquisition: Acquisition::Polled,
+        source: format!("{} {}{bit} unit {unit}", TCP.kind, item.wanted.register),
     }
 }
 
@@ -97,7 +99,7 @@ impl Device for Modbus {
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 
-    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Session>, LinkError>> {
+    fn connect<'a>(&'a self, _site: &'a Site) -> BoxFuture<'a, Result<Box<dyn Session>, LinkError>> {
         Box::pin(async {
             let settings = &self.plan.settings;
             let stream = self.open(settings).await?;

@@ -14,8 +14,10 @@
 //! Promises: reading never stops at a problem; a key that is taken but wrong is reported once and reads as `None`, so
 //! that the caller can go on with a default; a problem quotes at most 40 characters of the file.
 
+mod credential;
 mod key;
 mod nearest;
+mod path;
 mod units;
 
 use std::collections::BTreeMap;
@@ -25,8 +27,10 @@ use std::ops::Range;
 pub use toml::de::DeTable;
 use toml::de::DeValue;
 
+pub use credential::Credential;
 pub use key::Key;
 pub use nearest::nearest;
+pub use path::parse_path;
 pub use units::{parse_duration, parse_size, show_duration, show_size};
 
 /// Something wrong in the file.

@@ -1,7 +1,7 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lingate_model::{Clock, Missed, Now, Reading};
+use lingate_model::{Clock, DeviceName, DeviceReport, Missed, Now, Reading};
 use tokio::sync::{mpsc, watch};
 
 /// What a session tells the gateway.
@@ -11,6 +11,8 @@ pub enum DeviceEvent {
     Readings(Vec<Reading>),
     /// Slots that were due and gave nothing, not even a bad reading.
     Missed(Missed),
+    /// What is known of the device beyond its readings; replaces the report before. Not more than once a second.
+    Report(DeviceName, Box<DeviceReport>),
 }
 
 /// Where a session's readings go. Bounded: when the gateway is behind, `send` waits, and the driver then reports the
@@ -20,6 +22,7 @@ pub struct Sink {
     events: mpsc::Sender<DeviceEvent>,
     clock: Arc<dyn Clock>,
     stop: Option<watch::Receiver<bool>>,
+    downtime: Arc<Mutex<Option<Missed>>>,
 }
 
 /// The gateway is stopping.
@@ -28,12 +31,23 @@ pub struct SinkClosed;
 
 impl Sink {
     pub fn new(events: mpsc::Sender<DeviceEvent>, clock: Arc<dyn Clock>) -> Sink {
-        Sink { events, clock, stop: None }
+        Sink { events, clock, stop: None, downtime: Arc::default() }
     }
 
     /// Told to stop by this: a session then ends between two polls, so that no answer on its way is thrown away.
     pub fn stopped_by(self, stop: watch::Receiver<bool>) -> Sink {
         Sink { stop: Some(stop), ..self }
+    }
+
+    /// The slots that were missed before the session, for a device that backfills.
+    pub fn after(self, downtime: Option<Missed>) -> Sink {
+        Sink { downtime: Arc::new(Mutex::new(downtime)), ..self }
+    }
+
+    /// What was missed while the device was down and is not told yet. Whoever takes it tells of it: by readings, and by
+    /// [`DeviceEvent::Missed`] for the slots that stay empty.
+    pub fn take_downtime(&self) -> Option<Missed> {
+        self.downtime.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub fn is_stopping(&self) -> bool {

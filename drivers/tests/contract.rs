@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lingate_drivers::settings::{DeTable, Problem, SettingsError, Table};
-use lingate_drivers::{DRIVERS, Device, DeviceSettings, Driver, PointSettings, Sink};
+use lingate_drivers::{DRIVERS, Device, DeviceSettings, Driver, PointSettings, Sink, Site};
 use lingate_model::{Clock, ClockState, Now, PointId, UtcMicros};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -83,7 +83,8 @@ async fn a_silent_listener_cannot_hold_a_session_for_ever() {
         let device = parse(driver, &driver.sample.lines().map(silent).collect::<Vec<_>>().join("\n")).unwrap();
         let (sender, mut events) = mpsc::channel(1000);
         let began = Instant::now();
-        if let Ok(mut session) = device.connect().await {
+        let site = Site::bare(std::env::temp_dir());
+        if let Ok(mut session) = device.connect(&site).await {
             let loss = session.run(&Sink::new(sender, Arc::new(TestClock(began)))).await;
             assert!(events.try_recv().is_ok(), "{loss} without a reading");
         }

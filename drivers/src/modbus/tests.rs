@@ -169,14 +169,14 @@ impl Bench {
 fn readings(events: &[DeviceEvent]) -> impl DoubleEndedIterator<Item = &Reading> {
     events.iter().flat_map(|event| match event {
         DeviceEvent::Readings(readings) => readings.as_slice(),
-        DeviceEvent::Missed(_) => &[],
+        DeviceEvent::Missed(_) | DeviceEvent::Report(..) => &[],
     })
 }
 
 fn missed(events: &[DeviceEvent]) -> impl Iterator<Item = &Missed> {
     events.iter().filter_map(|event| match event {
         DeviceEvent::Missed(missed) => Some(missed),
-        DeviceEvent::Readings(_) => None,
+        DeviceEvent::Readings(_) | DeviceEvent::Report(..) => None,
     })
 }
 

@@ -1,11 +1,14 @@
 //! Reading and writing the few files of the gateway's identity, with bounds and modes.
 
+use std::env;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use lingate_config::Credential;
 use ring::digest::{SHA256, digest};
+use zeroize::Zeroizing;
 
 /// No certificate, key, root or bundle that lingate accepts is larger.
 pub(crate) const LARGEST: u64 = 1 << 20;
@@ -26,6 +29,29 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     digest(&SHA256, bytes).as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+/// The file of a credential: `credential:NAME` is one in `$CREDENTIALS_DIRECTORY` (systemd.exec(5), LoadCredential=).
+pub(crate) fn credential_path(credential: &Credential) -> Result<PathBuf, String> {
+    match credential {
+        Credential::File(path) => Ok(path.clone()),
+        Credential::Systemd(name) => match env::var_os("CREDENTIALS_DIRECTORY") {
+            Some(directory) => Ok(PathBuf::from(directory).join(name)),
+            None => Err(format!(
+                "credential {name:?} is not there, because CREDENTIALS_DIRECTORY is not set: it comes from systemd, with \
+                 LoadCredential={name}:/path in the unit"
+            )),
+        },
+    }
+}
+
+/// The bytes of a device's secret, or what stands in the way and what to do.
+pub(crate) fn secret(credential: &Credential) -> Result<Zeroizing<Vec<u8>>, String> {
+    let path = credential_path(credential)?;
+    if let Ok(Some(why)) = exposed(&path, 0o077, false) {
+        return Err(format!("{} {why}: chmod 600 it", path.display()));
+    }
+    read(&path).map(Zeroizing::new).map_err(|error| format!("{} cannot be read: {error}", path.display()))
 }
 
 /// Why a file that holds a secret must not be used, if so.

@@ -221,6 +221,7 @@ impl<D: Disk> Beating<D> {
         let input = match event {
             DeviceEvent::Readings(readings) => Input::Readings(readings),
             DeviceEvent::Missed(missed) => Input::Missed(missed),
+            DeviceEvent::Report(device, report) => Input::Report(device, report),
         };
         self.handle(self.clock.now(), input)
     }

@@ -26,6 +26,7 @@ impl Ledger {
         match event {
             DeviceEvent::Readings(readings) => readings.iter().for_each(|reading| count(reading.point, 1)),
             DeviceEvent::Missed(missed) => missed.slots.iter().for_each(|(point, slots)| count(*point, *slots)),
+            DeviceEvent::Report(..) => {}
         }
     }
 

@@ -12,7 +12,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use lingate_drivers::{Device, DeviceEvent, LinkError, Session, Sink, SinkClosed};
+use lingate_drivers::{Device, DeviceEvent, LinkError, Session, Sink, SinkClosed, Site};
 use lingate_engine::Input;
 use lingate_model::{Backoff, Clock, DeviceName, DeviceState, Missed, MissedCause, Now, PointId, UtcMicros};
 use tokio::sync::mpsc;
@@ -38,6 +38,7 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct Poller {
     pub(crate) name: DeviceName,
     pub(crate) device: Arc<dyn Device>,
+    pub(crate) site: Arc<Site>,
     pub(crate) heart: mpsc::Sender<Message>,
     pub(crate) events: mpsc::Sender<DeviceEvent>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -104,8 +105,8 @@ impl Poller {
     }
 
     async fn connect(&self) -> Result<Box<dyn Session>, String> {
-        let device = self.device.clone();
-        let connecting = guarded(async move { device.connect().await });
+        let (device, site) = (self.device.clone(), self.site.clone());
+        let connecting = guarded(async move { device.connect(&site).await });
         match tokio::time::timeout(CONNECT_DEADLINE, connecting).await {
             Ok(Ok(Ok(session))) => Ok(session),
             Ok(Ok(Err(error))) => Err(in_words(&error)),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lingate_buffer::{Buffer, RealDisk};
 use lingate_config::HealthListen;
-use lingate_drivers::Device;
+use lingate_drivers::{Device, Lines, Site};
 use lingate_engine::Setup;
 use lingate_model::{Clock, DeviceName, PointId, UtcMicros};
 use tokio::signal::unix::{SignalKind, signal};
@@ -137,6 +137,12 @@ impl Running {
         };
         let devices: Vec<(DeviceName, Arc<dyn Device>)> =
             plan.devices.into_iter().map(|plan| (plan.name, Arc::from(plan.device))).collect();
+        let site = Arc::new(Site {
+            gateway: plan.gateway.clone(),
+            folder: plan.state_dir.join("devices"),
+            secret: Box::new(crate::files::secret),
+            lines: Lines::default(),
+        });
         let setup = Setup {
             gateway: plan.gateway.clone(),
             tenant: plan.tenant.clone(),
@@ -175,7 +181,7 @@ impl Running {
             recent: Recent::started(started),
         };
         let link = start_link(link, bundles, &heart, &clock, &view);
-        let pollers = start_pollers(devices, &heart, &clock);
+        let pollers = start_pollers(devices, site, &heart, &clock);
         let stopping = view.stopping.clone();
         tracing::info!(address = health.address(), "the health endpoint listens");
         let (stopper, told) = stop();
@@ -278,6 +284,7 @@ fn start_link(
 
 fn start_pollers(
     devices: Vec<(DeviceName, Arc<dyn Device>)>,
+    site: Arc<Site>,
     heart: &Heart,
     clock: &Arc<dyn Clock>,
 ) -> (Stopper, Restarted) {
@@ -288,6 +295,7 @@ fn start_pollers(
         let poller = Poller {
             name,
             device,
+            site: site.clone(),
             heart: heart.messages.clone(),
             events: heart.devices.clone(),
             clock: clock.clone(),

@@ -1,6 +1,5 @@
 //! The gateway's side of TLS 1.3: read again from the files at every connect, so that rotation needs no restart.
 
-use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -172,19 +171,9 @@ fn certificates(path: &Path, setting: Setting, hint: &str) -> Result<Vec<Certifi
     }
 }
 
-/// `credential:NAME` is a file in `$CREDENTIALS_DIRECTORY` (systemd.exec(5), LoadCredential=).
 fn credential_path(key: &Credential) -> Result<PathBuf, Fault> {
-    match key {
-        Credential::File(path) => Ok(path.clone()),
-        Credential::Systemd(name) => match env::var_os("CREDENTIALS_DIRECTORY") {
-            Some(directory) => Ok(PathBuf::from(directory).join(name)),
-            None => Err(Fault::refuse(
-                Setting::Key,
-                format!("credential {name:?} is not there, because CREDENTIALS_DIRECTORY is not set"),
-                format!("run it as a systemd service with LoadCredential={name}:/path, or give the key as a path"),
-            )),
-        },
-    }
+    files::credential_path(key)
+        .map_err(|what| Fault::refuse(Setting::Key, what, "run it as a systemd service, or give the key as a path"))
 }
 
 /// What stands in the way of a file, with the reason of the operating system.

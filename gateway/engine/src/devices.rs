@@ -1,4 +1,4 @@
-use lingate_model::{DeviceName, DeviceState, PointId, Reading};
+use lingate_model::{DeviceName, DeviceReport, DeviceState, PointId, Reading};
 
 use crate::status::DeviceStatus;
 
@@ -22,6 +22,7 @@ impl Devices {
             bad_readings: 0,
             missed_slots: 0,
             newest: None,
+            report: DeviceReport::default(),
         };
         Devices { devices: devices.into_iter().map(status).collect(), of_point }
     }
@@ -47,6 +48,12 @@ impl Devices {
     pub(crate) fn changed(&mut self, name: &DeviceName, state: DeviceState) {
         if let Some(device) = self.devices.iter_mut().find(|device| device.name == name.as_str()) {
             device.state = state;
+        }
+    }
+
+    pub(crate) fn reported(&mut self, name: &DeviceName, report: DeviceReport) {
+        if let Some(device) = self.devices.iter_mut().find(|device| device.name == name.as_str()) {
+            device.report = report;
         }
     }
 

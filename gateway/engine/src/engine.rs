@@ -93,6 +93,7 @@ impl<D: Disk> Engine<D> {
             Input::Readings(readings) => self.read(now, readings),
             Input::Missed(missed) => self.miss(&missed),
             Input::Device(name, state) => self.devices.changed(&name, state),
+            Input::Report(name, report) => self.devices.reported(&name, *report),
             Input::LinkUp(limits) => {
                 // A link that was lost without a word, because its task was: nothing of that connection is answered.
                 if self.deliver.link_up(limits) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use lingate_model::{DeviceName, DeviceState, Missed, Reading};
+use lingate_model::{DeviceName, DeviceReport, DeviceState, Missed, Reading};
 use lingate_seal::{Kid, Sealed, VerifiedBundle};
 
 pub enum Input {
@@ -12,6 +12,8 @@ pub enum Input {
     Missed(Missed),
     /// For status only.
     Device(DeviceName, DeviceState),
+    /// What is known of a device beyond its readings; its identity goes into the catalogue.
+    Report(DeviceName, Box<DeviceReport>),
     LinkUp(LinkLimits),
     LinkDown(LinkLoss),
     /// PUBACK with a reason below 0x80, on the connection on which the record was published.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lingate_buffer::Usage;
-use lingate_model::{ClockState, DeviceState, UtcMicros};
+use lingate_model::{ClockState, DeviceReport, DeviceState, UtcMicros};
 
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -29,6 +29,7 @@ pub struct DeviceStatus {
     pub bad_readings: u64,
     pub missed_slots: u64,
     pub newest: Option<UtcMicros>,
+    pub report: DeviceReport,
 }
 
 #[derive(Clone, Debug)]

@@ -295,6 +295,9 @@ impl Stream {
         let (cause, name) = match missed.cause {
             MissedCause::DeviceDown => (GapCause::DeviceDown, "device_down"),
             MissedCause::Overload => (GapCause::Overload, "overload"),
+            MissedCause::Quarantine => (GapCause::Quarantine, "quarantine"),
+            MissedCause::DeviceOverflow => (GapCause::Overload, "device_overflow"),
+            MissedCause::NotificationLost => (GapCause::DeviceDown, "notification_lost"),
         };
         let device = missed.device.to_string();
         self.gaps.add(GapRecord::Slots { device, from: missed.from, to: missed.to, readings, cause });

@@ -12,6 +12,26 @@ impl UtcMicros {
     }
 }
 
+/// A time as an OPC UA device writes it: ticks of 100 ns since 1601-01-01T00:00:00Z (OPC 10000-6, 5.2.2.5), as it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceTime(pub i64);
+
+impl DeviceTime {
+    const UNIX_EPOCH: i64 = 116_444_736_000_000_000;
+
+    /// Rounded down to the microsecond.
+    pub fn utc(self) -> UtcMicros {
+        UtcMicros(self.0.div_euclid(10) - Self::UNIX_EPOCH / 10)
+    }
+}
+
+impl From<UtcMicros> for DeviceTime {
+    /// Beyond the years that ticks can count: the last one.
+    fn from(utc: UtcMicros) -> DeviceTime {
+        DeviceTime(utc.0.saturating_mul(10).saturating_add(Self::UNIX_EPOCH))
+    }
+}
+
 /// How far the wall clock can be believed. Recorded with every batch; never used to decide order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ClockState {
@@ -59,6 +79,16 @@ mod tests {
             assert_eq!(UtcMicros(micros).seconds(), seconds, "{micros}");
         }
         assert_eq!(UtcMicros(i64::MIN).seconds(), -9_223_372_036_855);
+    }
+
+    #[test]
+    fn a_device_time_is_the_same_moment_without_its_last_digit() {
+        assert_eq!(DeviceTime(116_444_736_000_000_009).utc(), UtcMicros(0));
+        assert_eq!(DeviceTime(116_444_735_999_999_999).utc(), UtcMicros(-1));
+        for micros in [-1, 0, 1, 1_700_000_000_123_456] {
+            assert_eq!(DeviceTime::from(UtcMicros(micros)).utc(), UtcMicros(micros));
+        }
+        assert!(DeviceTime(i64::MIN).utc() < DeviceTime(i64::MAX).utc());
     }
 
     #[test]

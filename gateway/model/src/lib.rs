@@ -8,6 +8,7 @@
 mod backoff;
 mod clock;
 mod decimal;
+mod device_report;
 mod names;
 mod point;
 mod reading;
@@ -15,12 +16,13 @@ mod status;
 mod value;
 
 pub use backoff::Backoff;
-pub use clock::{Clock, ClockState, Now, UtcMicros};
+pub use clock::{Clock, ClockState, DeviceTime, Now, UtcMicros};
 pub use decimal::{Decimal, DecimalError};
+pub use device_report::{DeviceIdentity, DeviceReport, Lateness, SetAside};
 pub use names::{
     DatasetAlias, DatasetId, DeviceName, EquipmentPath, GatewayId, NameError, PointName, PurposeId, TenantId, Ucum,
 };
 pub use point::{Class, PointId, Priority};
-pub use reading::{DeviceState, Missed, MissedCause, Reading};
+pub use reading::{DeviceState, Missed, MissedCause, Origin, Reading};
 pub use status::{Severity, StatusCode};
-pub use value::{BuiltinType, Value};
+pub use value::{Array, BuiltinType, Structure, Value};

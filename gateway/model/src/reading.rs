@@ -1,4 +1,4 @@
-use crate::{DeviceName, PointId, StatusCode, UtcMicros, Value};
+use crate::{DeviceName, DeviceTime, PointId, StatusCode, UtcMicros, Value};
 
 /// What a device said about one point, once.
 #[derive(Clone, Debug, PartialEq)]
@@ -7,19 +7,36 @@ pub struct Reading {
     /// `None` exactly when there is nothing to tell: a bad reading never repeats an older value.
     pub value: Option<Value>,
     pub status: StatusCode,
-    /// The device's own time stamp, as it came. Modbus has none.
-    pub source_time: Option<UtcMicros>,
+    /// SourceTimestamp, as it came. Modbus has none.
+    pub source_time: Option<DeviceTime>,
+    /// ServerTimestamp, as it came.
+    pub server_time: Option<DeviceTime>,
     /// When the answer was complete at the gateway.
     pub gateway_time: UtcMicros,
+    pub origin: Origin,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Origin {
+    #[default]
+    Live,
+    /// Out of the device's own history, to fill what was missed.
+    Backfilled,
 }
 
 impl Reading {
     pub fn good(point: PointId, value: Value, gateway_time: UtcMicros) -> Reading {
-        Reading { point, value: Some(value), status: StatusCode::GOOD, source_time: None, gateway_time }
+        Reading { value: Some(value), status: StatusCode::GOOD, ..Reading::bad(point, StatusCode::BAD, gateway_time) }
     }
 
     pub fn bad(point: PointId, status: StatusCode, gateway_time: UtcMicros) -> Reading {
-        Reading { point, value: None, status, source_time: None, gateway_time }
+        let (source_time, server_time) = (None, None);
+        Reading { point, value: None, status, source_time, server_time, gateway_time, origin: Origin::Live }
+    }
+
+    /// When the value was true, as far as anybody told: the source's time, else the gateway's.
+    pub fn time(&self) -> UtcMicros {
+        self.source_time.map_or(self.gateway_time, DeviceTime::utc)
     }
 }
 
@@ -40,6 +57,12 @@ pub enum MissedCause {
     DeviceDown,
     /// The gateway itself was late or its queue was full.
     Overload,
+    /// The point was set aside after it failed again and again, and was not asked.
+    Quarantine,
+    /// The device threw changes away before they were fetched (OPC UA overflow bit); at least so many.
+    DeviceOverflow,
+    /// The device sent changes that did not arrive, and could not send them again.
+    NotificationLost,
 }
 
 /// What the status shows of a device.

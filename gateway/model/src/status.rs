@@ -40,6 +40,8 @@ status_codes! {
     BAD_DEVICE_FAILURE = 0x808B_0000, "BadDeviceFailure";
     BAD_SENSOR_FAILURE = 0x808C_0000, "BadSensorFailure";
     BAD_NO_DATA = 0x809B_0000, "BadNoData";
+    BAD_NODE_ID_UNKNOWN = 0x8034_0000, "BadNodeIdUnknown";
+    BAD_WAITING_FOR_INITIAL_DATA = 0x8032_0000, "BadWaitingForInitialData";
     BAD_RESOURCE_UNAVAILABLE = 0x8004_0000, "BadResourceUnavailable";
 }
 

@@ -20,13 +20,22 @@ pub enum BuiltinType {
     DateTime = 13,
     Guid = 14,
     ByteString = 15,
+    XmlElement = 16,
+    NodeId = 17,
+    ExpandedNodeId = 18,
     StatusCode = 19,
-    /// ExtensionObject: bytes of a structure that nobody here understands.
-    Opaque = 22,
+    QualifiedName = 20,
+    LocalizedText = 21,
+    /// ExtensionObject: a structure, decoded or as the bytes that came.
+    Structure = 22,
+    DataValue = 23,
+    /// Only as the element of an array whose elements differ in type.
+    Variant = 24,
+    DiagnosticInfo = 25,
 }
 
 impl BuiltinType {
-    pub const ALL: [BuiltinType; 17] = [
+    pub const ALL: [BuiltinType; 25] = [
         BuiltinType::Boolean,
         BuiltinType::SByte,
         BuiltinType::Byte,
@@ -42,8 +51,16 @@ impl BuiltinType {
         BuiltinType::DateTime,
         BuiltinType::Guid,
         BuiltinType::ByteString,
+        BuiltinType::XmlElement,
+        BuiltinType::NodeId,
+        BuiltinType::ExpandedNodeId,
         BuiltinType::StatusCode,
-        BuiltinType::Opaque,
+        BuiltinType::QualifiedName,
+        BuiltinType::LocalizedText,
+        BuiltinType::Structure,
+        BuiltinType::DataValue,
+        BuiltinType::Variant,
+        BuiltinType::DiagnosticInfo,
     ];
 
     pub fn from_id(id: u32) -> Option<BuiltinType> {
@@ -80,14 +97,49 @@ pub enum Value {
     Guid([u8; 16]),
     ByteString(Arc<[u8]>),
     StatusCode(u32),
-    /// Encoding id of the structure and its bytes, carried as they came.
+    /// XmlElement, NodeId, ExpandedNodeId and QualifiedName in the text form of OPC 10000-6, 5.1.12 and 5.1.13, with
+    /// namespace URIs and never with an index: `nsu=http://example.org/;s=Zone1`.
+    Text {
+        builtin_type: BuiltinType,
+        text: Arc<str>,
+    },
+    LocalizedText {
+        locale: Option<Arc<str>>,
+        text: Option<Arc<str>>,
+    },
+    Array(Arc<Array>),
+    /// A structure that the device described.
+    Structure(Arc<Structure>),
+    /// Bytes as they came: a structure that nobody described (its encoding id as `type_id`), a DataValue or a
+    /// DiagnosticInfo (OPC UA Binary; `type_id` empty).
     Opaque {
+        builtin_type: BuiltinType,
         type_id: Arc<str>,
         body: Arc<[u8]>,
     },
+    /// Nothing. Only inside of arrays and structures: a reading without value has `None`.
+    Null,
+}
+
+/// Of one element type, in row-major order (OPC 10000-6, 5.2.2.16).
+#[derive(Clone, PartialEq)]
+pub struct Array {
+    pub element: BuiltinType,
+    /// One to three; their product is the number of items.
+    pub dimensions: Vec<u32>,
+    pub items: Vec<Value>,
+}
+
+/// Fields in the order of the type's description. Nested structures are values again, at most 10 deep.
+#[derive(Clone, PartialEq)]
+pub struct Structure {
+    /// The data type's NodeId in text form.
+    pub type_id: Arc<str>,
+    pub fields: Vec<(Arc<str>, Value)>,
 }
 
 impl Value {
+    /// Of an array: its elements' type. [`Value::Null`] counts as Variant.
     pub fn builtin_type(&self) -> BuiltinType {
         match self {
             Value::Boolean(_) => BuiltinType::Boolean,
@@ -106,7 +158,19 @@ impl Value {
             Value::Guid(_) => BuiltinType::Guid,
             Value::ByteString(_) => BuiltinType::ByteString,
             Value::StatusCode(_) => BuiltinType::StatusCode,
-            Value::Opaque { .. } => BuiltinType::Opaque,
+            Value::Text { builtin_type, .. } | Value::Opaque { builtin_type, .. } => *builtin_type,
+            Value::LocalizedText { .. } => BuiltinType::LocalizedText,
+            Value::Array(array) => array.element,
+            Value::Structure(_) => BuiltinType::Structure,
+            Value::Null => BuiltinType::Variant,
+        }
+    }
+
+    /// Number of dimensions: 0 for a scalar.
+    pub fn rank(&self) -> u8 {
+        match self {
+            Value::Array(array) => u8::try_from(array.dimensions.len()).unwrap_or(u8::MAX),
+            _ => 0,
         }
     }
 
@@ -134,13 +198,25 @@ impl fmt::Debug for Value {
     }
 }
 
+impl fmt::Debug for Array {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Array of {:?} {:?}", self.element, self.dimensions)
+    }
+}
+
+impl fmt::Debug for Structure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Structure {} of {} fields", self.type_id, self.fields.len())
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panic")]
 mod tests {
     use super::*;
 
     /// One value of each type, in the order of their ids.
-    fn samples() -> [Value; 17] {
+    fn samples() -> [Value; 25] {
         [
             Value::Boolean(true),
             Value::SByte(-77),
@@ -157,9 +233,25 @@ mod tests {
             Value::DateTime(77),
             Value::Guid([77; 16]),
             Value::ByteString([77_u8, 77].into()),
+            text(BuiltinType::XmlElement),
+            text(BuiltinType::NodeId),
+            text(BuiltinType::ExpandedNodeId),
             Value::StatusCode(77),
-            Value::Opaque { type_id: "i=77".into(), body: [77_u8].into() },
+            text(BuiltinType::QualifiedName),
+            Value::LocalizedText { locale: None, text: Some("77".into()) },
+            opaque(BuiltinType::Structure),
+            opaque(BuiltinType::DataValue),
+            Value::Null,
+            opaque(BuiltinType::DiagnosticInfo),
         ]
+    }
+
+    fn text(builtin_type: BuiltinType) -> Value {
+        Value::Text { builtin_type, text: "77".into() }
+    }
+
+    fn opaque(builtin_type: BuiltinType) -> Value {
+        Value::Opaque { builtin_type, type_id: "i=77".into(), body: [77_u8].into() }
     }
 
     #[test]
@@ -168,7 +260,7 @@ mod tests {
             assert_eq!(value.builtin_type(), expected);
             assert_eq!(BuiltinType::from_id(expected as u32), Some(expected));
         }
-        for unknown in [0, 16, 17, 18, 20, 21, 23, u32::MAX] {
+        for unknown in [0, 26, u32::MAX] {
             assert_eq!(BuiltinType::from_id(unknown), None, "{unknown}");
         }
     }
@@ -184,7 +276,11 @@ mod tests {
 
     #[test]
     fn no_debug_output_shows_a_value() {
-        for value in samples() {
+        let items = samples().to_vec();
+        let array = Array { element: BuiltinType::Variant, dimensions: vec![25], items: items.clone() };
+        let fields = items.iter().map(|value| ("field".into(), value.clone())).collect();
+        let structure = Structure { type_id: "i=1".into(), fields };
+        for value in items.into_iter().chain([Value::Array(array.into()), Value::Structure(structure.into())]) {
             let shown = format!("{value:?} {:#?}", Some(&value));
             assert!(!shown.contains("77"), "{shown}");
         }

@@ -40,8 +40,8 @@ impl Rule {
 pub(crate) fn tag(reading: Reading, rule: &Rule, ceiling: Option<Class>, tally: &mut Tally) -> Option<Tagged> {
     let ceiling = tally.count(StepId::AllowList, ceiling)?;
     tally.count(StepId::ClassCeiling, rule.class.filter(|class| *class <= ceiling))?;
+    let time = reading.time();
     let (value, status) = told(reading.value, reading.status, rule.builtin_type);
-    let time = reading.source_time.unwrap_or(reading.gateway_time);
     Some(Tagged { dataset: rule.dataset, alias: rule.alias, time, value, status })
 }
 

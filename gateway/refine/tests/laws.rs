@@ -184,7 +184,7 @@ fn reading(plan: &ExportPlan, point: u32, number: i64, fits: bool, status: Statu
     let declared = plan.points.get(point as usize).map_or(BuiltinType::Double, |point| point.builtin_type);
     let value = if fits { of(declared, number) } else { Value::Guid([0; 16]) };
     let value = (number % 17 != 16).then_some(value);
-    Reading { point: PointId(point), value, status, source_time: None, gateway_time: UtcMicros(number) }
+    Reading { value, ..Reading::bad(PointId(point), status, UtcMicros(number)) }
 }
 
 /// A value of the type; the 64-bit ones cover all of it, floating ones are 1024ths and now and then no number.

@@ -133,7 +133,7 @@ fn a_value_is_there_exactly_if_the_status_is_not_bad() {
 fn the_device_s_time_goes_before_the_gateway_s() {
     let reading = Reading { gateway_time: UtcMicros(5), ..int(0, 7) };
     assert_eq!(told(plain(D0), reading.clone()).time(), UtcMicros(5));
-    assert_eq!(told(plain(D0), Reading { source_time: Some(UtcMicros(-3)), ..reading }).time(), UtcMicros(-3));
+    assert_eq!(told(plain(D0), Reading { source_time: Some(UtcMicros(-3).into()), ..reading }).time(), UtcMicros(-3));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use common::{Role, batch, open_epoch, points, signing_key};
-use lingate_model::{BuiltinType, PointId, Reading, StatusCode, UtcMicros, Value};
+use lingate_model::{BuiltinType, Origin, PointId, Reading, StatusCode, UtcMicros, Value};
 use lingate_seal::{GapCause, GapRecord, RecordKind, Sealed};
 use serde_json::json;
 
@@ -36,7 +36,8 @@ fn main() {
 }
 
 fn shapes() -> Vec<(BuiltinType, Option<u8>)> {
-    let plain = BuiltinType::ALL.into_iter().map(|builtin_type| (builtin_type, None));
+    let scalars = BuiltinType::ALL.into_iter().take(15).chain([BuiltinType::StatusCode, BuiltinType::Structure]);
+    let plain = scalars.map(|builtin_type| (builtin_type, None));
     plain.chain([(BuiltinType::Float, Some(1)), (BuiltinType::Double, Some(3))]).collect()
 }
 
@@ -59,7 +60,11 @@ fn every_type() -> Vec<Reading> {
         Value::Guid([0xab; 16]),
         Value::ByteString([0, 255][..].into()),
         Value::StatusCode(0x8000_0000),
-        Value::Opaque { type_id: "ns=2;i=5001".into(), body: [1, 2, 3][..].into() },
+        Value::Opaque {
+            builtin_type: BuiltinType::Structure,
+            type_id: "ns=2;i=5001".into(),
+            body: [1, 2, 3][..].into(),
+        },
         Value::Float(36.6),
         Value::Double(-123.456),
     ];
@@ -99,8 +104,10 @@ fn reading(point: usize, value: Value, after_us: i64, status: u32) -> Reading {
         point: PointId(point as u32),
         value: Some(value),
         status: StatusCode(status),
-        source_time: Some(UtcMicros(T0 + after_us)),
-        gateway_time: UtcMicros(T0),
+        source_time: None,
+        server_time: None,
+        gateway_time: UtcMicros(T0 + after_us),
+        origin: Origin::Live,
     }
 }
 
@@ -112,7 +119,7 @@ fn message(sealed: &Sealed) -> String {
 /// Members in alphabetical order; what is not a JSON number is text.
 fn expected(name: &str, reading: &Reading) -> String {
     let value = reading.value.as_ref().filter(|_| !reading.status.is_bad()).map(shown);
-    let time = reading.source_time.map(|time| time.0);
+    let time = reading.gateway_time.0;
     json!({"name": name, "status": reading.status.0, "time_us": time, "value": value}).to_string()
 }
 
@@ -127,7 +134,7 @@ fn shown(value: &Value) -> serde_json::Value {
         Value::String(v) => json!(&**v),
         Value::Guid(v) => json!(hex(v)),
         Value::ByteString(v) => json!(hex(v)),
-        Value::Opaque { type_id, body } => json!([&**type_id, hex(body)]),
+        Value::Opaque { type_id, body, .. } => json!([&**type_id, hex(body)]),
         small => json!(small.approximate().unwrap() as i64),
     }
 }

@@ -138,7 +138,11 @@ impl OpenColumn {
             Value::String(v) => column.s.push(v.as_bytes().to_vec()),
             Value::ByteString(v) => column.s.push(v.to_vec()),
             Value::Guid(v) => column.s.push(v.to_vec()),
-            Value::Opaque { type_id, body } => column.s.push(opaque(type_id, body)),
+            Value::Text { text, .. } => column.s.push(text.as_bytes().to_vec()),
+            Value::Opaque { type_id, body, .. } => column.s.push(opaque(type_id, body)),
+            Value::LocalizedText { .. } | Value::Array(_) | Value::Structure(_) | Value::Null => {
+                column.s.push(Vec::new())
+            }
         }
     }
 

@@ -135,7 +135,9 @@ impl<'a> Values<'a> {
             BuiltinType::Float | BuiltinType::Double => {
                 Source::Counts(Scale::of_resolution(tag.scale).ok_or(BatchRefused::Values { alias })?)
             }
-            BuiltinType::String | BuiltinType::ByteString | BuiltinType::Guid | BuiltinType::Opaque => Source::Strings,
+            BuiltinType::String | BuiltinType::ByteString | BuiltinType::Guid | BuiltinType::Structure => {
+                Source::Strings
+            }
             _ => Source::Integers,
         };
         Ok(Values { column, builtin_type, source, taken: 0, sum: 0 })
@@ -214,7 +216,7 @@ fn text(builtin_type: BuiltinType, bytes: &[u8]) -> Option<Value> {
         BuiltinType::String => Value::String(std::str::from_utf8(bytes).ok()?.into()),
         BuiltinType::ByteString => Value::ByteString(bytes.into()),
         BuiltinType::Guid => Value::Guid(bytes.try_into().ok()?),
-        BuiltinType::Opaque => opaque(bytes)?,
+        BuiltinType::Structure => opaque(bytes)?,
         _ => return None,
     })
 }
@@ -223,7 +225,11 @@ fn text(builtin_type: BuiltinType, bytes: &[u8]) -> Option<Value> {
 fn opaque(bytes: &[u8]) -> Option<Value> {
     let (length, rest) = bytes.split_first_chunk()?;
     let (type_id, body) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
-    Some(Value::Opaque { type_id: Arc::from(std::str::from_utf8(type_id).ok()?), body: body.into() })
+    Some(Value::Opaque {
+        builtin_type: BuiltinType::Structure,
+        type_id: Arc::from(std::str::from_utf8(type_id).ok()?),
+        body: body.into(),
+    })
 }
 
 #[cfg(test)]

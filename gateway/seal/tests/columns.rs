@@ -7,14 +7,15 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{Role, batch, open_data, open_epoch, open_key, points, signing_key};
-use lingate_model::{BuiltinType, PointId, Reading, StatusCode, UtcMicros, Value};
+use lingate_model::{BuiltinType, Origin, PointId, Reading, StatusCode, UtcMicros, Value};
 use lingate_seal::wire::sealed::Message;
 use lingate_seal::{DecodedReading, decode_batch};
 use proptest::prelude::*;
 
 /// Every type, floats with and without a resolution.
 fn shapes() -> Vec<(BuiltinType, Option<u8>)> {
-    let plain = BuiltinType::ALL.into_iter().map(|builtin_type| (builtin_type, None));
+    let scalars = BuiltinType::ALL.into_iter().take(15).chain([BuiltinType::StatusCode, BuiltinType::Structure]);
+    let plain = scalars.map(|builtin_type| (builtin_type, None));
     let counted = [(BuiltinType::Float, Some(1)), (BuiltinType::Double, Some(3)), (BuiltinType::Double, Some(0))];
     plain.chain(counted).collect()
 }
@@ -39,9 +40,14 @@ fn value(shape: (BuiltinType, Option<u8>)) -> BoxedStrategy<Value> {
         (BuiltinType::Guid, _) => any::<[u8; 16]>().prop_map(Value::Guid).boxed(),
         (BuiltinType::ByteString, _) => any::<Vec<u8>>().prop_map(|bytes| Value::ByteString(bytes.into())).boxed(),
         (BuiltinType::StatusCode, _) => any::<u32>().prop_map(Value::StatusCode).boxed(),
-        (BuiltinType::Opaque, _) => (".{0,9}", any::<Vec<u8>>())
-            .prop_map(|(type_id, body)| Value::Opaque { type_id: type_id.into(), body: body.into() })
+        (BuiltinType::Structure, _) => (".{0,9}", any::<Vec<u8>>())
+            .prop_map(|(type_id, body)| Value::Opaque {
+                builtin_type: BuiltinType::Structure,
+                type_id: type_id.into(),
+                body: body.into(),
+            })
             .boxed(),
+        (builtin_type, _) => unreachable!("{builtin_type:?} is not among the shapes"),
     }
 }
 
@@ -75,8 +81,10 @@ fn reading() -> impl Strategy<Value = Reading> {
         point: PointId(point),
         value: Some(value),
         status: StatusCode(status),
-        source_time: Some(UtcMicros(time)),
-        gateway_time: UtcMicros(0),
+        source_time: None,
+        server_time: None,
+        gateway_time: UtcMicros(time),
+        origin: Origin::Live,
     })
 }
 
@@ -126,7 +134,7 @@ fn shown_decoded(reading: &DecodedReading) -> Shown {
 
 fn shown_reading(reading: &Reading) -> Shown {
     let value = reading.value.as_ref().filter(|_| !reading.status.is_bad());
-    (reading.point.0, reading.source_time.unwrap().0, reading.status.0, bits(value))
+    (reading.point.0, reading.gateway_time.0, reading.status.0, bits(value))
 }
 
 fn bits(value: Option<&Value>) -> String {
@@ -137,7 +145,7 @@ fn bits(value: Option<&Value>) -> String {
         Some(Value::String(v)) => format!("string {v}"),
         Some(Value::ByteString(v)) => format!("bytes {v:?}"),
         Some(Value::Guid(v)) => format!("guid {v:?}"),
-        Some(Value::Opaque { type_id, body }) => format!("opaque {type_id} {body:?}"),
+        Some(Value::Opaque { type_id, body, .. }) => format!("opaque {type_id} {body:?}"),
         Some(Value::Boolean(v)) => format!("boolean {v}"),
         Some(Value::DateTime(v)) => format!("time {v}"),
         Some(Value::StatusCode(v)) => format!("status {v}"),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lingate_drivers::settings::{DeTable, Table};
-use lingate_drivers::{Device, DeviceEvent, DeviceSettings, LinkError, PointSettings, Sink};
+use lingate_drivers::{Device, DeviceEvent, DeviceSettings, LinkError, PointSettings, Sink, Site};
 use lingate_model::{Clock, ClockState, Now, PointId, Reading, StatusCode, UtcMicros, Value};
 use lingate_plant::{Area, Behaviour, DeviceSpec, Kind, Labels, Mode, Plant, PlantDevice};
 use tokio::sync::mpsc;
@@ -160,7 +160,7 @@ async fn a_device_that_was_away_goes_on_where_its_counter_stands() {
     let bench = Bench::start(Kind::Chiller, Mode::Instrument, PATIENT).await;
     bench.connect().await.polls(3).await;
     bench.device().stop().await;
-    assert!(matches!(bench.gateway.connect().await, Err(LinkError::Connect { .. })));
+    assert!(matches!(bench.gateway.connect(&Site::bare(std::env::temp_dir())).await, Err(LinkError::Connect { .. })));
     let before = bench.device().served().polls();
     bench.device().restart().await.unwrap();
     for poll in bench.connect().await.polls(2).await {
@@ -217,7 +217,7 @@ impl Bench {
     async fn connect(&self) -> Line {
         let (sender, events) = mpsc::channel(4);
         let sink = Sink::new(sender, Arc::clone(&self.clock) as Arc<dyn Clock>);
-        let mut session = self.gateway.connect().await.unwrap();
+        let mut session = self.gateway.connect(&Site::bare(std::env::temp_dir())).await.unwrap();
         Line { session: tokio::spawn(async move { session.run(&sink).await }), events }
     }
 
@@ -302,6 +302,7 @@ fn kind_of(lost: &LinkError) -> &'static str {
         LinkError::Connect { .. } => "connect",
         LinkError::Timeout { .. } => "timeout",
         LinkError::Protocol { .. } => "protocol",
+        LinkError::Refused { .. } => "refused",
         LinkError::Closed => "closed",
         LinkError::SinkClosed => "sink",
     }

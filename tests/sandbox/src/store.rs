@@ -382,6 +382,8 @@ fn to_sql(value: &Value) -> Sql {
         Value::String(v) => Sql::Text(v.to_string()),
         Value::Guid(v) => Sql::Blob(v.to_vec()),
         Value::ByteString(v) => Sql::Blob(v.to_vec()),
+        Value::Text { text, .. } => Sql::Text(text.to_string()),
+        Value::LocalizedText { .. } | Value::Array(_) | Value::Structure(_) | Value::Null => Sql::Null,
         Value::Opaque { body, .. } => Sql::Blob(body.to_vec()),
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
-use lingate_drivers::{BoxFuture, Point};
+use lingate_drivers::{Acquisition, BoxFuture, Point};
 use lingate_model::{BuiltinType, ClockState, Reading, StatusCode};
 use tokio::time::Instant;
 
@@ -42,8 +42,10 @@ impl Scripted {
         let point = |(id, millis): (usize, &u64)| Point {
             id: PointId(u32::try_from(id).unwrap()),
             builtin_type: BuiltinType::Double,
+            rank: 0,
             places: None,
             interval: Duration::from_millis(*millis),
+            acquisition: Acquisition::Polled,
             source: String::new(),
         };
         let points = INTERVALS.iter().enumerate().map(point).collect();
@@ -58,7 +60,7 @@ impl Device for Scripted {
     fn address(&self) -> String {
         "test".to_owned()
     }
-    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Session>, LinkError>> {
+    fn connect<'a>(&'a self, _: &'a Site) -> BoxFuture<'a, Result<Box<dyn Session>, LinkError>> {
         let attempt = self.1.lock().unwrap().pop_front();
         Box::pin(async move {
             match attempt {
@@ -132,6 +134,7 @@ async fn follow(script: &[Attempt], time: Duration) -> Outcome {
     let poller = Poller {
         name: "press-1".parse().unwrap(),
         device: Arc::new(Scripted::new(script.iter().copied())),
+        site: Arc::new(Site::bare(std::env::temp_dir())),
         heart,
         events,
         clock: clock.clone(),
@@ -160,6 +163,7 @@ async fn follow(script: &[Attempt], time: Duration) -> Outcome {
         match event {
             DeviceEvent::Missed(missed) if missed.cause == MissedCause::DeviceDown => reports.push(missed),
             DeviceEvent::Missed(missed) => left.push(missed),
+            DeviceEvent::Report(..) => {}
             DeviceEvent::Readings(read) => read.iter().for_each(|r| *readings.entry(r.point.0).or_default() += 1),
         }
     }

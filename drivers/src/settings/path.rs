@@ -4,7 +4,7 @@ use std::path::PathBuf;
 const BYTES_MAX: usize = 4095;
 
 /// A whole path from `/`, without `..`: what it means does not depend on where the daemon was started.
-pub(crate) fn parse(text: &str) -> Result<PathBuf, (String, Option<String>)> {
+pub fn parse_path(text: &str) -> Result<PathBuf, (String, Option<String>)> {
     if !text.starts_with('/') {
         let hint = format!("write the whole path, such as \"/etc/lingate/{}\"", file_name(text));
         return Err(("is not a path from /".to_owned(), Some(hint)));
