@@ -8,14 +8,16 @@ use zeroize::Zeroizing;
 
 use crate::settings::Credential;
 
+/// The bytes of a secret, or in words why they cannot be had and what to do.
+type Secrets = Box<dyn Fn(&Credential) -> Result<Zeroizing<Vec<u8>>, String> + Send + Sync>;
+
 /// What the gateway lends to its devices.
 pub struct Site {
     pub gateway: GatewayId,
     /// `{state_dir}/devices`. A driver keeps here, in folders of its own, what must survive a restart: trusted
     /// certificates, cursors. It may not exist yet; the driver creates what it needs with mode 0700.
     pub folder: PathBuf,
-    /// The bytes of a secret, or in words why they cannot be had and what to do.
-    pub secret: Box<dyn Fn(&Credential) -> Result<Zeroizing<Vec<u8>>, String> + Send + Sync>,
+    pub secret: Secrets,
     pub lines: Lines,
 }
 

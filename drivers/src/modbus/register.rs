@@ -49,6 +49,9 @@ pub(crate) enum Addressing {
     OneBased,
 }
 
+pub(crate) const ADDRESSINGS: [(&str, Addressing); 2] =
+    [("zero-based", Addressing::ZeroBased), ("one-based", Addressing::OneBased)];
+
 /// Where a value begins, as on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Register {
