@@ -13,6 +13,8 @@ pub const ALG_ED25519: i64 = -19;
 pub(crate) const CONTENT_ENCRYPT0: i64 = 16;
 /// CoAP content format of COSE_Encrypt.
 pub(crate) const CONTENT_ENCRYPT: i64 = 96;
+/// CoAP content format of plain CBOR (RFC 8949, 9.3).
+pub(crate) const CONTENT_CBOR: i64 = 60;
 /// CoAP content format of COSE_Key.
 pub(crate) const CONTENT_COSE_KEY: i64 = 101;
 
