@@ -2,11 +2,13 @@
 //!
 //! Promises:
 //! - A [`Value`] keeps its exact OPC UA built-in type: nothing is widened, rounded or reinterpreted here.
+//! - An array or structure is within its bounds: 10 deep, 1,048,576 values, dimensions that fit its items.
 //! - A name is parsed once at the border. Inside, a name that could break a topic, a path or a log line cannot exist.
 //! - Nothing here reads a clock, a socket or a file. Time comes in as [`Now`].
 
 mod backoff;
 mod clock;
+mod compound;
 mod decimal;
 mod device_report;
 mod names;
@@ -17,6 +19,7 @@ mod value;
 
 pub use backoff::Backoff;
 pub use clock::{Clock, ClockState, DeviceTime, Now, UtcMicros};
+pub use compound::{Array, DEPTH_MAX, ITEMS_MAX, Misshapen, Structure};
 pub use decimal::{Decimal, DecimalError};
 pub use device_report::{DeviceIdentity, DeviceReport, Lateness, SetAside};
 pub use names::{
@@ -25,4 +28,4 @@ pub use names::{
 pub use point::{Class, PointId, Priority};
 pub use reading::{DeviceState, Missed, MissedCause, Origin, Reading};
 pub use status::{Severity, StatusCode};
-pub use value::{Array, BuiltinType, Structure, Value};
+pub use value::{BuiltinType, Value};

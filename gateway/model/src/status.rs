@@ -30,6 +30,7 @@ status_codes! {
     BAD = 0x8000_0000, "Bad";
     BAD_COMMUNICATION_ERROR = 0x8005_0000, "BadCommunicationError";
     BAD_DECODING_ERROR = 0x8007_0000, "BadDecodingError";
+    BAD_ENCODING_LIMITS_EXCEEDED = 0x8008_0000, "BadEncodingLimitsExceeded";
     BAD_TIMEOUT = 0x800A_0000, "BadTimeout";
     BAD_NO_COMMUNICATION = 0x8031_0000, "BadNoCommunication";
     BAD_OUT_OF_RANGE = 0x803C_0000, "BadOutOfRange";

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::{Array, Structure};
+
 /// OPC UA built-in type ids (OPC 10000-6, 5.1.2). The number is what the catalogue carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -121,23 +123,6 @@ pub enum Value {
     Null,
 }
 
-/// Of one element type, in row-major order (OPC 10000-6, 5.2.2.16).
-#[derive(Clone, PartialEq)]
-pub struct Array {
-    pub element: BuiltinType,
-    /// One to three; their product is the number of items.
-    pub dimensions: Vec<u32>,
-    pub items: Vec<Value>,
-}
-
-/// Fields in the order of the type's description. Nested structures are values again, at most 10 deep.
-#[derive(Clone, PartialEq)]
-pub struct Structure {
-    /// The data type's NodeId in text form.
-    pub type_id: Arc<str>,
-    pub fields: Vec<(Arc<str>, Value)>,
-}
-
 impl Value {
     /// Of an array: its elements' type. [`Value::Null`] counts as Variant.
     pub fn builtin_type(&self) -> BuiltinType {
@@ -160,7 +145,7 @@ impl Value {
             Value::StatusCode(_) => BuiltinType::StatusCode,
             Value::Text { builtin_type, .. } | Value::Opaque { builtin_type, .. } => *builtin_type,
             Value::LocalizedText { .. } => BuiltinType::LocalizedText,
-            Value::Array(array) => array.element,
+            Value::Array(array) => array.element(),
             Value::Structure(_) => BuiltinType::Structure,
             Value::Null => BuiltinType::Variant,
         }
@@ -169,7 +154,7 @@ impl Value {
     /// Number of dimensions: 0 for a scalar.
     pub fn rank(&self) -> u8 {
         match self {
-            Value::Array(array) => u8::try_from(array.dimensions.len()).unwrap_or(u8::MAX),
+            Value::Array(array) => u8::try_from(array.dimensions().len()).unwrap_or(u8::MAX),
             _ => 0,
         }
     }
@@ -195,18 +180,6 @@ impl Value {
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Value::{:?}(..)", self.builtin_type())
-    }
-}
-
-impl fmt::Debug for Array {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Array of {:?} {:?}", self.element, self.dimensions)
-    }
-}
-
-impl fmt::Debug for Structure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Structure {} of {} fields", self.type_id, self.fields.len())
     }
 }
 
@@ -277,9 +250,9 @@ mod tests {
     #[test]
     fn no_debug_output_shows_a_value() {
         let items = samples().to_vec();
-        let array = Array { element: BuiltinType::Variant, dimensions: vec![25], items: items.clone() };
+        let array = Array::of(BuiltinType::Variant, items.clone()).unwrap();
         let fields = items.iter().map(|value| ("field".into(), value.clone())).collect();
-        let structure = Structure { type_id: "i=1".into(), fields };
+        let structure = Structure::new("i=1".into(), fields).unwrap();
         for value in items.into_iter().chain([Value::Array(array.into()), Value::Structure(structure.into())]) {
             let shown = format!("{value:?} {:#?}", Some(&value));
             assert!(!shown.contains("77"), "{shown}");
