@@ -11,6 +11,8 @@
 
 mod decode;
 mod guard;
+#[allow(dead_code, reason = "the session takes it up")]
+mod holes;
 mod plan;
 mod register;
 mod session;
