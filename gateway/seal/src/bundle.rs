@@ -3,13 +3,14 @@ use std::str::FromStr;
 
 use lingate_model::{Class, DatasetId, GatewayId, PurposeId, UtcMicros};
 
-use crate::bundle_document::{BundleDocument, DatasetDocument, KeyDocument, PurposeDocument};
+use crate::bundle_document::{BundleDocument, DatasetDocument, PurposeDocument};
+use crate::bundle_keys::Keys;
 use crate::bundle_refused::BundleRefused;
-use crate::grant::{Dataset, Purpose, RoleKey, Validity};
 use crate::lineage::hex;
-use crate::suite::{SUITE_X25519, Support, suite, suite_by_wrap};
+use crate::suite::{built, suite};
 use crate::thumbprint::sha256;
-use crate::{Kid, RECIPIENTS_MAX, RootSet, VerifiedBundle, civil, json, jws, x25519_kid};
+use crate::verified_bundle::{Dataset, Purpose, Role, Validity};
+use crate::{Acknowledgement, Kid, RECIPIENTS_MAX, RootSet, VerifiedBundle, civil, json, jws};
 
 /// Bytes of a bundle at most.
 pub const BUNDLE_MAX: usize = 1024 * 1024;
@@ -54,20 +55,28 @@ impl Bundle {
         check_suites(&document.suites)?;
         check_rotation(&document)?;
         let revoked = revoked(&document)?;
-        let keys = keys(&document.keys)?;
+        let keys = Keys::read(&document.keys)?;
         let purposes = purposes(&document.purposes)?;
-        let datasets = datasets(&document, &keys, &purposes)?;
+        let roles = roles(&document, &keys)?;
+        let datasets = datasets(&document, &roles, &purposes)?;
+        let keys = keys.without(&revoked);
+        let ack = acknowledgement(&document, &keys)?;
         Ok(VerifiedBundle {
             version: document.version,
             sha256,
             sandbox: document.iss,
             valid,
             roots: next_roots,
-            keys: usable(keys, &revoked),
+            suites: document.suites,
+            keys: keys.role_keys(),
+            receipt_keys: keys.receipt_keys,
+            revoked,
+            roles,
             purposes,
             datasets,
             epoch_seconds: document.rotation.epoch_s,
             epoch_messages: document.rotation.epoch_msgs,
+            ack,
         })
     }
 }
@@ -95,10 +104,17 @@ fn check_identity(document: &BundleDocument, gateway: &GatewayId) -> Result<(), 
     if !document.aud.iter().any(|id| id == gateway.as_str()) {
         return Err(BundleRefused::WrongAudience { gateway: gateway.clone() });
     }
-    if document.ack != "broker" {
-        return Err(BundleRefused::Acknowledgement(document.ack.clone()));
-    }
     Ok(())
+}
+
+/// Whoever asks for receipts says by which key they can be told from forged ones.
+fn acknowledgement(document: &BundleDocument, keys: &Keys) -> Result<Acknowledgement, BundleRefused> {
+    match document.ack.as_str() {
+        "broker" => Ok(Acknowledgement::Broker),
+        "receipt" if keys.receipt_keys.is_empty() => Err(BundleRefused::NoReceiptKey),
+        "receipt" => Ok(Acknowledgement::Receipt),
+        other => Err(BundleRefused::Acknowledgement(other.to_owned())),
+    }
 }
 
 fn check_succession(
@@ -129,12 +145,12 @@ fn check_time(valid: Validity, utc: UtcMicros) -> Result<(), BundleRefused> {
     Ok(())
 }
 
-/// The gateway takes the first that it has, and this build has one.
+/// Which of them a gateway takes is settled when it seals: one that it cannot take must not keep a revocation out.
 fn check_suites(suites: &[u16]) -> Result<(), BundleRefused> {
     if let Some(unknown) = suites.iter().find(|id| suite(**id).is_none()) {
         return Err(BundleRefused::Unknown { kind: "suite", id: format!("0x{unknown:04x}") });
     }
-    suites.contains(&SUITE_X25519).then_some(()).ok_or(BundleRefused::NoSuite)
+    suites.iter().any(|id| built(*id).is_some()).then_some(()).ok_or(BundleRefused::NoSuite)
 }
 
 fn check_rotation(document: &BundleDocument) -> Result<(), BundleRefused> {
@@ -154,41 +170,6 @@ fn revoked(document: &BundleDocument) -> Result<BTreeSet<Kid>, BundleRefused> {
     document.revoked.iter().map(kid).collect()
 }
 
-/// By kid; `None` for a key of an algorithm that is known but not built in.
-fn keys(documents: &[KeyDocument]) -> Result<BTreeMap<Kid, Option<RoleKey>>, BundleRefused> {
-    let mut keys = BTreeMap::new();
-    for document in documents {
-        let kid = jws::parse_kid(&document.kid)?;
-        if keys.insert(kid, key(document, kid)?).is_some() {
-            return Err(BundleRefused::Duplicate { kind: "key", id: document.kid.clone() });
-        }
-    }
-    Ok(keys)
-}
-
-fn key(document: &KeyDocument, kid: Kid) -> Result<Option<RoleKey>, BundleRefused> {
-    let suite = suite_by_wrap(&document.alg)
-        .ok_or_else(|| BundleRefused::Unknown { kind: "key algorithm", id: document.alg.clone() })?;
-    let valid = validity(document.nbf, document.exp)?;
-    if suite.support == Support::Reserved {
-        return Ok(None);
-    }
-    if (document.kty.as_str(), document.crv.as_str(), document.usage.as_str()) != ("OKP", "X25519", "enc") {
-        return Err(BundleRefused::malformed(format_args!("key {kid} is not an X25519 key for encryption")));
-    }
-    let x25519 = jws::decode_exactly(&document.x)
-        .ok_or_else(|| BundleRefused::malformed(format_args!("key {kid} has no 32 bytes as x")))?;
-    if x25519_kid(&x25519) != kid {
-        return Err(BundleRefused::WrongKid { kid: document.kid.clone() });
-    }
-    Ok(Some(RoleKey { x25519, valid }))
-}
-
-/// Revocation is effective at once.
-fn usable(keys: BTreeMap<Kid, Option<RoleKey>>, revoked: &BTreeSet<Kid>) -> BTreeMap<Kid, RoleKey> {
-    keys.into_iter().filter(|(kid, _)| !revoked.contains(kid)).filter_map(|(kid, key)| Some((kid, key?))).collect()
-}
-
 fn purposes(documents: &[PurposeDocument]) -> Result<BTreeMap<PurposeId, Purpose>, BundleRefused> {
     let mut purposes = BTreeMap::new();
     for document in documents {
@@ -203,14 +184,13 @@ fn purposes(documents: &[PurposeDocument]) -> Result<BTreeMap<PurposeId, Purpose
 
 fn datasets(
     document: &BundleDocument,
-    keys: &BTreeMap<Kid, Option<RoleKey>>,
+    roles: &BTreeMap<String, Role>,
     purposes: &BTreeMap<PurposeId, Purpose>,
 ) -> Result<BTreeMap<DatasetId, Dataset>, BundleRefused> {
-    let roles = roles(document, keys)?;
     let mut datasets = BTreeMap::new();
     let mut aliases = BTreeSet::new();
     for entry in &document.datasets {
-        let dataset = dataset(entry, &roles, purposes)?;
+        let dataset = dataset(entry, roles, purposes)?;
         if !aliases.insert(dataset.alias.clone()) {
             return Err(BundleRefused::Duplicate { kind: "dataset alias", id: entry.alias.clone() });
         }
@@ -221,17 +201,15 @@ fn datasets(
     Ok(datasets)
 }
 
-fn roles<'a>(
-    document: &'a BundleDocument,
-    keys: &BTreeMap<Kid, Option<RoleKey>>,
-) -> Result<BTreeMap<&'a str, Vec<Kid>>, BundleRefused> {
+fn roles(document: &BundleDocument, keys: &Keys) -> Result<BTreeMap<String, Role>, BundleRefused> {
     let mut roles = BTreeMap::new();
     for role in &document.roles {
-        let kids = role.kids.iter().map(|kid| jws::parse_kid(kid)).collect::<Result<Vec<_>, _>>()?;
-        if let Some(missing) = kids.iter().find(|kid| !keys.contains_key(kid)) {
+        let kids = role.kids.iter().map(|kid| jws::parse_kid(kid)).collect::<Result<BTreeSet<_>, _>>()?;
+        if let Some(missing) = kids.iter().find(|kid| !keys.may_receive(**kid)) {
             return Err(unresolved("role", &role.id, "key", &missing.to_string()));
         }
-        if roles.insert(role.id.as_str(), kids).is_some() {
+        let kids = kids.into_iter().collect();
+        if roles.insert(role.id.clone(), Role { party: role.party.clone(), kids }).is_some() {
             return Err(BundleRefused::Duplicate { kind: "role", id: role.id.clone() });
         }
     }
@@ -240,16 +218,16 @@ fn roles<'a>(
 
 fn dataset(
     entry: &DatasetDocument,
-    roles: &BTreeMap<&str, Vec<Kid>>,
+    roles: &BTreeMap<String, Role>,
     purposes: &BTreeMap<PurposeId, Purpose>,
 ) -> Result<Dataset, BundleRefused> {
     let granted = entry.purposes.iter().map(|id| name("purpose", id)).collect::<Result<Vec<PurposeId>, _>>()?;
     if let Some(missing) = granted.iter().find(|id| !purposes.contains_key(*id)) {
         return Err(unresolved("dataset", &entry.id, "purpose", missing.as_str()));
     }
-    let mut kids = BTreeSet::new();
+    let mut kids: BTreeSet<Kid> = BTreeSet::new();
     for role in &entry.roles {
-        kids.extend(roles.get(role.as_str()).ok_or_else(|| unresolved("dataset", &entry.id, "role", role))?);
+        kids.extend(&roles.get(role).ok_or_else(|| unresolved("dataset", &entry.id, "role", role))?.kids);
     }
     if kids.len() > RECIPIENTS_MAX {
         return Err(BundleRefused::malformed(format_args!("dataset {:?} has more than 64 keys", entry.id)));
@@ -260,7 +238,7 @@ fn dataset(
     Ok(Dataset {
         alias: name("dataset alias", &entry.alias)?,
         purposes: granted,
-        kids: kids.into_iter().collect(),
+        roles: entry.roles.clone(),
         ceiling: Class::from_str(&entry.class_ceiling)
             .map_err(|()| BundleRefused::Unknown { kind: "class", id: entry.class_ceiling.clone() })?,
         approval: entry.approval.clone(),
@@ -276,7 +254,7 @@ fn name<N: FromStr<Err = lingate_model::NameError>>(kind: &str, text: &str) -> R
     text.parse().map_err(|error| BundleRefused::malformed(format_args!("{kind} {text:?} {error}")))
 }
 
-fn validity(nbf: i64, exp: i64) -> Result<Validity, BundleRefused> {
+pub(crate) fn validity(nbf: i64, exp: i64) -> Result<Validity, BundleRefused> {
     let time = |seconds: i64| seconds.checked_mul(1_000_000).map(UtcMicros);
     match (time(nbf), time(exp)) {
         (Some(from), Some(until)) if from < until => Ok(Validity { from, until }),

@@ -37,14 +37,20 @@ pub(crate) struct BundleDocument {
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeyDocument {
     pub(crate) kty: String,
-    pub(crate) crv: String,
+    #[serde(default)]
+    pub(crate) crv: Option<String>,
     pub(crate) kid: String,
     pub(crate) alg: String,
+    /// `enc` for a role's key, `sig` for one that signs receipts.
     #[serde(rename = "use")]
     pub(crate) usage: String,
-    pub(crate) x: String,
-    #[serde(default, rename = "y")]
-    pub(crate) _y: Option<String>,
+    #[serde(default)]
+    pub(crate) x: Option<String>,
+    #[serde(default)]
+    pub(crate) y: Option<String>,
+    /// A key that is no point of a curve (kty AKP).
+    #[serde(default, rename = "pub")]
+    pub(crate) public: Option<String>,
     pub(crate) nbf: i64,
     pub(crate) exp: i64,
 }
@@ -53,8 +59,7 @@ pub(crate) struct KeyDocument {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RoleDocument {
     pub(crate) id: String,
-    #[serde(rename = "party")]
-    pub(crate) _party: String,
+    pub(crate) party: String,
     pub(crate) kids: Vec<String>,
 }
 

@@ -60,12 +60,16 @@ pub enum BundleRefused {
     Unknown { kind: &'static str, id: String },
     #[error("in the bundle, {from} refers to {kind} {id:?}, which it does not contain: ask for a corrected one")]
     Unresolved { from: String, kind: &'static str, id: String },
-    #[error("the bundle allows no crypto suite that this build has (0x0001): update lingate, or ask for suite 1")]
+    #[error("the bundle allows no crypto suite that this build has: update lingate, or ask for suite 1 (0x0001)")]
     NoSuite,
     #[error("the bundle's key {kid} is not the key that its name says: do not use it, and ask for a corrected one")]
     WrongKid { kid: String },
-    #[error("the bundle asks for acknowledgement by {0:?}, this build can do \"broker\": update lingate")]
+    #[error("the bundle asks for acknowledgement by {0:?}, lingate/1 knows \"broker\" and \"receipt\": update lingate")]
     Acknowledgement(String),
+    #[error(
+        "the bundle asks for acknowledgement by receipts and names no key (use \"sig\") to check them: ask for one"
+    )]
+    NoReceiptKey,
 }
 
 impl BundleRefused {

@@ -1,10 +1,8 @@
-//! What KEY and DATA share: a COSE_Sign1 by an Ed25519 key around an encrypted message (RFC 9052).
-
-use ring::signature::{ED25519, UnparsedPublicKey};
+//! What KEY, DATA and receipts share: a COSE_Sign1 (RFC 9052) by a gateway's or a sandbox's key.
 
 use crate::cbor::{CborError, Decoder, Encoder};
-use crate::suite::{ALG_ED25519, TAG_SIGN1};
-use crate::{Kid, SigningKey};
+use crate::suite::{SignatureAlgorithm, TAG_SIGN1};
+use crate::{Kid, SigningKey, VerifyingKey};
 
 /// Frame around the payload: tag, heads, protected header of the largest DATA and the signature.
 const FRAME: usize = 128;
@@ -51,8 +49,8 @@ impl<'a> Sign1<'a> {
         sig_structure(self.protected, self.payload)
     }
 
-    pub(crate) fn is_signed_by(&self, public_key: &[u8; 32]) -> bool {
-        UnparsedPublicKey::new(&ED25519, public_key).verify(&self.to_be_signed(), &self.signature).is_ok()
+    pub(crate) fn is_signed_by(&self, key: &VerifyingKey) -> bool {
+        key.verifies(&self.to_be_signed(), &self.signature)
     }
 }
 
@@ -78,16 +76,17 @@ pub(crate) fn enc_structure(context: &str, protected: &[u8], epoch_id: &[u8; 32]
     cbor.finish()
 }
 
-/// The entries {1: Ed25519, 3: content, 4: signer} that both protected headers begin with.
-pub(crate) fn decode_header(cbor: &mut Decoder<'_>, content: i64) -> Result<Kid, CborError> {
+/// The entries {1: algorithm, 3: content, 4: signer} that every protected header begins with.
+pub(crate) fn decode_header(cbor: &mut Decoder<'_>, content: i64) -> Result<(SignatureAlgorithm, Kid), CborError> {
     cbor.exactly(1)?;
-    cbor.exactly(ALG_ED25519)?;
+    let number = cbor.int()?;
+    let algorithm = SignatureAlgorithm::ALL.into_iter().find(|algorithm| algorithm.number() == number);
     cbor.exactly(3)?;
     cbor.exactly(content)?;
     cbor.exactly(4)?;
-    cbor.bytes_exactly().map(Kid)
+    Ok((algorithm.ok_or(CborError::Unexpected)?, Kid(cbor.bytes_exactly()?)))
 }
 
-pub(crate) fn encode_header(cbor: &mut Encoder, content: i64, signer: Kid) {
-    cbor.int(1).int(ALG_ED25519).int(3).int(content).int(4).bytes(&signer.0);
+pub(crate) fn encode_header(cbor: &mut Encoder, content: i64, algorithm: SignatureAlgorithm, signer: Kid) {
+    cbor.int(1).int(algorithm.number()).int(3).int(content).int(4).bytes(&signer.0);
 }

@@ -1,7 +1,7 @@
 use crate::cbor::{CborError, Decoder, Encoder};
 use crate::cose::{self, MessageRefused, Sign1};
-use crate::suite::{CONTENT_ENCRYPT0, TAG_ENCRYPT0};
-use crate::{Kid, SigningKey};
+use crate::suite::{CONTENT_ENCRYPT0, SignatureAlgorithm, TAG_ENCRYPT0};
+use crate::{Kid, SigningKey, VerifyingKey};
 
 /// Bytes of a DATA message at most.
 pub const DATA_MESSAGE_MAX: usize = 4 * 1024 * 1024;
@@ -16,6 +16,7 @@ const CONTENT_PROTECTED: [u8; 3] = [0xa1, 0x01, 0x03];
 #[derive(Clone)]
 pub struct DataMessage<'a> {
     pub signer: Kid,
+    pub algorithm: SignatureAlgorithm,
     pub signature: [u8; 64],
     /// The epoch's content key.
     pub kid: Kid,
@@ -28,7 +29,7 @@ pub struct DataMessage<'a> {
 impl<'a> DataMessage<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<DataMessage<'a>, MessageRefused> {
         let sign1 = Sign1::parse(bytes, DATA_MESSAGE_MAX)?;
-        let signer = decode_protected(sign1.protected)?;
+        let (algorithm, signer) = decode_protected(sign1.protected)?;
         let mut cbor = Decoder::new(sign1.payload);
         cbor.tag(TAG_ENCRYPT0)?;
         cbor.array(3)?;
@@ -42,15 +43,20 @@ impl<'a> DataMessage<'a> {
         let seq = decode_partial_iv(cbor.bytes(8)?)?;
         let ciphertext = cbor.bytes(DATA_MESSAGE_MAX)?;
         cbor.finish()?;
-        Ok(DataMessage { signer, signature: sign1.signature, kid, seq, ciphertext, sign1 })
+        Ok(DataMessage { signer, algorithm, signature: sign1.signature, kid, seq, ciphertext, sign1 })
     }
 
     pub fn to_be_signed(&self) -> Vec<u8> {
         self.sign1.to_be_signed()
     }
 
+    /// Whether this Ed25519 key signed it.
     pub fn is_signed_by(&self, public_key: &[u8; 32]) -> bool {
-        self.sign1.is_signed_by(public_key)
+        self.is_signed_by_key(&VerifyingKey::ed25519(*public_key))
+    }
+
+    pub fn is_signed_by_key(&self, key: &VerifyingKey) -> bool {
+        key.algorithm() == self.algorithm && self.sign1.is_signed_by(key)
     }
 
     /// Additional data of `ciphertext`.
@@ -66,7 +72,7 @@ pub(crate) fn data_aad(epoch_id: &[u8; 32]) -> Vec<u8> {
 pub(crate) fn encode(kid: Kid, seq: u64, ciphertext: &[u8], signer: &SigningKey) -> Vec<u8> {
     let mut protected = Encoder::with_capacity(24);
     protected.map(3);
-    cose::encode_header(&mut protected, CONTENT_ENCRYPT0, signer.kid());
+    cose::encode_header(&mut protected, CONTENT_ENCRYPT0, signer.algorithm(), signer.kid());
     let mut cbor = Encoder::with_capacity(64 + ciphertext.len());
     cbor.tag(TAG_ENCRYPT0).array(3).bytes(&CONTENT_PROTECTED);
     cbor.map(2).int(4).bytes(&kid.0).int(6).bytes(partial_iv(&seq.to_be_bytes()));
@@ -74,7 +80,7 @@ pub(crate) fn encode(kid: Kid, seq: u64, ciphertext: &[u8], signer: &SigningKey)
     cose::sign1(&protected.finish(), &cbor.finish(), signer)
 }
 
-fn decode_protected(bytes: &[u8]) -> Result<Kid, CborError> {
+fn decode_protected(bytes: &[u8]) -> Result<(SignatureAlgorithm, Kid), CborError> {
     let mut cbor = Decoder::new(bytes);
     cbor.map(3)?;
     let signer = cose::decode_header(&mut cbor, CONTENT_ENCRYPT0)?;

@@ -9,11 +9,12 @@ use crate::catalogue::catalogue;
 use crate::columns::{ColumnEncoder, Entry};
 use crate::content_key::{ContentKey, encrypt};
 use crate::plaintext::{BODY_MAX, Packer};
+use crate::suite;
 use crate::terms::{admit, claims, lifetime};
 use crate::thumbprint::sha256;
 use crate::tree::Tree;
 use crate::wire::sealed::Message;
-use crate::wrap::{WrapError, wrap};
+use crate::wrap::{WrapError, Wrapped, wrap};
 use crate::{
     BATCH_READINGS_MAX, Claims, DATA_MESSAGE_MAX, Entropy, EntropyFailed, EpochTerms, GapRecord, Grant, Kid,
     RecordKind, Sealed, SigningKey, WrappedKey, data_message, key_message, lineage, wire,
@@ -38,8 +39,12 @@ pub struct PreviousEpoch {
 pub enum SealError {
     #[error(transparent)]
     Entropy(#[from] EntropyFailed),
-    #[error("recipient key {0} is not a usable X25519 key")]
+    #[error("recipient key {0} is not a usable key of the suite")]
     Recipient(Kid),
+    #[error(
+        "suite 0x{0:04x} is none that this gateway can seal with: its signing key or this build does not fit to it"
+    )]
+    Suite(u16),
     #[error("an epoch needs 1 to 64 recipients, each once; the grant has {0}")]
     Recipients(usize),
     #[error("the dataset's class is important and the bundle has no approval reference for it")]
@@ -86,7 +91,7 @@ impl Epoch {
         signer: &SigningKey,
         entropy: &mut dyn Entropy,
     ) -> Result<(Epoch, Vec<Sealed>), SealError> {
-        let policy = admit(&terms, now)?;
+        let policy = admit(&terms, signer.algorithm(), now)?;
         let (key, base_iv) = (draw_key(entropy)?, draw(entropy)?);
         let cti = draw(entropy)?;
         let catalogue = Message::Catalogue(catalogue(&terms.dataset, &terms.points, terms.grant.ceiling));
@@ -99,7 +104,7 @@ impl Epoch {
             lineage_sha256: sha256(&document),
             ..claims(&terms, now)
         };
-        let protected = key_message::encode_protected(signer.kid(), &claims);
+        let protected = key_message::encode_protected(signer, &claims);
         let epoch_id = sha256(&protected);
         let key = ContentKey { kid: key_message::epoch_kid(&epoch_id), base_iv, key };
         let message = seal_key(&protected, &epoch_id, &key, &terms.grant, signer, entropy)?;
@@ -253,18 +258,28 @@ fn seal_key(
     // With room for the tag, so that the key is encrypted where it lies.
     let mut ciphertext = key.encode();
     encrypt(&layer_key, iv, &key_message::key_aad(epoch_id), &mut ciphertext);
-    let headers: Vec<Vec<u8>> =
-        grant.recipients.iter().map(|recipient| key_message::recipient_protected(recipient.kid)).collect();
-    let mut wrapped = Vec::with_capacity(headers.len());
-    for (recipient, protected) in grant.recipients.iter().zip(&headers) {
-        let info = key_message::recipient_info(protected, epoch_id);
-        let sealed = wrap(&recipient.x25519, &info, &layer_key, entropy).map_err(|error| match error {
+    let suite = suite::built(grant.suite).ok_or(SealError::Suite(grant.suite))?;
+    let mut sealed: Vec<(Vec<u8>, Wrapped)> = Vec::with_capacity(grant.recipients.len());
+    for recipient in &grant.recipients {
+        let protected = key_message::recipient_protected(suite, recipient.kid);
+        let info = key_message::recipient_info(&protected, epoch_id);
+        let wrapped = wrap(suite, &recipient.public, &info, &layer_key, entropy).map_err(|error| match error {
             WrapError::Entropy(error) => SealError::Entropy(error),
             WrapError::PublicKey => SealError::Recipient(recipient.kid),
         })?;
-        let (encapsulated, bytes) = (sealed.encapsulated, sealed.wrapped);
-        wrapped.push(WrappedKey { protected, kid: recipient.kid, encapsulated, wrapped: bytes });
+        sealed.push((protected, wrapped));
     }
+    let wrapped: Vec<WrappedKey<'_>> = grant
+        .recipients
+        .iter()
+        .zip(&sealed)
+        .map(|(recipient, (protected, sealed))| WrappedKey {
+            protected,
+            kid: recipient.kid,
+            encapsulated: &sealed.encapsulated,
+            wrapped: sealed.wrapped,
+        })
+        .collect();
     Ok(key_message::encode(protected, &iv, &ciphertext, &wrapped, signer))
 }
 

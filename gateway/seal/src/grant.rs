@@ -1,8 +1,7 @@
-use std::collections::BTreeMap;
-
 use lingate_model::{Class, DatasetAlias, DatasetId, PurposeId, UtcMicros};
 
-use crate::{Kid, RootSet};
+use crate::suite::{SUITE_X25519, SignatureAlgorithm};
+use crate::{Kid, Veto, x25519_kid};
 
 /// What an epoch may be sealed for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +18,8 @@ pub struct Grant {
     pub approval: Option<String>,
     pub bundle_version: u64,
     pub bundle_sha256: [u8; 32],
+    /// What the epoch is sealed with: built in, and fit for the gateway's signing key.
+    pub suite: u16,
     /// 1 to 64, distinct, in ascending order of kid.
     pub recipients: Vec<Recipient>,
     /// 1 to 86,400.
@@ -32,7 +33,39 @@ pub struct Grant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
     pub kid: Kid,
-    pub x25519: [u8; 32],
+    /// As HPKE serializes a public key of the suite.
+    pub public: Vec<u8>,
+    /// Roles of the dataset that hold this key, ascending.
+    pub roles: Vec<String>,
+}
+
+impl Recipient {
+    pub fn x25519(public: [u8; 32]) -> Recipient {
+        Recipient { kid: x25519_kid(&public), public: public.to_vec(), roles: Vec::new() }
+    }
+}
+
+/// What the plant allows, whatever a bundle grants.
+#[derive(Clone, Debug)]
+pub struct PlantTerms {
+    /// The first that bundle, recipients and signing key all have is taken; there is no other.
+    pub suites: Vec<u16>,
+    /// Of the gateway's signing key.
+    pub signature: SignatureAlgorithm,
+    pub veto: Veto,
+}
+
+impl Default for PlantTerms {
+    fn default() -> PlantTerms {
+        PlantTerms { suites: vec![SUITE_X25519], signature: SignatureAlgorithm::Ed25519, veto: Veto::default() }
+    }
+}
+
+/// What frees a record on the gateway's disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledgement {
+    Broker,
+    Receipt,
 }
 
 /// Why nothing may be sealed for a dataset; each says what to ask the sandbox for.
@@ -50,131 +83,15 @@ pub enum NotGranted {
     ApprovalMissing(DatasetId),
     #[error("the sandbox bundle has expired")]
     BundleExpired,
-}
-
-/// A bundle that passed; the only kind that the engine takes.
-#[derive(Clone, Debug)]
-pub struct VerifiedBundle {
-    pub(crate) version: u64,
-    pub(crate) sha256: [u8; 32],
-    pub(crate) sandbox: String,
-    pub(crate) valid: Validity,
-    pub(crate) roots: RootSet,
-    pub(crate) keys: BTreeMap<Kid, RoleKey>,
-    pub(crate) purposes: BTreeMap<PurposeId, Purpose>,
-    pub(crate) datasets: BTreeMap<DatasetId, Dataset>,
-    pub(crate) epoch_seconds: u32,
-    pub(crate) epoch_messages: u32,
-}
-
-/// From its start to before its end.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Validity {
-    pub(crate) from: UtcMicros,
-    pub(crate) until: UtcMicros,
-}
-
-impl Validity {
-    pub(crate) fn contains(self, utc: UtcMicros) -> bool {
-        (self.from..self.until).contains(&utc)
-    }
-}
-
-/// A key that this build can wrap to and that is not revoked.
-#[derive(Clone, Debug)]
-pub(crate) struct RoleKey {
-    pub(crate) x25519: [u8; 32],
-    pub(crate) valid: Validity,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Purpose {
-    pub(crate) statement_sha256: [u8; 32],
-    pub(crate) valid: Validity,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Dataset {
-    pub(crate) alias: DatasetAlias,
-    pub(crate) purposes: Vec<PurposeId>,
-    /// Of all its roles, ascending, each once.
-    pub(crate) kids: Vec<Kid>,
-    pub(crate) ceiling: Class,
-    pub(crate) approval: Option<String>,
-    pub(crate) policies: Vec<[u8; 32]>,
-}
-
-impl VerifiedBundle {
-    pub fn version(&self) -> u64 {
-        self.version
-    }
-
-    /// SHA-256 of the received bytes.
-    pub fn sha256(&self) -> [u8; 32] {
-        self.sha256
-    }
-
-    /// `iss`: the sandbox's id.
-    pub fn sandbox(&self) -> &str {
-        &self.sandbox
-    }
-
-    /// `exp`.
-    pub fn expires(&self) -> UtcMicros {
-        self.valid.until
-    }
-
-    /// The root set after this bundle.
-    pub fn roots(&self) -> &RootSet {
-        &self.roots
-    }
-
-    /// What the bundle allows for this dataset and purpose at this time, with the plant's own class as second veto.
-    pub fn grant(
-        &self,
-        dataset: &DatasetId,
-        purpose: &PurposeId,
-        class: Class,
-        utc: UtcMicros,
-    ) -> Result<Grant, NotGranted> {
-        if !self.valid.contains(utc) {
-            return Err(NotGranted::BundleExpired);
-        }
-        let granted = self.datasets.get(dataset).ok_or_else(|| NotGranted::UnknownDataset(dataset.clone()))?;
-        let listed = self.purposes.get(purpose).filter(|_| granted.purposes.contains(purpose));
-        let stated = listed.ok_or_else(|| {
-            let (dataset, purpose) = (dataset.clone(), purpose.clone());
-            NotGranted::PurposeNotGranted { dataset, purpose }
-        })?;
-        if !stated.valid.contains(utc) {
-            return Err(NotGranted::PurposeExpired(purpose.clone()));
-        }
-        let ceiling = granted.ceiling.min(class);
-        if ceiling == Class::Important && granted.approval.is_none() {
-            return Err(NotGranted::ApprovalMissing(dataset.clone()));
-        }
-        let keys: Vec<(Kid, &RoleKey)> = self.valid_keys(granted, utc).collect();
-        let key_end = keys.iter().map(|(_, key)| key.valid.until).min();
-        let key_end = key_end.ok_or_else(|| NotGranted::NoRecipient(dataset.clone()))?;
-        Ok(Grant {
-            sandbox: self.sandbox.clone(),
-            alias: granted.alias.clone(),
-            purpose: purpose.clone(),
-            purpose_statement_sha256: stated.statement_sha256,
-            ceiling,
-            policies: granted.policies.clone(),
-            approval: granted.approval.clone(),
-            bundle_version: self.version,
-            bundle_sha256: self.sha256,
-            recipients: keys.into_iter().map(|(kid, key)| Recipient { kid, x25519: key.x25519 }).collect(),
-            epoch_seconds: self.epoch_seconds,
-            epoch_messages: self.epoch_messages,
-            not_after: self.valid.until.min(stated.valid.until).min(key_end),
-        })
-    }
-
-    fn valid_keys<'a>(&'a self, dataset: &'a Dataset, utc: UtcMicros) -> impl Iterator<Item = (Kid, &'a RoleKey)> {
-        let known = dataset.kids.iter().filter_map(|kid| Some((*kid, self.keys.get(kid)?)));
-        known.filter(move |(_, key)| key.valid.contains(utc))
-    }
+    #[error("the plant's veto forbids dataset {0}; `lingate veto list` shows it")]
+    Vetoed(DatasetId),
+    #[error("the plant's veto forbids every recipient of dataset {0}; `lingate veto list` shows it")]
+    RecipientsVetoed(DatasetId),
+    #[error(
+        "no crypto suite fits for dataset {dataset}: the configuration allows {plant}, the signing key is {key}, the \
+         bundle allows {bundle}, and each role needs a key of that suite"
+    )]
+    NoSuite { dataset: DatasetId, plant: String, key: &'static str, bundle: String },
+    #[error("dataset {dataset} has {found} recipients, an epoch of suite {suite} has at most {limit}")]
+    TooManyRecipients { dataset: DatasetId, suite: &'static str, found: usize, limit: usize },
 }

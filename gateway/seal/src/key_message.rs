@@ -1,9 +1,9 @@
 use crate::cbor::{CborError, Decoder, Encoder};
 use crate::claims::Claims;
 use crate::cose::{self, MessageRefused, Sign1};
-use crate::suite::{ALG_A256GCM, ALG_HPKE_3_KE, CONTENT_COSE_KEY, CONTENT_ENCRYPT, SUITE_X25519, TAG_ENCRYPT};
+use crate::suite::{self, ALG_A256GCM, CONTENT_COSE_KEY, CONTENT_ENCRYPT, SignatureAlgorithm, Suite, TAG_ENCRYPT};
 use crate::thumbprint::sha256;
-use crate::{Kid, SigningKey};
+use crate::{Kid, SigningKey, VerifyingKey};
 
 /// Bytes of a KEY message at most.
 pub const KEY_MESSAGE_MAX: usize = 64 * 1024;
@@ -23,6 +23,7 @@ pub struct KeyMessage<'a> {
     /// Content of the protected header; its SHA-256 is the epoch's id.
     pub protected: &'a [u8],
     pub signer: Kid,
+    pub algorithm: SignatureAlgorithm,
     pub claims: Claims,
     pub signature: [u8; 64],
     pub iv: [u8; 12],
@@ -39,8 +40,8 @@ pub struct KeyMessage<'a> {
 pub struct WrappedKey<'a> {
     pub protected: &'a [u8],
     pub kid: Kid,
-    /// HPKE `enc`.
-    pub encapsulated: [u8; 32],
+    /// HPKE `enc`, as long as the suite says.
+    pub encapsulated: &'a [u8],
     /// 32 bytes of key and 16 bytes of tag.
     pub wrapped: [u8; 48],
 }
@@ -48,11 +49,9 @@ pub struct WrappedKey<'a> {
 impl<'a> KeyMessage<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<KeyMessage<'a>, MessageRefused> {
         let sign1 = Sign1::parse(bytes, KEY_MESSAGE_MAX)?;
-        let (signer, claims) = decode_protected(sign1.protected)?;
-        if claims.suite != SUITE_X25519 {
-            return Err(MessageRefused::Suite);
-        }
-        let (iv, ciphertext, recipients) = decode_encrypt(sign1.payload)?;
+        let (algorithm, signer, claims) = decode_protected(sign1.protected)?;
+        let suite = suite::built(claims.suite).filter(|suite| suite.signature == algorithm);
+        let (iv, ciphertext, recipients) = decode_encrypt(sign1.payload, suite.ok_or(MessageRefused::Suite)?)?;
         let ascends = recipients.windows(2).all(|pair| pair[0].kid < pair[1].kid);
         if recipients.is_empty() || !ascends {
             return Err(MessageRefused::Recipients);
@@ -60,6 +59,7 @@ impl<'a> KeyMessage<'a> {
         Ok(KeyMessage {
             protected: sign1.protected,
             signer,
+            algorithm,
             claims,
             signature: sign1.signature,
             iv,
@@ -85,7 +85,11 @@ impl<'a> KeyMessage<'a> {
 
     /// Whether this Ed25519 key signed it. The caller has looked the key up by `signer`.
     pub fn is_signed_by(&self, public_key: &[u8; 32]) -> bool {
-        self.sign1.is_signed_by(public_key)
+        self.is_signed_by_key(&VerifyingKey::ed25519(*public_key))
+    }
+
+    pub fn is_signed_by_key(&self, key: &VerifyingKey) -> bool {
+        key.algorithm() == self.algorithm && self.sign1.is_signed_by(key)
     }
 
     /// Additional data of `ciphertext`.
@@ -114,17 +118,17 @@ pub(crate) fn recipient_info(recipient_protected: &[u8], extra: &[u8]) -> Vec<u8
     cbor.finish()
 }
 
-pub(crate) fn recipient_protected(kid: Kid) -> Vec<u8> {
-    let mut cbor = Encoder::with_capacity(16);
-    cbor.map(2).int(1).int(ALG_HPKE_3_KE).int(4).bytes(&kid.0);
+pub(crate) fn recipient_protected(suite: &Suite, kid: Kid) -> Vec<u8> {
+    let mut cbor = Encoder::with_capacity(24);
+    cbor.map(2).int(1).int(suite.wrap_number).int(4).bytes(&kid.0);
     cbor.finish()
 }
 
 /// Content of the protected header, which the epoch's id is the hash of.
-pub(crate) fn encode_protected(signer: Kid, claims: &Claims) -> Vec<u8> {
+pub(crate) fn encode_protected(signer: &SigningKey, claims: &Claims) -> Vec<u8> {
     let mut cbor = Encoder::with_capacity(512);
     cbor.map(4);
-    cose::encode_header(&mut cbor, CONTENT_ENCRYPT, signer);
+    cose::encode_header(&mut cbor, CONTENT_ENCRYPT, signer.algorithm(), signer.kid());
     cbor.int(15);
     claims.encode(&mut cbor);
     cbor.finish()
@@ -137,29 +141,31 @@ pub(crate) fn encode(
     recipients: &[WrappedKey<'_>],
     signer: &SigningKey,
 ) -> Vec<u8> {
-    let mut cbor = Encoder::with_capacity(128 + ciphertext.len() + recipients.len() * 128);
+    let mut cbor = Encoder::with_capacity(
+        128 + ciphertext.len() + recipients.iter().map(|it| it.encapsulated.len() + 100).sum::<usize>(),
+    );
     cbor.tag(TAG_ENCRYPT).array(4).bytes(&CONTENT_PROTECTED).map(1).int(5).bytes(iv).bytes(ciphertext);
     cbor.array(recipients.len());
     for recipient in recipients {
-        cbor.array(3).bytes(recipient.protected).map(1).int(-4).bytes(&recipient.encapsulated);
+        cbor.array(3).bytes(recipient.protected).map(1).int(-4).bytes(recipient.encapsulated);
         cbor.bytes(&recipient.wrapped);
     }
     cose::sign1(protected, &cbor.finish(), signer)
 }
 
-fn decode_protected(bytes: &[u8]) -> Result<(Kid, Claims), CborError> {
+fn decode_protected(bytes: &[u8]) -> Result<(SignatureAlgorithm, Kid, Claims), CborError> {
     let mut cbor = Decoder::new(bytes);
     cbor.map(4)?;
-    let signer = cose::decode_header(&mut cbor, CONTENT_ENCRYPT)?;
+    let (algorithm, signer) = cose::decode_header(&mut cbor, CONTENT_ENCRYPT)?;
     cbor.exactly(15)?;
     let claims = Claims::decode(&mut cbor)?;
     cbor.finish()?;
-    Ok((signer, claims))
+    Ok((algorithm, signer, claims))
 }
 
 type Encrypt<'a> = ([u8; 12], &'a [u8], Vec<WrappedKey<'a>>);
 
-fn decode_encrypt(bytes: &[u8]) -> Result<Encrypt<'_>, MessageRefused> {
+fn decode_encrypt<'a>(bytes: &'a [u8], suite: &Suite) -> Result<Encrypt<'a>, MessageRefused> {
     let mut cbor = Decoder::new(bytes);
     cbor.tag(TAG_ENCRYPT)?;
     cbor.array(4)?;
@@ -169,7 +175,7 @@ fn decode_encrypt(bytes: &[u8]) -> Result<Encrypt<'_>, MessageRefused> {
     let iv = cbor.bytes_exactly()?;
     let ciphertext = cbor.bytes(256)?;
     let count = cbor.array_up_to(RECIPIENTS_MAX)?;
-    let recipients = (0..count).map(|_| decode_recipient(&mut cbor)).collect::<Result<_, _>>()?;
+    let recipients = (0..count).map(|_| decode_recipient(&mut cbor, suite)).collect::<Result<_, _>>()?;
     cbor.finish()?;
     Ok((iv, ciphertext, recipients))
 }
@@ -184,17 +190,20 @@ fn decode_content_protected(bytes: &[u8]) -> Result<(), CborError> {
     cbor.finish()
 }
 
-fn decode_recipient<'a>(cbor: &mut Decoder<'a>) -> Result<WrappedKey<'a>, CborError> {
+fn decode_recipient<'a>(cbor: &mut Decoder<'a>, suite: &Suite) -> Result<WrappedKey<'a>, CborError> {
     cbor.array(3)?;
     let protected = cbor.bytes(64)?;
     cbor.map(1)?;
     cbor.exactly(-4)?;
-    let encapsulated = cbor.bytes_exactly()?;
+    let encapsulated = cbor.bytes(suite.encapsulated_bytes)?;
+    if encapsulated.len() != suite.encapsulated_bytes {
+        return Err(CborError::Unexpected);
+    }
     let wrapped = cbor.bytes_exactly()?;
     let mut header = Decoder::new(protected);
     header.map(2)?;
     header.exactly(1)?;
-    header.exactly(ALG_HPKE_3_KE)?;
+    header.exactly(suite.wrap_number)?;
     header.exactly(4)?;
     let kid = Kid(header.bytes_exactly()?);
     header.finish()?;

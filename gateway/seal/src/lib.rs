@@ -5,6 +5,8 @@
 //! - [`Sealed`] is made only by an [`Epoch`], or from bytes that already parse as a sealed message.
 //! - An [`Epoch`] is opened only for what a [`VerifiedBundle`] grants. Its key is drawn at opening, is in memory only, is
 //!   wiped at the end, and is never used with the same nonce twice: numbers are dense from 0 and never outlive the epoch.
+//! - The suite is the first that configuration, bundle, signing key and every role's keys have in common, or nothing is
+//!   sealed. ECDSA (suite 0x0002) is the one place whose randomness is the system's and not the argument's.
 //! - Values arrive bit for bit; what a resolution cannot express travels as a double.
 //! - A [`Bundle`] is accepted by every rule or refused whole, with a sentence that says what to do. Unknown members,
 //!   algorithms and suites are refused: there is no fallback.
@@ -24,6 +26,7 @@
 
 mod bundle;
 mod bundle_document;
+mod bundle_keys;
 mod bundle_refused;
 mod catalogue;
 pub mod cbor;
@@ -53,6 +56,8 @@ pub mod suite;
 mod terms;
 mod thumbprint;
 mod tree;
+mod verified_bundle;
+mod veto;
 pub mod wire;
 mod wrap;
 
@@ -66,14 +71,19 @@ pub use data_message::{DATA_MESSAGE_MAX, DataMessage};
 pub use entropy::{Entropy, EntropyFailed};
 pub use epoch::{Epoch, PreviousEpoch, SealError};
 pub use gap::{GapCause, GapRecord};
-pub use grant::{Grant, NotGranted, Recipient, VerifiedBundle};
+pub use grant::{Acknowledgement, Grant, NotGranted, PlantTerms, Recipient};
 pub use key_message::{KEY_MESSAGE_MAX, KeyMessage, RECIPIENTS_MAX, WrappedKey};
-pub use keys::{KeyRefused, SigningKey};
+pub use keys::{KeyRefused, SigningKey, VerifyingKey};
 pub use plaintext::{BODY_MAX, PlaintextRefused, parse_body, unpack};
 pub use policy::policy_sha256;
-pub use receipt::{EpochReceipt, RECEIPT_EPOCHS_MAX, RECEIPT_MAX, RECEIPT_RANGES_MAX, Receipt, ReceiptMessage};
+pub use receipt::{
+    EpochReceipt, RECEIPT_EPOCHS_MAX, RECEIPT_MAX, RECEIPT_RANGES_MAX, Receipt, ReceiptMessage, ReceiptRefused,
+};
 pub use root::RootSet;
 pub use sealed::{Kid, NotSealed, RecordKind, Sealed};
+pub use suite::SignatureAlgorithm;
 pub use terms::EpochTerms;
-pub use thumbprint::{ed25519_kid, x25519_kid};
+pub use thumbprint::{ed25519_kid, p256_kid, recipient_kid, x25519_kid};
 pub use tree::Tree;
+pub use verified_bundle::VerifiedBundle;
+pub use veto::Veto;

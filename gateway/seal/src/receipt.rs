@@ -1,7 +1,9 @@
+use lingate_model::{GatewayId, UtcMicros};
+
 use crate::cbor::{CborError, Decoder, Encoder};
 use crate::cose::{self, MessageRefused, Sign1};
-use crate::suite::CONTENT_CBOR;
-use crate::{Kid, SigningKey};
+use crate::suite::{CONTENT_CBOR, SignatureAlgorithm};
+use crate::{Kid, SigningKey, VerifiedBundle, VerifyingKey};
 
 /// Bytes of a receipt message at most.
 pub const RECEIPT_MAX: usize = 64 * 1024;
@@ -44,7 +46,7 @@ impl Receipt {
     pub fn sign(&self, signer: &SigningKey) -> Vec<u8> {
         let mut protected = Encoder::with_capacity(24);
         protected.map(3);
-        cose::encode_header(&mut protected, CONTENT_CBOR, signer.kid());
+        cose::encode_header(&mut protected, CONTENT_CBOR, signer.algorithm(), signer.kid());
         let mut body = Encoder::with_capacity(256);
         body.array(5).unsigned(FORM).text(&self.issuer).text(&self.gateway).int(self.issued_at);
         body.array(self.epochs.len());
@@ -89,6 +91,7 @@ impl EpochReceipt {
 /// A receipt message that has the right form: whose it is, is still open.
 pub struct ReceiptMessage<'a> {
     pub signer: Kid,
+    pub algorithm: SignatureAlgorithm,
     pub receipt: Receipt,
     sign1: Sign1<'a>,
 }
@@ -98,19 +101,61 @@ impl<'a> ReceiptMessage<'a> {
         let sign1 = Sign1::parse(bytes, RECEIPT_MAX)?;
         let mut header = Decoder::new(sign1.protected);
         header.map(3)?;
-        let signer = cose::decode_header(&mut header, CONTENT_CBOR)?;
+        let (algorithm, signer) = cose::decode_header(&mut header, CONTENT_CBOR)?;
         header.finish()?;
         let receipt = decode_body(sign1.payload)?;
         let ascends = receipt.epochs.windows(2).all(|pair| pair[0].kid < pair[1].kid);
         if receipt.epochs.is_empty() || !ascends {
             return Err(CborError::Unexpected.into());
         }
-        Ok(ReceiptMessage { signer, receipt, sign1 })
+        Ok(ReceiptMessage { signer, algorithm, receipt, sign1 })
     }
 
     /// Whether this Ed25519 key signed it. The caller has looked the key up by `signer`.
     pub fn is_signed_by(&self, public_key: &[u8; 32]) -> bool {
-        self.sign1.is_signed_by(public_key)
+        self.is_signed_by_key(&VerifyingKey::ed25519(*public_key))
+    }
+
+    pub fn is_signed_by_key(&self, key: &VerifyingKey) -> bool {
+        key.algorithm() == self.algorithm && self.sign1.is_signed_by(key)
+    }
+}
+
+/// Why a receipt frees nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiptRefused {
+    #[error("a receipt is none: {0}")]
+    Form(#[from] MessageRefused),
+    #[error("a receipt is signed by key {0}, which the bundle does not name for receipts, or not at this time")]
+    Signer(Kid),
+    #[error("a receipt's signature by key {0} does not fit to its bytes")]
+    Signature(Kid),
+    #[error("a receipt is of another sandbox")]
+    Issuer,
+    #[error("a receipt is for another gateway")]
+    Gateway,
+}
+
+impl Receipt {
+    /// The receipt, if a key that this bundle names for it signed it for this gateway.
+    pub fn verify(
+        bytes: &[u8],
+        bundle: &VerifiedBundle,
+        gateway: &GatewayId,
+        utc: UtcMicros,
+    ) -> Result<Receipt, ReceiptRefused> {
+        let message = ReceiptMessage::parse(bytes)?;
+        let key = bundle.receipt_key(message.signer, utc).ok_or(ReceiptRefused::Signer(message.signer))?;
+        if !message.is_signed_by_key(key) {
+            return Err(ReceiptRefused::Signature(message.signer));
+        }
+        if message.receipt.issuer != bundle.sandbox() {
+            return Err(ReceiptRefused::Issuer);
+        }
+        match message.receipt.gateway == gateway.as_str() {
+            true => Ok(message.receipt),
+            false => Err(ReceiptRefused::Gateway),
+        }
     }
 }
 

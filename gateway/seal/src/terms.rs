@@ -4,8 +4,8 @@ use std::time::Duration;
 use lingate_model::{Class, GatewayId, Now};
 use lingate_refine::{DatasetPlan, PointPlan};
 
-use crate::suite::SUITE_X25519;
-use crate::{CATALOGUE_TAGS_MAX, Claims, Grant, RECIPIENTS_MAX, SealError, lineage, policy_sha256};
+use crate::suite::{self, SignatureAlgorithm};
+use crate::{CATALOGUE_TAGS_MAX, Claims, Grant, SealError, lineage, policy_sha256};
 
 /// Everything that an epoch is for. Any difference means another epoch.
 #[derive(Clone, Debug)]
@@ -21,8 +21,10 @@ pub struct EpochTerms {
 }
 
 /// What must hold before a key is drawn. Gives the policy's hash.
-pub(crate) fn admit(terms: &EpochTerms, now: Now) -> Result<[u8; 32], SealError> {
+pub(crate) fn admit(terms: &EpochTerms, signature: SignatureAlgorithm, now: Now) -> Result<[u8; 32], SealError> {
     let grant = &terms.grant;
+    let suite = suite::built(grant.suite).filter(|suite| suite.signature == signature);
+    let suite = suite.ok_or(SealError::Suite(grant.suite))?;
     if grant.ceiling == Class::Important && grant.approval.is_none() {
         return Err(SealError::ApprovalMissing);
     }
@@ -30,7 +32,7 @@ pub(crate) fn admit(terms: &EpochTerms, now: Now) -> Result<[u8; 32], SealError>
         return Err(SealError::Expired);
     }
     let is_ascending = grant.recipients.windows(2).all(|pair| pair[0].kid < pair[1].kid);
-    if !(1..=RECIPIENTS_MAX).contains(&grant.recipients.len()) || !is_ascending {
+    if !(1..=suite.recipients_max).contains(&grant.recipients.len()) || !is_ascending {
         return Err(SealError::Recipients(grant.recipients.len()));
     }
     if terms.points.len() > CATALOGUE_TAGS_MAX {
@@ -54,7 +56,7 @@ pub(crate) fn claims(terms: &EpochTerms, now: Now) -> Claims {
         expires: expires(grant, now).min(issued_at.saturating_add(i64::from(grant.epoch_seconds))),
         issued_at,
         cti: [0; 16],
-        suite: SUITE_X25519,
+        suite: grant.suite,
         purpose: grant.purpose.to_string(),
         purpose_statement_sha256: grant.purpose_statement_sha256,
         policy_sha256: [0; 32],

@@ -1,72 +1,83 @@
 use std::convert::Infallible;
 
-use hpke::aead::AesGcm128;
+use hpke::aead::{Aead, AesGcm128, AesGcm256};
 use hpke::kdf::HkdfSha256;
-use hpke::kem::X25519HkdfSha256;
+use hpke::kem::{DhP256HkdfSha256, X25519HkdfSha256, XWing};
 use hpke::rand_core::{TryCryptoRng, TryRng};
 use hpke::{Deserializable, Kem, OpModeS, Serializable, single_shot_seal_with_rng};
 use zeroize::Zeroizing;
 
+use crate::suite::{SUITE_P256, SUITE_X25519, SUITE_XWING, Suite};
 use crate::{Entropy, EntropyFailed};
-
-type PublicKey = <X25519HkdfSha256 as Kem>::PublicKey;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WrapError {
     Entropy(EntropyFailed),
-    /// Not a point that a shared secret can be made with.
+    /// Not a point that a shared secret can be made with, or a suite without code.
     PublicKey,
 }
 
 pub(crate) struct Wrapped {
-    pub(crate) encapsulated: [u8; 32],
+    /// HPKE `enc`.
+    pub(crate) encapsulated: Vec<u8>,
     /// The key and its tag.
     pub(crate) wrapped: [u8; 48],
 }
 
 /// HPKE base mode with an empty aad: what the wrap is bound to is in `info`.
 pub(crate) fn wrap(
-    recipient: &[u8; 32],
+    suite: &Suite,
+    recipient: &[u8],
     info: &[u8],
     key: &[u8; 32],
     entropy: &mut dyn Entropy,
 ) -> Result<Wrapped, WrapError> {
-    let (encapsulated, wrapped) = seal(recipient, info, &[], key, entropy)?;
+    let seal = match suite.id {
+        SUITE_X25519 => seal::<AesGcm128, X25519HkdfSha256>,
+        SUITE_P256 => seal::<AesGcm256, DhP256HkdfSha256>,
+        SUITE_XWING => seal::<AesGcm256, XWing>,
+        _ => return Err(WrapError::PublicKey),
+    };
+    let mut drawn = Drawn::from(entropy, suite.seed_bytes).map_err(WrapError::Entropy)?;
+    let (encapsulated, wrapped) = seal(recipient, info, &[], key, &mut drawn)?;
     let wrapped = wrapped.try_into().expect("AES-GCM adds 16 bytes");
     Ok(Wrapped { encapsulated, wrapped })
 }
 
-fn seal(
-    recipient: &[u8; 32],
+/// Whether these bytes are a public key that a suite can wrap to.
+pub(crate) fn is_public_key(suite: &Suite, bytes: &[u8]) -> bool {
+    match suite.id {
+        SUITE_X25519 => <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(bytes).is_ok(),
+        SUITE_P256 => <DhP256HkdfSha256 as Kem>::PublicKey::from_bytes(bytes).is_ok(),
+        SUITE_XWING => <XWing as Kem>::PublicKey::from_bytes(bytes).is_ok(),
+        _ => false,
+    }
+}
+
+fn seal<A: Aead, K: Kem>(
+    recipient: &[u8],
     info: &[u8],
     aad: &[u8],
     text: &[u8],
-    entropy: &mut dyn Entropy,
-) -> Result<([u8; 32], Vec<u8>), WrapError> {
-    let public = PublicKey::from_bytes(recipient).map_err(|_| WrapError::PublicKey)?;
-    let mut drawn = Drawn::from(entropy).map_err(WrapError::Entropy)?;
-    let (encapsulated, sealed) = single_shot_seal_with_rng::<AesGcm128, HkdfSha256, X25519HkdfSha256>(
-        &OpModeS::Base,
-        &public,
-        info,
-        text,
-        aad,
-        &mut drawn,
-    )
-    .map_err(|_| WrapError::PublicKey)?;
-    Ok((encapsulated.to_bytes().into(), sealed))
+    drawn: &mut Drawn,
+) -> Result<(Vec<u8>, Vec<u8>), WrapError> {
+    let public = K::PublicKey::from_bytes(recipient).map_err(|_| WrapError::PublicKey)?;
+    let (encapsulated, sealed) =
+        single_shot_seal_with_rng::<A, HkdfSha256, K>(&OpModeS::Base, &public, info, text, aad, drawn)
+            .map_err(|_| WrapError::PublicKey)?;
+    Ok((encapsulated.to_bytes().to_vec(), sealed))
 }
 
-/// The keying material of one ephemeral key, drawn before the part that cannot fail begins.
+/// The randomness of one encapsulation, drawn before the part that cannot fail begins.
 struct Drawn {
-    bytes: Zeroizing<[u8; 32]>,
+    bytes: Zeroizing<Vec<u8>>,
     used: usize,
 }
 
 impl Drawn {
-    fn from(entropy: &mut dyn Entropy) -> Result<Drawn, EntropyFailed> {
-        let mut bytes = Zeroizing::new([0; 32]);
-        entropy.fill(&mut *bytes)?;
+    fn from(entropy: &mut dyn Entropy, count: usize) -> Result<Drawn, EntropyFailed> {
+        let mut bytes = Zeroizing::new(vec![0; count]);
+        entropy.fill(&mut bytes)?;
         Ok(Drawn { bytes, used: 0 })
     }
 
@@ -90,7 +101,7 @@ impl TryRng for Drawn {
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
         let end = self.used + bytes.len();
-        bytes.copy_from_slice(self.bytes.get(self.used..end).expect("an X25519 key takes 32 bytes of randomness"));
+        bytes.copy_from_slice(self.bytes.get(self.used..end).expect("the table of suites says how much is taken"));
         self.used = end;
         Ok(())
     }
@@ -105,6 +116,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::suite::suite;
 
     struct Fixed(Vec<u8>);
 
@@ -129,41 +141,60 @@ mod tests {
         for vector in vectors {
             let first = &vector["encryptions"][0];
             let (info, aad, text) = (hex(&vector["info"]), hex(&first["aad"]), hex(&first["pt"]));
-            let recipient = hex(&vector["pkRm"]).try_into().unwrap();
-            let mut entropy = Fixed(hex(&vector["ikmE"]));
-            let (encapsulated, sealed) = seal(&recipient, &info, &aad, &text, &mut entropy).unwrap();
-            assert_eq!(encapsulated.to_vec(), hex(&vector["enc"]));
+            let mut drawn = Drawn::from(&mut Fixed(hex(&vector["ikmE"])), 32).unwrap();
+            let sealed = seal::<AesGcm128, X25519HkdfSha256>(&hex(&vector["pkRm"]), &info, &aad, &text, &mut drawn);
+            let (encapsulated, sealed) = sealed.unwrap();
+            assert_eq!(encapsulated, hex(&vector["enc"]));
             assert_eq!(sealed, hex(&first["ct"]));
-            assert_eq!(open(&hex(&vector["skRm"]), &encapsulated, &info, &aad, &sealed).unwrap(), text);
+            let opened =
+                open::<AesGcm128, X25519HkdfSha256>(&hex(&vector["skRm"]), &encapsulated, &info, &aad, &sealed);
+            assert_eq!(opened.unwrap(), text);
         }
     }
 
     #[test]
-    fn a_wrapped_key_opens_only_with_the_same_info() {
-        let (private, public) = X25519HkdfSha256::derive_keypair(&[9; 32]);
-        let recipient = public.to_bytes().into();
-        let sealed = wrap(&recipient, b"info", &[5; 32], &mut Fixed(vec![1; 32])).unwrap();
-        let opened = |info| open(&private.to_bytes(), &sealed.encapsulated, info, &[], &sealed.wrapped);
+    fn a_wrapped_key_opens_only_with_the_same_info_in_every_suite() {
+        opens_only_with_its_info::<AesGcm128, X25519HkdfSha256>(SUITE_X25519);
+        opens_only_with_its_info::<AesGcm256, DhP256HkdfSha256>(SUITE_P256);
+        opens_only_with_its_info::<AesGcm256, XWing>(SUITE_XWING);
+    }
+
+    fn opens_only_with_its_info<A: Aead, K: Kem>(id: u16) {
+        let suite = suite(id).unwrap();
+        let (private, public) = K::derive_keypair(&[9; 64]);
+        let public = public.to_bytes();
+        assert_eq!(public.len(), suite.public_bytes);
+        assert!(is_public_key(suite, &public));
+        let entropy = &mut Fixed(vec![1; suite.seed_bytes]);
+        let sealed = wrap(suite, &public, b"info", &[5; 32], entropy).unwrap();
+        assert_eq!(sealed.encapsulated.len(), suite.encapsulated_bytes);
+        let private = private.to_bytes();
+        let opened = |info| open::<A, K>(&private, &sealed.encapsulated, info, &[], &sealed.wrapped);
         assert_eq!(opened(b"info").unwrap(), [5; 32]);
         assert!(opened(b"other").is_err());
     }
 
     #[test]
-    fn a_public_key_of_low_order_is_refused() {
-        let refused = wrap(&[0; 32], b"", &[5; 32], &mut Fixed(vec![1; 32])).err();
-        assert_eq!(refused, Some(WrapError::PublicKey));
+    fn a_public_key_that_is_none_is_refused() {
+        let refused = |id, bytes: &[u8]| {
+            let suite = suite(id).unwrap();
+            wrap(suite, bytes, b"", &[5; 32], &mut Fixed(vec![1; suite.seed_bytes])).err()
+        };
+        assert_eq!(refused(SUITE_X25519, &[0; 32]), Some(WrapError::PublicKey));
+        assert_eq!(refused(SUITE_X25519, &[9; 31]), Some(WrapError::PublicKey));
+        assert_eq!(refused(SUITE_P256, &[4; 65]), Some(WrapError::PublicKey));
+        assert_eq!(refused(SUITE_XWING, &[0xff; 1_216]), Some(WrapError::PublicKey));
     }
 
-    fn open(
+    fn open<A: Aead, K: Kem>(
         private: &[u8],
         encapsulated: &[u8],
         info: &[u8],
         aad: &[u8],
         sealed: &[u8],
     ) -> Result<Vec<u8>, hpke::HpkeError> {
-        let private = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(private)?;
-        let encapsulated = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(encapsulated)?;
-        let mode = OpModeR::Base;
-        single_shot_open::<AesGcm128, HkdfSha256, X25519HkdfSha256>(&mode, &private, &encapsulated, info, sealed, aad)
+        let private = K::PrivateKey::from_bytes(private)?;
+        let encapsulated = K::EncappedKey::from_bytes(encapsulated)?;
+        single_shot_open::<A, HkdfSha256, K>(&OpModeR::Base, &private, &encapsulated, info, sealed, aad)
     }
 }

@@ -254,8 +254,8 @@ fn algorithms_classes_and_suites_that_nobody_knows_are_refused() {
     ] {
         assert!(matches!(error, BundleRefused::Unknown { .. }), "{error}");
     }
-    assert_eq!(refused(|p| p["suites"] = json!([2])), BundleRefused::NoSuite);
-    assert_eq!(refused(|p| p["ack"] = json!("receipt")), BundleRefused::Acknowledgement("receipt".to_owned()));
+    assert_eq!(refused(|p| p["suites"] = json!([0x101])), BundleRefused::NoSuite);
+    assert_eq!(refused(|p| p["ack"] = json!("post")), BundleRefused::Acknowledgement("post".to_owned()));
 }
 
 #[test]
@@ -359,7 +359,7 @@ fn a_key_of_a_suite_that_is_not_built_in_is_known_but_no_recipient() {
     let bundle = changed(|p| {
         let kid = role_kid(2);
         p["keys"][1] = json!({
-            "kty": "EC", "crv": "P-256", "kid": kid, "alg": "HPKE-7-KE", "use": "enc", "x": "AA", "y": "AA",
+            "kty": "EC", "crv": "SM2", "kid": kid, "alg": "GB/T 35275", "use": "enc", "x": "AA", "y": "AA",
             "nbf": SECOND - 10, "exp": SECOND + 5000,
         });
     })

@@ -285,7 +285,7 @@ fn nothing_is_opened_without_what_it_needs() {
     assert_eq!(open(Grant { recipients: Vec::new(), ..good() }), SealError::Recipients(0));
     assert!(matches!(open(Grant { policies: vec![[0; 32]], ..good() }), SealError::PolicyNotApproved(_)));
     let mut low_order = good();
-    low_order.recipients[0].x25519 = [0; 32];
+    low_order.recipients[0].public = vec![0; 32];
     assert_eq!(open(low_order.clone()), SealError::Recipient(low_order.recipients[0].kid));
     let mut twice = good();
     twice.recipients.push(twice.recipients[0].clone());

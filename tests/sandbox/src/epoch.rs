@@ -30,7 +30,7 @@ impl OpenEpoch {
     /// Opens a KEY whose signature and claims hold.
     pub(crate) fn open(key: &KeyMessage<'_>, role: &RoleKey) -> Result<OpenEpoch, Rejected> {
         let wrapped = key.recipients.iter().find(|r| r.kid == role.kid()).ok_or(Rejected::NotForUs)?;
-        let layer_key = unwrap(role, &wrapped.encapsulated, &key.info(wrapped), &wrapped.wrapped)?;
+        let layer_key = unwrap(role, wrapped.encapsulated, &key.info(wrapped), &wrapped.wrapped)?;
         let cose_key = gcm_open(&layer_key, key.iv, &key.aad(), key.ciphertext).ok_or(Rejected::Wrap)?;
         let content_key = ContentKey::parse(&cose_key).map_err(|_| Rejected::Wrap)?;
         if content_key.kid != key.kid() {

@@ -15,7 +15,7 @@ use lingate_refine::{Batch, DatasetIndex, DatasetPlan, Export, ExportPlan, Flush
 use lingate_seal::wire::sealed::Message;
 use lingate_seal::{
     ContentKey, DataMessage, Entropy, EntropyFailed, Epoch, EpochTerms, Grant, KeyMessage, Recipient, Sealed,
-    SigningKey, parse_body, unpack, x25519_kid,
+    SigningKey, parse_body, unpack,
 };
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
@@ -63,7 +63,7 @@ impl Role {
     }
 
     pub fn recipient(&self) -> Recipient {
-        Recipient { kid: x25519_kid(&self.public), x25519: self.public }
+        Recipient::x25519(self.public)
     }
 }
 
@@ -114,6 +114,7 @@ pub fn grant(roles: &[&Role]) -> Grant {
         approval: None,
         bundle_version: 12,
         bundle_sha256: sha256(b"bundle"),
+        suite: 1,
         recipients,
         epoch_seconds: 3600,
         epoch_messages: 1 << 20,
@@ -155,7 +156,7 @@ pub fn open_key(bytes: &[u8], gateway: &[u8; 32], role: &Role) -> Option<Opened>
     let layer_key = single_shot_open::<AesGcm128, HkdfSha256, X25519HkdfSha256>(
         &OpModeR::Base,
         &<X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(&role.private).ok()?,
-        &<X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(&recipient.encapsulated).ok()?,
+        &<X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(recipient.encapsulated).ok()?,
         &message.info(recipient),
         &recipient.wrapped,
         &[],
