@@ -1,23 +1,31 @@
-//! The authority: a folder with certificate authority, root key, role keys, policy and the enrolled gateways.
+//! The authority: a folder with certificate authority, root keys, role keys, policy and the enrolled gateways.
 
-use std::collections::BTreeMap;
+mod change;
+mod gateway;
+mod role_keys;
+mod roots;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use lingate_model::{GatewayId, TenantId};
-use lingate_seal::SigningKey;
 
-use crate::bundle::{self, BundleDraft};
+use crate::bundle::BundleDraft;
 use crate::clock;
-use crate::enroll::{Enrolment, Software};
+use crate::enroll::Enrolment;
 use crate::files::{self, Readers};
-use crate::keys::{self, Jwk, RoleKey, hex, sha256};
+use crate::keys::{hex, sha256};
 use crate::mosquitto;
 use crate::pki::{CertificateAuthority, Leaf};
 use crate::policy::{self, Policy};
+
+pub use change::{DatasetChange, PurposeChange, Server};
+pub use gateway::{KeyChange, KnownGateway};
+pub(crate) use roots::RootKeys;
+use roots::RootNames;
 
 const AUTHORITY_DAYS: u32 = 3650;
 
@@ -29,6 +37,10 @@ pub struct InitOptions {
     pub broker_port: u16,
     /// Content of `policy.toml`; `None`: the sample.
     pub policy: Option<String>,
+    /// 1 to 16 root keys.
+    pub root_keys: usize,
+    /// So many of them must sign a bundle, and each bundle is signed by all.
+    pub root_threshold: usize,
 }
 
 impl Default for InitOptions {
@@ -38,6 +50,8 @@ impl Default for InitOptions {
             broker_names: vec!["localhost".to_owned()],
             broker_port: 8883,
             policy: None,
+            root_keys: 1,
+            root_threshold: 1,
         }
     }
 }
@@ -47,7 +61,7 @@ pub struct Authority {
     folder: PathBuf,
     state: State,
     ca: CertificateAuthority,
-    roots: Vec<SigningKey>,
+    roots: RootKeys,
 }
 
 /// `sandbox.json`.
@@ -56,19 +70,18 @@ struct State {
     sandbox: String,
     broker_names: Vec<String>,
     broker_port: u16,
-    /// Of the last bundle, over all gateways.
-    bundle_version: u64,
+    root: RootNames,
+    /// Role keys and gateways' signing keys, in the order of their revocation.
+    revoked: Vec<Revoked>,
 }
 
-/// `gateways/<id>/gateway.json`: what the receiver must know of a gateway.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct KnownGateway {
-    pub gateway: String,
-    pub tenant: String,
-    /// The current signing key first; older ones stay, because their records may still be on their way.
-    pub keys: Vec<Jwk>,
-    pub software: Software,
-    pub bundle_sha256: String,
+/// An entry of the bundle's `revoked`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Revoked {
+    pub(crate) kid: String,
+    /// RFC 3339.
+    pub(crate) at: String,
+    pub(crate) reason: String,
 }
 
 /// What goes back to plant IT; also in `folder`.
@@ -83,12 +96,11 @@ pub struct Issued {
     pub bundle: Vec<u8>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyChange {
-    /// Another signing key for a known gateway is refused: it may be a stranger.
-    Refuse,
-    /// The operator knows that the gateway has a new key.
-    Accept,
+impl Issued {
+    /// Where the gateway waits for its bundle.
+    pub fn topic(&self) -> String {
+        format!("lingate/1/{}/{}/b", self.tenant, self.gateway)
+    }
 }
 
 impl Authority {
@@ -103,23 +115,24 @@ impl Authority {
         ensure!(!options.broker_names.is_empty(), "the broker needs a name");
         let policy_text = options.policy.clone().unwrap_or_else(policy::sample);
         let policy = Policy::parse(&policy_text)?;
-        for sub in ["", "roles", "gateways", "broker-data"] {
+        let roots = RootKeys::generate(1, options.root_keys, options.root_threshold)?;
+        for sub in ["", "roles", "root-keys", "gateways", "broker-data"] {
             files::create_folder(&folder.join(sub))?;
         }
         let folder = folder.canonicalize()?;
         let (ca, ca_key) = CertificateAuthority::generate(&format!("CA of {}", options.sandbox_id), AUTHORITY_DAYS)?;
         files::write(&folder.join("ca.key"), ca_key, Readers::Owner)?;
         files::write(&folder.join("ca.pem"), ca.certificate_pem(), Readers::Everybody)?;
-        let root_pem = keys::generate_ed25519_pem();
-        files::write(&folder.join("root.key"), &root_pem, Readers::Owner)?;
+        roots.write(&folder)?;
         let authority = Authority {
             state: State {
                 sandbox: options.sandbox_id.clone(),
                 broker_names: options.broker_names.clone(),
                 broker_port: options.broker_port,
-                bundle_version: 0,
+                root: roots.names(),
+                revoked: Vec::new(),
             },
-            roots: vec![keys::ed25519_from_pem(&root_pem)?],
+            roots,
             ca,
             folder,
         };
@@ -128,17 +141,15 @@ impl Authority {
     }
 
     fn write_first(&self, policy: &Policy, policy_text: &str) -> Result<()> {
-        let root = serde_json::to_string_pretty(&bundle::root_json(&self.roots))? + "\n";
-        self.write("root.json", root, Readers::Everybody)?;
-        let mut names = self.state.broker_names.clone();
-        names.extend(["127.0.0.1".to_owned(), "::1".to_owned()]);
-        self.write_leaf("broker", &self.ca.server(&names, AUTHORITY_DAYS)?)?;
+        self.write("root.json", self.roots.file(), Readers::Everybody)?;
+        self.write_broker_leaf()?;
         self.write_leaf("receiver", &self.ca.client(mosquitto::RECEIVER, AUTHORITY_DAYS)?)?;
+        self.write("receipt.key", crate::keys::generate_ed25519_pem(), Readers::Owner)?;
         self.write("policy.toml", policy_text, Readers::Everybody)?;
         self.role_keys(policy)?;
         let configuration = mosquitto::configuration(&self.folder, self.state.broker_port);
         self.write("mosquitto.conf", configuration, Readers::Everybody)?;
-        self.write("acl", mosquitto::access_list(), Readers::Everybody)?;
+        self.write("acl", mosquitto::access_list(&[]), Readers::Everybody)?;
         self.write_state()
     }
 
@@ -146,10 +157,11 @@ impl Authority {
         let folder = folder.canonicalize().with_context(|| format!("no authority in {}", folder.display()))?;
         let read = |name: &str| files::read_text(&folder.join(name));
         let state = read("sandbox.json").context("run `lingate-sandbox init` first")?;
+        let state: State = serde_json::from_str(&state).context("sandbox.json")?;
         Ok(Authority {
-            state: serde_json::from_str(&state).context("sandbox.json")?,
+            roots: RootKeys::read(&folder, &state.root)?,
             ca: CertificateAuthority::load(read("ca.pem")?, &read("ca.key")?)?,
-            roots: vec![keys::ed25519_from_pem(&read("root.key")?).context("root.key")?],
+            state,
             folder,
         })
     }
@@ -176,6 +188,10 @@ impl Authority {
         Ok(hex(&sha256(&self.root_json()?)))
     }
 
+    pub fn root_version(&self) -> u64 {
+        self.roots.version()
+    }
+
     /// `policy.toml` as it is on disk at this moment.
     pub fn policy(&self) -> Result<Policy> {
         Policy::parse(&files::read_text(&self.folder.join("policy.toml"))?)
@@ -185,106 +201,60 @@ impl Authority {
     pub fn issue(&mut self, enroll: &[u8], change: KeyChange) -> Result<Issued> {
         let enrolment = Enrolment::verify(enroll)?;
         let known = self.known_gateway(&enrolment.gateway)?;
-        let keys = keys_after(known.as_ref(), &enrolment, change)?;
+        let known = KnownGateway::enrolled(known, &enrolment, change)?;
+        let days = self.policy()?.certificate.valid_days;
+        let chain_pem = self.ca.client_for_request(enrolment.gateway.as_str(), &enrolment.request, days)?;
+        let folder = self.gateway_folder(&known.gateway);
+        files::create_folder(&folder.join("history"))?;
+        files::write(&folder.join("enroll.json"), enroll, Readers::Everybody)?;
+        let issued = self.sign_bundle(known, &chain_pem, None)?;
+        self.write_access_list()?;
+        Ok(issued)
+    }
+
+    /// The next bundle of one gateway. `before`: root keys that it may still know instead of the present ones.
+    fn sign_bundle(&self, mut known: KnownGateway, chain_pem: &str, before: Option<&RootKeys>) -> Result<Issued> {
         let policy = self.policy()?;
-        self.state.bundle_version += 1;
+        known.bundle_version += 1;
         let bundle = BundleDraft {
             sandbox: &self.state.sandbox,
-            gateway: enrolment.gateway.as_str(),
-            version: self.state.bundle_version,
-            previous: self.bundle_before(&enrolment.gateway),
+            gateway: &known,
+            previous: self.bundle_before(&known.gateway),
             issued_unix: clock::unix_seconds(),
             policy: &policy,
             role_keys: &self.role_keys(&policy)?,
+            receipt_key: &self.receipt_key()?,
+            revoked: &self.state.revoked,
             roots: &self.roots,
+            roots_before: before,
         }
         .sign()?;
-        let days = policy.certificate.valid_days;
-        let chain_pem = self.ca.client_for_request(enrolment.gateway.as_str(), &enrolment.request, days)?;
-        // The version goes down first: a number that was signed once is never signed again.
-        self.write_state()?;
-        let known = KnownGateway {
-            gateway: enrolment.gateway.to_string(),
-            tenant: enrolment.tenant.to_string(),
-            keys,
-            software: enrolment.software,
-            bundle_sha256: hex(&sha256(&bundle)),
-        };
-        let folder = self.write_gateway(&known, &chain_pem, &bundle)?;
+        known.bundle_sha256 = hex(&sha256(&bundle));
+        let folder = self.write_gateway(&known, chain_pem, &bundle)?;
         Ok(Issued {
-            gateway: enrolment.gateway,
-            tenant: enrolment.tenant,
+            gateway: known.gateway.parse().context("gateway")?,
+            tenant: known.tenant.parse().context("tenant")?,
             folder,
-            chain_pem,
-            bundle_version: self.state.bundle_version,
+            chain_pem: chain_pem.to_owned(),
+            bundle_version: known.bundle_version,
             bundle,
         })
     }
 
-    /// Every gateway that was ever enrolled, in the order of their names.
-    pub fn known_gateways(&self) -> Result<Vec<KnownGateway>> {
-        let mut folders: Vec<_> = fs::read_dir(self.folder.join("gateways"))?.collect::<Result<_, _>>()?;
-        folders.sort_by_key(fs::DirEntry::file_name);
-        folders.iter().map(|folder| read_gateway(&folder.path())).collect()
-    }
-
-    fn known_gateway(&self, gateway: &GatewayId) -> Result<Option<KnownGateway>> {
-        let folder = self.gateway_folder(gateway.as_str());
-        if folder.join("gateway.json").exists() { read_gateway(&folder).map(Some) } else { Ok(None) }
-    }
-
-    /// The key of one role, such as `role:oem-quality`.
-    pub fn role_key(&self, role: &str) -> Result<RoleKey> {
-        let name = policy::role_name(role).with_context(|| format!("{role:?} is not a role: \"role:\" and a name"))?;
-        let path = self.folder.join("roles").join(format!("{name}.jwk"));
-        RoleKey::from_json(&files::read_text(&path)?).with_context(|| path.display().to_string())
-    }
-
-    /// The keys of all roles of the policy; makes those that are missing.
-    fn role_keys(&self, policy: &Policy) -> Result<BTreeMap<String, RoleKey>> {
-        let mut keys = BTreeMap::new();
-        for role in &policy.roles {
-            let path = self.folder.join("roles").join(format!("{}.jwk", role.name()));
-            if !path.exists() {
-                files::write(&path, RoleKey::generate().to_json(), Readers::Owner)?;
-            }
-            keys.insert(role.id.clone(), self.role_key(&role.id)?);
-        }
-        Ok(keys)
-    }
-
-    fn bundle_before(&self, gateway: &GatewayId) -> Option<[u8; 32]> {
-        fs::read(self.gateway_folder(gateway.as_str()).join("bundle.jws.json")).ok().map(|bytes| sha256(&bytes))
-    }
-
-    fn gateway_folder(&self, gateway: &str) -> PathBuf {
-        self.folder.join("gateways").join(gateway)
-    }
-
-    fn write_gateway(&self, known: &KnownGateway, chain_pem: &str, bundle: &[u8]) -> Result<PathBuf> {
-        let folder = self.gateway_folder(&known.gateway);
-        files::create_folder(&folder)?;
-        let write = |name: &str, bytes: &[u8]| files::write(&folder.join(name), bytes, Readers::Everybody);
-        write("gateway.json", (serde_json::to_string_pretty(known)? + "\n").as_bytes())?;
-        write("gateway.pem", chain_pem.as_bytes())?;
-        write("sandbox-ca.pem", self.ca_pem().as_bytes())?;
-        write("root.json", &self.root_json()?)?;
-        write("bundle.jws.json", bundle)?;
-        write("NEXT-STEPS.txt", self.next_steps(known)?.as_bytes())?;
-        Ok(folder)
-    }
-
-    fn next_steps(&self, known: &KnownGateway) -> Result<String> {
-        Ok(include_str!("next-steps.txt")
-            .replace("{gateway}", &known.gateway)
-            .replace("{tenant}", &known.tenant)
-            .replace("{broker}", &self.broker_url(self.state.broker_port))
-            .replace("{root_sha256}", &self.root_sha256()?))
+    /// The key that signs receipts.
+    pub(crate) fn receipt_key(&self) -> Result<lingate_seal::SigningKey> {
+        crate::keys::ed25519_from_pem(&files::read_text(&self.folder.join("receipt.key"))?).context("receipt.key")
     }
 
     /// `mqtts://NAME:PORT` by the broker's first name.
     pub fn broker_url(&self, port: u16) -> String {
         format!("mqtts://{}:{port}", self.state.broker_names[0])
+    }
+
+    fn write_broker_leaf(&self) -> Result<()> {
+        let mut names = self.state.broker_names.clone();
+        names.extend(["127.0.0.1".to_owned(), "::1".to_owned()]);
+        self.write_leaf("broker", &self.ca.server(&names, AUTHORITY_DAYS)?)
     }
 
     fn write_leaf(&self, name: &str, leaf: &Leaf) -> Result<()> {
@@ -299,25 +269,4 @@ impl Authority {
     fn write(&self, name: &str, bytes: impl AsRef<[u8]>, readers: Readers) -> Result<()> {
         files::write(&self.folder.join(name), bytes, readers)
     }
-}
-
-fn read_gateway(folder: &Path) -> Result<KnownGateway> {
-    let path = folder.join("gateway.json");
-    serde_json::from_str(&files::read_text(&path)?).with_context(|| path.display().to_string())
-}
-
-fn keys_after(known: Option<&KnownGateway>, enrolment: &Enrolment, change: KeyChange) -> Result<Vec<Jwk>> {
-    let Some(known) = known else { return Ok(vec![enrolment.jwk.clone()]) };
-    let tenant = enrolment.tenant.as_str();
-    ensure!(known.tenant == tenant, "{} belongs to tenant {}, not to {tenant}", known.gateway, known.tenant);
-    if known.keys[0] != enrolment.jwk && change == KeyChange::Refuse {
-        bail!(
-            "{} is known with signing key {}, and this request has {}: if the plant confirms the new key, repeat with --new-key",
-            known.gateway,
-            known.keys[0].kid,
-            enrolment.jwk.kid
-        );
-    }
-    let older = known.keys.iter().filter(|key| **key != enrolment.jwk).cloned();
-    Ok(std::iter::once(enrolment.jwk.clone()).chain(older).collect())
 }

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use lingate_seal::{Kid, SigningKey, jws};
 
-use crate::keys::{Curve, Jwk, RoleKey, hex};
-use crate::policy::{Dataset, Policy, Purpose};
+use crate::authority::{KnownGateway, Revoked, RootKeys};
+use crate::keys::{Curve, Jwk, RoleKey, from_base64url, hex};
+use crate::policy::{Acknowledgement, Dataset, Policy, Purpose, Role};
+use crate::trust::{DatasetTerms, Grants};
 
 /// Gateways whose clock is this far behind accept a fresh bundle at once.
 const BACKDATE_SECONDS: i64 = 300;
@@ -16,74 +19,100 @@ const DAY_SECONDS: i64 = 86_400;
 
 pub(crate) struct BundleDraft<'a> {
     pub(crate) sandbox: &'a str,
-    pub(crate) gateway: &'a str,
-    pub(crate) version: u64,
+    pub(crate) gateway: &'a KnownGateway,
     /// SHA-256 of the gateway's bundle before this one.
     pub(crate) previous: Option<[u8; 32]>,
     pub(crate) issued_unix: i64,
     pub(crate) policy: &'a Policy,
-    pub(crate) role_keys: &'a BTreeMap<String, RoleKey>,
-    pub(crate) roots: &'a [SigningKey],
+    /// By role; the current key first.
+    pub(crate) role_keys: &'a BTreeMap<String, Vec<RoleKey>>,
+    pub(crate) receipt_key: &'a SigningKey,
+    pub(crate) revoked: &'a [Revoked],
+    pub(crate) roots: &'a RootKeys,
+    /// Set when this bundle brings the root that follows them.
+    pub(crate) roots_before: Option<&'a RootKeys>,
 }
 
 impl BundleDraft<'_> {
     /// `bundle.jws.json`.
     pub(crate) fn sign(&self) -> Result<Vec<u8>> {
         let payload = serde_json::to_vec(&self.payload()?).expect("a JSON value serializes");
-        let kids: Vec<Kid> = self.roots.iter().map(SigningKey::kid).collect();
-        Ok(jws::sign_general(&payload, &kids.iter().zip(self.roots).collect::<Vec<_>>()))
+        let before = self.roots_before.into_iter().flat_map(RootKeys::signers);
+        let signers: Vec<(Kid, &SigningKey)> = before.chain(self.roots.signers()).map(|key| (key.kid(), key)).collect();
+        let signers: Vec<_> = signers.iter().map(|(kid, key)| (kid, *key)).collect();
+        Ok(jws::sign_general(&payload, &signers))
     }
 
     fn payload(&self) -> Result<Value> {
-        let (begins, ends) = (self.issued_unix - BACKDATE_SECONDS, self.ends());
         let terms = &self.policy.bundle;
+        // A revoked gateway keeps its audience and loses everything else.
+        let datasets = if self.gateway.revoked_at.is_some() { &[][..] } else { &self.policy.datasets };
         Ok(json!({
             "spec": "lingate/1",
             "iss": self.sandbox,
-            "aud": [self.gateway],
-            "version": self.version,
+            "aud": [self.gateway.gateway],
+            "version": self.gateway.bundle_version,
             "prev": self.previous.map(|hash| format!("sha256:{}", hex(&hash))),
             "iat": self.issued_unix,
-            "nbf": begins,
-            "exp": ends,
-            "root": root_json(self.roots),
-            "suites": [1],
+            "nbf": self.begins(),
+            "exp": self.ends(),
+            "root": self.roots.json(),
+            "suites": terms.suites,
             "keys": self.key_entries()?,
-            "roles": self.policy.roles.iter().map(|role| Ok(json!({
-                "id": role.id, "party": role.party, "kids": [self.key_of(&role.id)?.kid],
-            }))).collect::<Result<Vec<_>>>()?,
+            "roles": self.policy.roles.iter().map(|role| self.role_entry(role)).collect::<Result<Vec<_>>>()?,
             "purposes": self.policy.purposes.iter().map(purpose_entry).collect::<Vec<_>>(),
-            "datasets": self.policy.datasets.iter().map(dataset_entry).collect::<Vec<_>>(),
+            "datasets": datasets.iter().map(dataset_entry).collect::<Vec<_>>(),
             "rotation": {"epoch_s": terms.epoch_seconds, "epoch_msgs": terms.epoch_messages},
-            "ack": "broker",
-            "revoked": [],
+            "ack": terms.ack.name(),
+            "revoked": self.revoked,
         }))
+    }
+
+    fn begins(&self) -> i64 {
+        self.issued_unix - BACKDATE_SECONDS
     }
 
     fn ends(&self) -> i64 {
         self.issued_unix + i64::from(self.policy.bundle.valid_days) * DAY_SECONDS
     }
 
-    fn key_of(&self, role: &str) -> Result<Jwk> {
-        Ok(self.role_keys.get(role).with_context(|| format!("{role} has no key"))?.jwk())
+    /// What may be sealed to: neither ended nor revoked.
+    fn usable_keys(&self, role: &str) -> Result<Vec<&RoleKey>> {
+        let keys = self.role_keys.get(role).with_context(|| format!("{role} has no key"))?;
+        let is_usable = |key: &&RoleKey| {
+            let kid = key.kid().to_string();
+            key.ends.is_none_or(|ends| ends > self.issued_unix)
+                && !self.revoked.iter().any(|revoked| revoked.kid == kid)
+        };
+        Ok(keys.iter().filter(is_usable).collect())
+    }
+
+    fn role_entry(&self, role: &Role) -> Result<Value> {
+        let kids: Vec<_> = self.usable_keys(&role.id)?.iter().map(|key| key.kid().to_string()).collect();
+        Ok(json!({"id": role.id, "party": role.party, "kids": kids}))
     }
 
     fn key_entries(&self) -> Result<Vec<Value>> {
-        let entry = |role: &crate::policy::Role| {
-            let jwk = self.key_of(&role.id)?;
-            Ok(json!({
-                "kty": jwk.kty, "crv": jwk.crv, "kid": jwk.kid, "alg": "HPKE-3-KE", "use": "enc", "x": jwk.x,
-                "nbf": self.issued_unix - BACKDATE_SECONDS, "exp": self.ends(),
-            }))
-        };
-        self.policy.roles.iter().map(entry).collect()
+        let mut entries = Vec::new();
+        for role in &self.policy.roles {
+            for key in self.usable_keys(&role.id)? {
+                let ends = key.ends.map_or(self.ends(), |ends| ends.min(self.ends()));
+                entries.push(self.key_entry(&key.jwk(), "HPKE-3-KE", "enc", ends));
+            }
+        }
+        if self.policy.bundle.ack == Acknowledgement::Receipt {
+            let jwk = Jwk::okp(Curve::Ed25519, &self.receipt_key.public_key());
+            entries.push(self.key_entry(&jwk, "Ed25519", "sig", self.ends()));
+        }
+        Ok(entries)
     }
-}
 
-/// The content of `root.json`, also inside every bundle.
-pub(crate) fn root_json(roots: &[SigningKey]) -> Value {
-    let jwk = |key: &SigningKey| Jwk::okp(Curve::Ed25519, &key.public_key());
-    json!({"version": 1, "threshold": roots.len(), "keys": roots.iter().map(jwk).collect::<Vec<_>>()})
+    fn key_entry(&self, jwk: &Jwk, algorithm: &str, usage: &str, ends: i64) -> Value {
+        json!({
+            "kty": jwk.kty, "crv": jwk.crv, "kid": jwk.kid, "alg": algorithm, "use": usage, "x": jwk.x,
+            "nbf": self.begins(), "exp": ends,
+        })
+    }
 }
 
 fn purpose_entry(purpose: &Purpose) -> Value {
@@ -99,4 +128,30 @@ fn dataset_entry(dataset: &Dataset) -> Value {
         "class_ceiling": dataset.class_ceiling, "approval": dataset.approval, "policy_sha256": [],
         "retention_days": dataset.retention_days,
     })
+}
+
+/// What a bundle of our own grants.
+pub(crate) fn granted_by(bundle: &[u8]) -> Result<Grants> {
+    #[derive(Deserialize)]
+    struct Outer {
+        payload: String,
+    }
+    #[derive(Deserialize)]
+    struct Payload {
+        datasets: Vec<Entry>,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        id: String,
+        alias: String,
+        purposes: Vec<String>,
+        class_ceiling: String,
+    }
+    let outer: Outer = serde_json::from_slice(bundle)?;
+    let payload: Payload = serde_json::from_slice(&from_base64url(&outer.payload)?)?;
+    let terms = |entry: Entry| {
+        let ceiling = entry.class_ceiling.parse().map_err(|()| anyhow!("class {:?}", entry.class_ceiling))?;
+        Ok((entry.alias, DatasetTerms { id: entry.id, purposes: entry.purposes, ceiling }))
+    };
+    payload.datasets.into_iter().map(terms).collect()
 }

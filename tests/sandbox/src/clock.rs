@@ -15,3 +15,8 @@ pub(crate) fn unix_seconds() -> i64 {
 pub(crate) fn rfc3339(utc: UtcMicros) -> String {
     jiff::Timestamp::from_microsecond(utc.0).map_or_else(|_| utc.0.to_string(), |time| time.to_string())
 }
+
+/// To the second, as bundles say times.
+pub(crate) fn now_in_words() -> String {
+    rfc3339(UtcMicros(unix_seconds().saturating_mul(1_000_000)))
+}

@@ -9,7 +9,7 @@ use hpke::{Deserializable, Kem, OpModeR};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
-use lingate_seal::{Claims, ContentKey, DataMessage, KeyMessage, Kid, wire};
+use lingate_seal::{Claims, ContentKey, DataMessage, KeyMessage, Kid, WrappedKey, wire};
 
 use crate::keys::sha256;
 use crate::{Rejected, RoleKey};
@@ -28,8 +28,11 @@ pub(crate) struct OpenEpoch {
 
 impl OpenEpoch {
     /// Opens a KEY whose signature and claims hold.
-    pub(crate) fn open(key: &KeyMessage<'_>, role: &RoleKey) -> Result<OpenEpoch, Rejected> {
-        let wrapped = key.recipients.iter().find(|r| r.kid == role.kid()).ok_or(Rejected::NotForUs)?;
+    pub(crate) fn open<'k>(key: &'k KeyMessage<'k>, keys: &[RoleKey]) -> Result<OpenEpoch, Rejected> {
+        let ours = |wrapped: &'k WrappedKey<'k>| {
+            keys.iter().find(|role| role.kid() == wrapped.kid).map(|role| (wrapped, role))
+        };
+        let (wrapped, role) = key.recipients.iter().find_map(ours).ok_or(Rejected::NotForUs)?;
         let layer_key = unwrap(role, wrapped.encapsulated, &key.info(wrapped), &wrapped.wrapped)?;
         let cose_key = gcm_open(&layer_key, key.iv, &key.aad(), key.ciphertext).ok_or(Rejected::Wrap)?;
         let content_key = ContentKey::parse(&cose_key).map_err(|_| Rejected::Wrap)?;

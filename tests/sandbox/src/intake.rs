@@ -158,7 +158,7 @@ impl Desk<'_> {
             return if known == payload { Ok(Taken::Nothing) } else { Err(Rejected::SecondKey.into()) };
         }
         let checked = self.trust.check_claims(topic, &key.claims);
-        let epoch = match checked.and_then(|()| OpenEpoch::open(&key, &self.trust.role)) {
+        let epoch = match checked.and_then(|()| OpenEpoch::open(&key, &self.trust.keys)) {
             Ok(epoch) => epoch,
             Err(refused) => {
                 self.store.refuse_epoch(kid, topic, &refused)?;
@@ -184,7 +184,7 @@ impl Desk<'_> {
         if epoch.signer != data.signer {
             return Err(Rejected::ForeignSigner.into());
         }
-        if self.trust.dataset_of(topic) != Some(&epoch.claims.subject) {
+        if !self.trust.is_on_its_topic(topic, &epoch.claims) {
             return Err(Rejected::Dataset.into());
         }
         if data.seq >= SEQ_END {
@@ -264,7 +264,7 @@ impl Desk<'_> {
             return Ok(true);
         }
         let Some(bytes) = self.store.key_message(kid)? else { return Ok(false) };
-        let mut epoch = OpenEpoch::open(&KeyMessage::parse(&bytes)?, &self.trust.role)?;
+        let mut epoch = OpenEpoch::open(&KeyMessage::parse(&bytes)?, &self.trust.keys)?;
         if let Some(body) = self.store.catalogue(kid)?
             && let wire::sealed::Message::Catalogue(catalogue) = lingate_seal::parse_body(&body)?
         {

@@ -105,6 +105,8 @@ impl Entropy for SystemEntropy {
 pub struct RoleKey {
     secret: Zeroizing<[u8; 32]>,
     public: [u8; 32],
+    /// Nothing is sealed to it from then on, in seconds since 1970; `None`: it is its role's current key.
+    pub(crate) ends: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -112,6 +114,8 @@ struct PrivateJwk {
     #[serde(flatten)]
     public: Jwk,
     d: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exp: Option<i64>,
 }
 
 impl RoleKey {
@@ -124,18 +128,18 @@ impl RoleKey {
         let key =
             <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(&*secret).map_err(|_| anyhow!("not an X25519 key"))?;
         let public = X25519HkdfSha256::sk_to_pk(&key).to_bytes().as_slice().try_into().expect("X25519 has 32 bytes");
-        Ok(RoleKey { secret, public })
+        Ok(RoleKey { secret, public, ends: None })
     }
 
     pub(crate) fn to_json(&self) -> String {
-        let jwk = PrivateJwk { public: self.jwk(), d: base64url(&*self.secret) };
+        let jwk = PrivateJwk { public: self.jwk(), d: base64url(&*self.secret), exp: self.ends };
         serde_json::to_string_pretty(&jwk).expect("strings serialize") + "\n"
     }
 
     pub(crate) fn from_json(text: &str) -> Result<RoleKey> {
         let jwk: PrivateJwk = serde_json::from_str(text).context("not a private OKP key (JWK)")?;
         let secret = from_base64url(&jwk.d)?.try_into().map_err(|_| anyhow!("jwk.d must have 32 bytes"))?;
-        let key = RoleKey::from_secret(secret)?;
+        let key = RoleKey { ends: jwk.exp, ..RoleKey::from_secret(secret)? };
         if key.jwk() != jwk.public {
             bail!("the private key does not belong to the public one beside it");
         }

@@ -48,8 +48,10 @@ log_type notice
     )
 }
 
-/// `%u` is the certificate's common name: a gateway reaches only what is below its own name.
-pub(crate) fn access_list() -> String {
+/// `%u` is the certificate's common name: a gateway reaches only what is below its own name. `shut_out` are gateways
+/// that were revoked; the broker reads the list again at SIGHUP.
+pub(crate) fn access_list(shut_out: &[&str]) -> String {
+    let denied: String = shut_out.iter().map(|gateway| format!("\nuser {gateway}\ntopic deny #\n")).collect();
     format!(
         "\
 pattern write lingate/1/+/%u/k/#
@@ -62,6 +64,6 @@ user {RECEIVER}
 topic read lingate/1/#
 topic write lingate/1/+/+/r
 topic write lingate/1/+/+/b
-"
+{denied}"
     )
 }

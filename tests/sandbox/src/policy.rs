@@ -31,6 +31,35 @@ pub struct BundleTerms {
     pub epoch_seconds: u32,
     /// 4 to 2^20: catalogue, lineage, one batch, close.
     pub epoch_messages: u32,
+    /// Crypto suites that gateways may use, best first.
+    #[serde(default = "default_suites")]
+    pub suites: Vec<u16>,
+    /// What frees a record from a gateway's buffer.
+    #[serde(default)]
+    pub ack: Acknowledgement,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Acknowledgement {
+    /// The broker's PUBACK.
+    #[default]
+    Broker,
+    /// A receipt that `receive --receipts` signs.
+    Receipt,
+}
+
+impl Acknowledgement {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Acknowledgement::Broker => "broker",
+            Acknowledgement::Receipt => "receipt",
+        }
+    }
+}
+
+fn default_suites() -> Vec<u16> {
+    vec![1]
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -98,13 +127,17 @@ impl Policy {
     }
 
     fn check(&self) -> Result<()> {
-        let BundleTerms { valid_days, epoch_seconds, epoch_messages } = self.bundle;
+        let BundleTerms { valid_days, epoch_seconds, epoch_messages, .. } = self.bundle;
         ensure!((1..=3650).contains(&valid_days), "bundle.valid_days is {valid_days}, allowed: 1 to 3650");
         ensure!((1..=86_400).contains(&epoch_seconds), "bundle.epoch_seconds is {epoch_seconds}, allowed: 1 to 86400");
         ensure!(
             (4..=1 << 20).contains(&epoch_messages),
             "bundle.epoch_messages is {epoch_messages}, allowed: 4 to 1048576"
         );
+        for suite in &self.bundle.suites {
+            ensure!(lingate_seal::suite::suite(*suite).is_some(), "bundle.suites: nobody knows suite {suite}");
+        }
+        ensure!(!self.bundle.suites.is_empty(), "bundle.suites must name a suite");
         let days = self.certificate.valid_days;
         ensure!((1..=3650).contains(&days), "certificate.valid_days is {days}, allowed: 1 to 3650");
         self.purposes.iter().try_for_each(Purpose::check)?;
@@ -173,7 +206,7 @@ pub(crate) fn sample() -> String {
     };
     let datasets: String = [("ds-fab-01", "fab tool"), ("ds-bio-01", "bioreactor"), ("ds-extr-07", "extruder")]
         .iter()
-        .map(|(id, what)| sample_dataset(id, what, &sample_alias()))
+        .map(|(id, what)| sample_dataset(id, what, &random_alias()))
         .collect();
     include_str!("policy-head.toml")
         .replace("{valid_from}", &day(-86_400))
@@ -181,7 +214,7 @@ pub(crate) fn sample() -> String {
         + &datasets
 }
 
-fn sample_alias() -> String {
+pub(crate) fn random_alias() -> String {
     const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     keys::random::<8>().iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect()
 }

@@ -10,6 +10,8 @@ pub enum Rejected {
     Malformed(#[from] MessageRefused),
     #[error("signed by a key that no enrolled gateway has")]
     UnknownSigner,
+    #[error("signed by the key of a gateway that was revoked")]
+    RevokedSigner,
     #[error("the signature is wrong")]
     Signature,
     #[error("the signer does not own this topic")]
@@ -67,6 +69,7 @@ impl Rejected {
             Rejected::Topic => "topic",
             Rejected::Malformed(_) => "malformed",
             Rejected::UnknownSigner => "unknown signer",
+            Rejected::RevokedSigner => "revoked signer",
             Rejected::Signature => "signature",
             Rejected::ForeignTopic => "foreign topic",
             Rejected::Audience => "audience",
@@ -102,6 +105,7 @@ impl Rejected {
             Rejected::Topic
                 | Rejected::Malformed(_)
                 | Rejected::UnknownSigner
+                | Rejected::RevokedSigner
                 | Rejected::Signature
                 | Rejected::UnknownAlias
                 | Rejected::NotForUs

@@ -1,14 +1,16 @@
-//! What a receiver believes before the first message: the enrolled gateways, the policy, and its own role key.
+//! What a receiver believes before the first message: the enrolled gateways, what they were granted, and its own role
+//! keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 
 use lingate_model::Class;
 use lingate_seal::{Claims, Kid};
 
-use crate::keys::Curve;
-use crate::{Authority, Rejected, RoleKey, topic::Topic};
+use crate::bundle::granted_by;
+use crate::keys::{Curve, sha256};
+use crate::{Authority, Rejected, RoleKey, policy, topic::Topic};
 
 /// An epoch lasts 24 h at most (wire.md section 2).
 const EPOCH_SECONDS_MAX: i64 = 86_400;
@@ -16,9 +18,13 @@ const EPOCH_SECONDS_MAX: i64 = 86_400;
 #[derive(Clone)]
 pub struct Trust {
     sandbox: String,
-    pub(crate) role: RoleKey,
+    pub(crate) keys: Vec<RoleKey>,
     signers: BTreeMap<Kid, Signer>,
-    datasets: BTreeMap<String, DatasetTerms>,
+    revoked: BTreeSet<Kid>,
+    /// As the policy has it.
+    datasets: Grants,
+    /// By the hash of the bundle that granted it.
+    history: BTreeMap<[u8; 32], Grants>,
 }
 
 #[derive(Clone)]
@@ -28,57 +34,92 @@ pub(crate) struct Signer {
     pub(crate) public_key: [u8; 32],
 }
 
+/// By dataset alias.
+pub(crate) type Grants = BTreeMap<String, DatasetTerms>;
+
 #[derive(Clone)]
-struct DatasetTerms {
-    id: String,
-    purposes: Vec<String>,
-    ceiling: Class,
+pub(crate) struct DatasetTerms {
+    pub(crate) id: String,
+    pub(crate) purposes: Vec<String>,
+    pub(crate) ceiling: Class,
 }
 
 impl Authority {
     /// What the holder of `role` needs to open messages, as it is at this moment.
     pub fn trust(&self, role: &str) -> Result<Trust> {
-        let mut signers = BTreeMap::new();
+        self.trust_of(&[role.to_owned()])
+    }
+
+    /// What a holder of several roles needs.
+    pub fn trust_of(&self, roles: &[String]) -> Result<Trust> {
+        let mut trust = Trust {
+            sandbox: self.sandbox_id().to_owned(),
+            keys: Vec::new(),
+            signers: BTreeMap::new(),
+            revoked: BTreeSet::new(),
+            datasets: self.policy()?.datasets.iter().map(terms).collect(),
+            history: BTreeMap::new(),
+        };
+        for role in roles {
+            trust.keys.extend(self.role_keys_of(role)?);
+        }
         for known in self.known_gateways()? {
             for jwk in &known.keys {
                 let public_key = jwk.public_key(Curve::Ed25519).with_context(|| known.gateway.clone())?;
+                let kid = lingate_seal::ed25519_kid(&public_key);
+                if known.revoked_at.is_some() {
+                    trust.revoked.insert(kid);
+                    continue;
+                }
                 let (gateway, tenant) = (known.gateway.clone(), known.tenant.clone());
-                signers.insert(lingate_seal::ed25519_kid(&public_key), Signer { gateway, tenant, public_key });
+                trust.signers.insert(kid, Signer { gateway, tenant, public_key });
+            }
+            for bundle in self.bundle_history(&known.gateway)? {
+                let granted = granted_by(&bundle).with_context(|| format!("a bundle of {}", known.gateway))?;
+                trust.history.insert(sha256(&bundle), granted);
             }
         }
-        let terms = |dataset: crate::policy::Dataset| {
-            let ceiling = dataset.class_ceiling.parse().expect("a parsed policy has known classes");
-            (dataset.alias, DatasetTerms { id: dataset.id, purposes: dataset.purposes, ceiling })
-        };
-        let datasets = self.policy()?.datasets.into_iter().map(terms).collect();
-        Ok(Trust { sandbox: self.sandbox_id().to_owned(), role: self.role_key(role)?, signers, datasets })
+        Ok(trust)
     }
+}
+
+fn terms(dataset: &policy::Dataset) -> (String, DatasetTerms) {
+    let ceiling = dataset.class_ceiling.parse().expect("a parsed policy has known classes");
+    (dataset.alias.clone(), DatasetTerms { id: dataset.id.clone(), purposes: dataset.purposes.clone(), ceiling })
 }
 
 impl Trust {
     /// The key by which a message on this topic must be signed.
     pub(crate) fn signer(&self, kid: Kid, topic: &Topic) -> Result<&Signer, Rejected> {
+        if self.revoked.contains(&kid) {
+            return Err(Rejected::RevokedSigner);
+        }
         let signer = self.signers.get(&kid).ok_or(Rejected::UnknownSigner)?;
         let owns = signer.gateway == topic.gateway.as_str() && signer.tenant == topic.tenant.as_str();
         if owns { Ok(signer) } else { Err(Rejected::ForeignTopic) }
     }
 
-    /// The dataset that this topic's alias stands for.
-    pub(crate) fn dataset_of(&self, topic: &Topic) -> Option<&String> {
-        self.datasets.get(topic.alias.as_str()).map(|dataset| &dataset.id)
+    /// Whether an epoch with these claims belongs on this topic.
+    pub(crate) fn is_on_its_topic(&self, topic: &Topic, claims: &Claims) -> bool {
+        self.granted(claims).get(topic.alias.as_str()).is_some_and(|dataset| dataset.id == claims.subject)
     }
 
     /// Every claim of a KEY. `exp` says until when the gateway may seal, not until when a record may arrive: an outage
-    /// of days delivers epochs that ended long ago.
+    /// of days delivers epochs that ended long ago, under rights that may have been withdrawn since.
     pub(crate) fn check_claims(&self, topic: &Topic, claims: &Claims) -> Result<(), Rejected> {
         let ensure = |holds: bool, otherwise: Rejected| if holds { Ok(()) } else { Err(otherwise) };
         ensure(claims.issuer == topic.gateway.as_str(), Rejected::Issuer)?;
         ensure(claims.audience == self.sandbox, Rejected::Audience)?;
-        let dataset = self.datasets.get(topic.alias.as_str()).ok_or(Rejected::UnknownAlias)?;
+        let dataset = self.granted(claims).get(topic.alias.as_str()).ok_or(Rejected::UnknownAlias)?;
         ensure(claims.subject == dataset.id, Rejected::Dataset)?;
         ensure(dataset.purposes.contains(&claims.purpose), Rejected::Purpose)?;
         ensure(claims.class <= dataset.ceiling, Rejected::Class)?;
         let lifetime = claims.expires.saturating_sub(claims.issued_at);
         ensure((1..=EPOCH_SECONDS_MAX).contains(&lifetime), Rejected::Lifetime)
+    }
+
+    /// By the bundle that the epoch names; one that is not on file is judged by the present policy.
+    fn granted(&self, claims: &Claims) -> &Grants {
+        self.history.get(&claims.bundle_sha256).unwrap_or(&self.datasets)
     }
 }

@@ -14,9 +14,12 @@ fn authority(folder: &Path) -> Authority {
 fn private_keys_are_for_their_owner_only() {
     let folder = tempfile::tempdir().unwrap();
     let authority = authority(folder.path());
-    for name in ["ca.key", "root.key", "broker.key", "receiver.key", "roles/oem-quality.jwk"] {
+    for name in ["ca.key", "broker.key", "receiver.key", "receipt.key", "roles/oem-quality.jwk"] {
         let mode = std::fs::metadata(authority.folder().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    for key in std::fs::read_dir(authority.folder().join("root-keys")).unwrap() {
+        assert_eq!(key.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 }
 
