@@ -29,7 +29,6 @@ use lingate_model::{DeviceName, PointId};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use self::decode::Kind;
 use self::plan::Group;
 use self::session::Polling;
 use self::settings::{Item, Settings};
@@ -76,18 +75,14 @@ impl Plan {
 }
 
 fn point(id: PointId, item: &Item, unit: u8) -> Point {
-    let bit = match item.encoding.kind {
-        Kind::Bit(bit) => format!(".{bit}"),
-        _ => String::new(),
-    };
     Point {
         id,
         builtin_type: item.encoding.builtin_type(),
-        rank: 0,
+        rank: item.encoding.rank(),
         places: item.encoding.places(),
         interval: item.wanted.interval,
         acquisition: Acquisition::Polled,
-        source: format!("{} {}{bit} unit {unit}", TCP.kind, item.wanted.register),
+        source: format!("{} {} unit {unit}", TCP.kind, item.source()),
     }
 }
 

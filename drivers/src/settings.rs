@@ -28,7 +28,7 @@ pub use toml::de::DeTable;
 use toml::de::DeValue;
 
 pub use credential::Credential;
-pub use key::Key;
+pub use key::{Key, Literal};
 pub use nearest::nearest;
 pub use path::parse_path;
 pub use units::{parse_duration, parse_size, show_duration, show_size};

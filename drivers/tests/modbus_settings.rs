@@ -97,3 +97,79 @@ fn limits_of_the_standard_and_of_reason_hold() {
         "is \"abdc\", allowed are \"abcd\", \"cdab\", \"badc\", \"dcba\""
     });
 }
+
+#[test]
+fn every_type_of_the_field_has_its_words() {
+    use BuiltinType as T;
+    let at = "register = 'holding:10'\n";
+    for (keys, builtin_type, places, source) in [
+        ("type = 'f16'", T::Float, None, "holding:9"),
+        ("type = 'bcd'\ndigits = 4", T::UInt16, Some(0), "holding:9"),
+        ("type = 'bcd'\ndigits = 8\nword_order = 'cdab'\nscale = 0.01", T::Double, Some(2), "holding:9"),
+        ("type = 'bcd'\ndigits = 16\nword_order = 'efghabcd'", T::UInt64, Some(0), "holding:9"),
+        ("type = 'string'\nlength = 8\ncharset = 'latin-1'\nword_order = 'ba'", T::String, Some(0), "holding:9"),
+        ("type = 'datetime'\nlayout = 'unix-ms'\nword_order = 'ghefcdab'", T::DateTime, Some(0), "holding:9"),
+        ("type = 'datetime'\nlayout = 'ymdhms'\nutc_offset = '+08:00'", T::DateTime, Some(0), "holding:9"),
+        (
+            "type = 'f32'\ncount = 8\ninvalid = [-9999, 0x7FC00000]\nvalid = [-40, 400.5]",
+            T::Float,
+            None,
+            "holding:9[8]",
+        ),
+        ("type = 'i16'\ninvalid = 0x8000\nscale = 0.1", T::Double, Some(1), "holding:9"),
+        ("type = 'u64'\nword_order = 'cdabghef'", T::UInt64, Some(0), "holding:9"),
+    ] {
+        accepts(&format!("{at}{keys}"), builtin_type, places, &format!("modbus-tcp {source} unit 1"));
+    }
+    accepts("register = 'coil:1'\ncount = 16", T::Boolean, Some(0), "modbus-tcp coil:0[16] unit 1");
+    let zones = parse("", "register = 'holding:0'\ntype = 'i16'\ncount = 8").unwrap();
+    assert_eq!(zones.points()[0].rank, 1);
+}
+
+#[test]
+fn what_completes_a_type_is_asked_for_and_belongs_to_it() {
+    let refuses = |keys: &str, key: &str, what: &str| {
+        refuses("", &format!("register = 'holding:1'\n{keys}"), &format!("device[0].point[0].{key}"), what);
+    };
+    refuses("type = 'bcd'", "type", "needs the number of its digits");
+    refuses("type = 'string'", "type", "needs its length in registers");
+    refuses("type = 'datetime'", "type", "needs the layout of the date");
+    refuses("type = 'u16'\ndigits = 4", "digits", "belongs to type = \"bcd\"");
+    refuses("type = 'u16'\ncharset = 'ascii'", "charset", "belongs to type = \"string\"");
+    refuses("type = 'bcd'\ndigits = 4\nutc_offset = '+08:00'", "utc_offset", "belongs to type = \"datetime\"");
+    refuses("type = 'bcd'\ndigits = 17", "digits", "is 17, allowed are 2 to 16");
+    refuses("type = 'string'\nlength = 126", "length", "is 126, allowed are 1 to 125");
+    refuses("type = 'string'\nlength = 8\ncharset = 'gbk'", "charset", {
+        "is \"gbk\", allowed are \"ascii\", \"utf-8\", \"latin-1\""
+    });
+    for offset in ["8", "+8:00", "+15:00", "+08:60", "08:00", "\u{20ac}08:00"] {
+        let keys = format!("type = 'datetime'\nlayout = 'unix-s'\nutc_offset = '{offset}'");
+        refuses(&keys, "utc_offset", &format!("\"{offset}\" is not an offset from UTC"));
+    }
+}
+
+#[test]
+fn an_array_is_read_whole_or_refused() {
+    let count = "device[0].point[0].count";
+    refuses("", "register = 'holding:1'\ntype = 'f32'\ncount = 63", count, {
+        "needs 126 registers in one request, max_registers is 125"
+    });
+    refuses("max_bits = 64", "register = 'coil:1'\ncount = 65", count, "needs 65 bits in one request, max_bits is 64");
+    refuses("", "register = 'holding:1'\ntype = 'string'\nlength = 4\ncount = 2", count, {
+        "is for numbers, coils and discrete inputs"
+    });
+    refuses("", "register = 'holding:65500'\ntype = 'u16'\ncount = 40", "device[0].point[0].register", {
+        "needs 40 registers from holding:65500, the last one is 65535"
+    });
+}
+
+#[test]
+fn a_sentinel_that_can_never_come_is_refused() {
+    let refuses = |keys: &str, what: &str| {
+        refuses("", &format!("register = 'holding:1'\n{keys}"), "device[0].point[0].invalid", what);
+    };
+    refuses("type = 'i16'\ninvalid = 0x18000", "has 0x18000, which the value cannot hold");
+    refuses("type = 'u16'\ninvalid = [65535, 65536]", "has 65536, which the value cannot hold");
+    refuses("type = 'i16'\ninvalid = -3276.8", "has a fraction, the raw value is an integer");
+    refuses("type = 'i16'\ninvalid = '0x8000'", "is a text, expected a number");
+}

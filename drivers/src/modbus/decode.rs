@@ -1,12 +1,34 @@
-use lingate_model::{BuiltinType, Decimal, StatusCode, Value};
+//! What the registers of a value mean.
+
+mod check;
+mod order;
+mod scale;
+mod text;
+mod time;
+
+use std::sync::Arc;
+
+use lingate_model::{Array, BuiltinType, StatusCode, Value};
+
+pub(crate) use self::check::{Checks, Raw, Sentinel};
+pub(crate) use self::order::ByteOrder;
+#[cfg(test)]
+pub(crate) use self::order::WordOrder;
+pub(crate) use self::scale::Scale;
+use self::scale::finite;
+pub(crate) use self::text::Charset;
+pub(crate) use self::time::Layout;
 
 /// How the registers of one value become a [`Value`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Encoding {
     pub(crate) kind: Kind,
+    /// Of an array: its length. All elements lie one behind the other.
+    pub(crate) elements: Option<u16>,
     pub(crate) order: ByteOrder,
     /// None: the value keeps the type that the device has.
     pub(crate) scale: Option<Scale>,
+    pub(crate) checks: Checks,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,85 +43,132 @@ pub(crate) enum Kind {
     I32,
     U64,
     I64,
+    /// IEEE 754 half precision; a Float, which holds all of its values.
+    F16,
     F32,
     F64,
-}
-
-/// Modbus sends each register high byte first (Modbus Application Protocol V1.1b3, 4.2) and says nothing about values
-/// of several registers, so devices differ. With the bytes of a value lettered from its most significant, the wire
-/// carries
-///
-/// | order | `u16` 0x4142 | `u32` 0x41424344 | `u64` 0x4142434445464748 |
-/// |---|---|---|---|
-/// | neither | AB | ABCD | ABCDEFGH |
-/// | words reversed | AB | CDAB | GHEFCDAB |
-/// | bytes swapped in each register | BA | BADC | BADCFEHG |
-/// | both | BA | DCBA | HGFEDCBA |
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ByteOrder {
-    pub(crate) are_words_reversed: bool,
-    pub(crate) are_bytes_swapped: bool,
-}
-
-/// `value = raw * factor + offset`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Scale {
-    pub(crate) factor: Decimal,
-    pub(crate) offset: Decimal,
+    /// So many decimal digits (2 to 16), four in each register; what is left of the first register is zero.
+    Bcd(u8),
+    /// So many registers, two letters in each.
+    Text(u16, Charset),
+    /// The offset is that of the device's local time from UTC, in minutes.
+    Time(Layout, i16),
 }
 
 impl Kind {
-    /// Registers, or bits for `Bool`.
+    /// Registers of one value, or bits for `Bool`.
     pub(crate) fn count(self) -> u16 {
         match self {
-            Kind::Bool | Kind::Bit(_) | Kind::U16 | Kind::I16 => 1,
+            Kind::Bool | Kind::Bit(_) | Kind::U16 | Kind::I16 | Kind::F16 => 1,
             Kind::U32 | Kind::I32 | Kind::F32 => 2,
             Kind::U64 | Kind::I64 | Kind::F64 => 4,
+            Kind::Bcd(digits) => u16::from(digits.div_ceil(4)),
+            Kind::Text(registers, _) => registers,
+            Kind::Time(layout, _) => layout.count(),
         }
     }
 
-    pub(crate) fn is_truth(self) -> bool {
-        matches!(self, Kind::Bool | Kind::Bit(_))
+    /// What scales, ranges and sentinels are for.
+    pub(crate) fn is_number(self) -> bool {
+        !matches!(self, Kind::Bool | Kind::Bit(_) | Kind::Text(..) | Kind::Time(..))
+    }
+
+    pub(crate) fn is_float(self) -> bool {
+        matches!(self, Kind::F16 | Kind::F32 | Kind::F64)
     }
 
     fn builtin_type(self) -> BuiltinType {
         match self {
             Kind::Bool | Kind::Bit(_) => BuiltinType::Boolean,
-            Kind::U16 => BuiltinType::UInt16,
+            Kind::U16 | Kind::Bcd(..=4) => BuiltinType::UInt16,
             Kind::I16 => BuiltinType::Int16,
-            Kind::U32 => BuiltinType::UInt32,
+            Kind::U32 | Kind::Bcd(5..=8) => BuiltinType::UInt32,
             Kind::I32 => BuiltinType::Int32,
-            Kind::U64 => BuiltinType::UInt64,
+            Kind::U64 | Kind::Bcd(9..) => BuiltinType::UInt64,
             Kind::I64 => BuiltinType::Int64,
-            Kind::F32 => BuiltinType::Float,
+            Kind::F16 | Kind::F32 => BuiltinType::Float,
             Kind::F64 => BuiltinType::Double,
+            Kind::Text(..) => BuiltinType::String,
+            Kind::Time(..) => BuiltinType::DateTime,
         }
     }
 }
 
 impl Encoding {
+    /// Without scale, checks and order.
+    #[cfg(test)]
+    pub(crate) fn plain(kind: Kind) -> Encoding {
+        Encoding { kind, elements: None, order: ByteOrder::PLAIN, scale: None, checks: Checks::default() }
+    }
+
+    /// Registers (or bits) of all of it; at most `u16::MAX`.
+    pub(crate) fn count(&self) -> u16 {
+        self.kind.count().saturating_mul(self.elements.unwrap_or(1))
+    }
+
     /// A scaled value is a double, any other keeps its type.
     pub(crate) fn builtin_type(&self) -> BuiltinType {
         if self.scale.is_some() { BuiltinType::Double } else { self.kind.builtin_type() }
     }
 
+    pub(crate) fn rank(&self) -> u8 {
+        u8::from(self.elements.is_some())
+    }
+
     /// Decimal places of the finest step: those of scale and offset, none for integers, unknown for floats.
     pub(crate) fn places(&self) -> Option<u8> {
-        match (self.kind, self.scale) {
-            (Kind::F32 | Kind::F64, _) => None,
-            (_, Some(scale)) => Some(scale.factor.places().max(scale.offset.places())),
-            (_, None) => Some(0),
+        match self.scale {
+            _ if self.kind.is_float() => None,
+            scale => Some(scale.map_or(0, Scale::places)),
         }
     }
 
-    /// `words` are the registers of this value as the wire has them; `Err` is the status of a bad reading:
-    /// BadSensorFailure for a NaN, by which instruments report a broken sensor, BadOutOfRange for an infinity, and
-    /// BadDecodingError for a wrong number of registers.
+    /// `words` are the registers of this value as the wire has them. `Err` is the status of a bad reading:
+    ///
+    /// | status | for |
+    /// |---|---|
+    /// | BadSensorFailure | a sentinel (`invalid`), a NaN, by which instruments report a broken sensor, a time that its device calls invalid |
+    /// | BadOutOfRange | a raw value outside of `valid`, an infinity |
+    /// | BadDecodingError | a digit of BCD above 9, a date that no calendar has, bytes that are no text, a wrong number of registers |
+    ///
+    /// An array is good only if all its elements are.
     pub(crate) fn decode(&self, words: &[u16]) -> Result<Value, StatusCode> {
-        if words.len() != usize::from(self.kind.count()) {
+        if words.len() != usize::from(self.count()) {
             return Err(StatusCode::BAD_DECODING_ERROR);
         }
+        match self.elements {
+            None => self.decode_one(words),
+            Some(_) => {
+                let items = words.chunks_exact(usize::from(self.kind.count())).map(|words| self.decode_one(words));
+                self.array(items.collect::<Result<_, _>>()?)
+            }
+        }
+    }
+
+    /// As `decode`, for coils and discrete inputs.
+    pub(crate) fn decode_bits(&self, bits: &[bool]) -> Result<Value, StatusCode> {
+        match (self.elements, bits) {
+            (None, [bit]) => Ok(Value::Boolean(*bit)),
+            (Some(count), bits) if bits.len() == usize::from(count) => {
+                self.array(bits.iter().map(|bit| Value::Boolean(*bit)).collect())
+            }
+            _ => Err(StatusCode::BAD_DECODING_ERROR),
+        }
+    }
+
+    fn array(&self, items: Vec<Value>) -> Result<Value, StatusCode> {
+        let array = Array::of(self.builtin_type(), items).map_err(|_| StatusCode::BAD_DECODING_ERROR)?;
+        Ok(Value::Array(Arc::new(array)))
+    }
+
+    fn decode_one(&self, words: &[u16]) -> Result<Value, StatusCode> {
+        match self.kind {
+            Kind::Text(_, charset) => return charset.decode(words, self.order),
+            Kind::Time(layout, offset) => return layout.decode(words, self.order, offset),
+            _ => {}
+        }
         let bits = self.order.join(words);
+        self.checks.pass_bits(bits)?;
         // Truncation keeps exactly the bits that were joined.
         match self.kind {
             Kind::Bool => Ok(Value::Boolean(bits != 0)),
@@ -110,134 +179,63 @@ impl Encoding {
             Kind::I32 => self.integer(Value::Int32(bits as i32), i128::from(bits as i32)),
             Kind::U64 => self.integer(Value::UInt64(bits), i128::from(bits)),
             Kind::I64 => self.integer(Value::Int64(bits as i64), i128::from(bits as i64)),
-            Kind::F32 => {
-                let float = f32::from_bits(bits as u32);
-                self.float(Value::Float(float), f64::from(float))
-            }
+            Kind::F16 => self.single(widen(bits as u16)),
+            Kind::F32 => self.single(f32::from_bits(bits as u32)),
             Kind::F64 => self.float(Value::Double(f64::from_bits(bits)), f64::from_bits(bits)),
+            Kind::Bcd(digits) => {
+                let number = bcd(bits, digits).ok_or(StatusCode::BAD_DECODING_ERROR)?;
+                self.integer(self.unsigned(number), i128::from(number))
+            }
+            Kind::Text(..) | Kind::Time(..) => Err(StatusCode::BAD_DECODING_ERROR),
         }
     }
 
-    /// Exact wherever a double can be; beyond 2^53 units of the last place it rounds as a double does.
-    fn integer(&self, raw: Value, count: i128) -> Result<Value, StatusCode> {
-        let Some(Scale { factor, offset }) = self.scale else { return Ok(raw) };
-        let exact = i64::try_from(count).ok().and_then(|count| factor.times_plus(count, offset));
-        Ok(Value::Double(exact.unwrap_or_else(|| count as f64 * factor.to_f64() + offset.to_f64())))
+    fn unsigned(&self, number: u64) -> Value {
+        match self.kind.builtin_type() {
+            BuiltinType::UInt16 => Value::UInt16(number as u16),
+            BuiltinType::UInt32 => Value::UInt32(number as u32),
+            _ => Value::UInt64(number),
+        }
+    }
+
+    fn integer(&self, raw: Value, number: i128) -> Result<Value, StatusCode> {
+        self.checks.pass(Raw::Integer(number))?;
+        Ok(self.scale.map_or(raw, |scale| Value::Double(scale.of_integer(number))))
+    }
+
+    fn single(&self, raw: f32) -> Result<Value, StatusCode> {
+        self.float(Value::Float(raw), f64::from(raw))
     }
 
     fn float(&self, raw: Value, number: f64) -> Result<Value, StatusCode> {
-        let Some(Scale { factor, offset }) = self.scale else { return finite(number).map(|_| raw) };
         finite(number)?;
-        finite(number * factor.to_f64() + offset.to_f64()).map(Value::Double)
-    }
-}
-
-fn finite(number: f64) -> Result<f64, StatusCode> {
-    if number.is_nan() {
-        return Err(StatusCode::BAD_SENSOR_FAILURE);
-    }
-    if number.is_infinite() {
-        return Err(StatusCode::BAD_OUT_OF_RANGE);
-    }
-    Ok(number)
-}
-
-impl ByteOrder {
-    /// The bits of up to four registers as one number.
-    fn join(self, words: &[u16]) -> u64 {
-        let swap = |word: &u16| u64::from(if self.are_bytes_swapped { word.swap_bytes() } else { *word });
-        let join = |bits: u64, word: u64| bits << 16 | word;
-        if self.are_words_reversed {
-            return words.iter().rev().map(swap).fold(0, join);
+        self.checks.pass(Raw::Float(number))?;
+        match self.scale {
+            Some(scale) => scale.of_float(number).map(Value::Double),
+            None => Ok(raw),
         }
-        words.iter().map(swap).fold(0, join)
+    }
+}
+
+/// The number that `digits` (at most 16) of BCD write; `None` for a digit above 9 and for anything left of them.
+fn bcd(bits: u64, digits: u8) -> Option<u64> {
+    let digit = |index: u8| bits >> (4 * u32::from(index)) & 15;
+    let is_empty_above = (digits..16).all(|index| digit(index) == 0);
+    let all = (0..digits).rev().try_fold(0, |number, index| (digit(index) <= 9).then(|| number * 10 + digit(index)));
+    all.filter(|_| is_empty_above)
+}
+
+/// IEEE 754 half to single: exact, with the bits of a NaN.
+fn widen(half: u16) -> f32 {
+    let (sign, exponent, fraction) = (u32::from(half >> 15), u32::from(half >> 10 & 31), u32::from(half & 0x3FF));
+    match exponent {
+        // Subnormal: a multiple of 2^-24, which a single has as a normal number.
+        0 => f32::from_bits(sign << 31 | (fraction as f32 / 16_777_216.0).to_bits()),
+        31 => f32::from_bits(sign << 31 | 0x7F80_0000 | fraction << 13),
+        _ => f32::from_bits(sign << 31 | (exponent + 112) << 23 | fraction << 13),
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panic")]
-mod tests {
-    use super::*;
-
-    const PLAIN: ByteOrder = ByteOrder { are_words_reversed: false, are_bytes_swapped: false };
-
-    fn encoding(kind: Kind, order: (bool, bool), scale: Option<(&str, &str)>) -> Encoding {
-        let order = ByteOrder { are_words_reversed: order.0, are_bytes_swapped: order.1 };
-        let scale = scale.map(|(factor, offset)| Scale {
-            factor: factor.parse().unwrap(),
-            offset: offset.parse().unwrap(),
-        });
-        Encoding { kind, order, scale }
-    }
-
-    /// `wire` as the letters that a manual prints.
-    fn decode(kind: Kind, order: (bool, bool), wire: &str) -> Value {
-        let words: Vec<u16> = wire.as_bytes().chunks(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
-        encoding(kind, order, None).decode(&words).unwrap()
-    }
-
-    fn scaled(kind: Kind, scale: (&str, &str), words: &[u16]) -> Value {
-        encoding(kind, (false, false), Some(scale)).decode(words).unwrap()
-    }
-
-    #[test]
-    fn every_order_of_the_table_reads_the_same_value() {
-        let orders = [(false, false), (true, false), (false, true), (true, true)];
-        for (order, wire) in orders.into_iter().zip(["ABCD", "CDAB", "BADC", "DCBA"]) {
-            assert!(decode(Kind::U32, order, wire) == Value::UInt32(0x4142_4344), "{wire}");
-        }
-        for (order, wire) in orders.into_iter().zip(["ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"]) {
-            assert!(decode(Kind::U64, order, wire) == Value::UInt64(0x4142_4344_4546_4748), "{wire}");
-        }
-        for (order, wire) in orders.into_iter().zip(["AB", "AB", "BA", "BA"]) {
-            assert!(decode(Kind::U16, order, wire) == Value::UInt16(0x4142), "{wire}");
-        }
-    }
-
-    #[test]
-    fn signs_and_floats_keep_their_bits() {
-        let plain = |kind, words: &[u16]| Encoding { kind, order: PLAIN, scale: None }.decode(words).unwrap();
-        assert!(plain(Kind::I16, &[0xFFFE]) == Value::Int16(-2));
-        assert!(plain(Kind::I32, &[0xFFFF, 0xFFFE]) == Value::Int32(-2));
-        assert!(plain(Kind::I64, &[0x8000, 0, 0, 0]) == Value::Int64(i64::MIN));
-        assert!(plain(Kind::F32, &[0x42F6, 0xE979]) == Value::Float(123.456));
-        assert!(plain(Kind::F64, &[0x405E, 0xDD2F, 0x1A9F, 0xBE77]) == Value::Double(123.456));
-        assert!(plain(Kind::Bit(3), &[0b1000]) == Value::Boolean(true));
-        assert!(plain(Kind::Bit(15), &[0x7FFF]) == Value::Boolean(false));
-        let Value::Float(zero) = plain(Kind::F32, &[0x8000, 0]) else { panic!("a float") };
-        assert!(zero.is_sign_negative());
-    }
-
-    #[test]
-    fn a_scaled_integer_is_the_double_that_its_decimal_writes() {
-        assert!(scaled(Kind::U16, ("0.1", "0"), &[3]) == Value::Double(0.3));
-        assert!(scaled(Kind::I16, ("0.01", "-40"), &[12_345]) == Value::Double(83.45));
-        assert!(scaled(Kind::I16, ("1", "0"), &[0xFFFF]) == Value::Double(-1.0));
-        assert!(scaled(Kind::U64, ("0.001", "0"), &[0xFFFF; 4]) == Value::Double(18_446_744_073_709_551.615));
-    }
-
-    #[test]
-    fn a_scaled_float_is_multiplied() {
-        assert!(scaled(Kind::F32, ("10", "1"), &[0x3FC0, 0]) == Value::Double(16.0));
-        let huge = encoding(Kind::F64, (false, false), Some(("10", "0")));
-        assert_eq!(huge.decode(&[0x7FEF, 0xFFFF, 0xFFFF, 0xFFFF]), Err(StatusCode::BAD_OUT_OF_RANGE));
-    }
-
-    #[test]
-    fn what_is_no_number_is_a_bad_reading() {
-        let float = Encoding { kind: Kind::F32, order: PLAIN, scale: None };
-        assert_eq!(float.decode(&[0x7FC0, 0]), Err(StatusCode::BAD_SENSOR_FAILURE));
-        assert_eq!(float.decode(&[0xFFFF, 0xFFFF]), Err(StatusCode::BAD_SENSOR_FAILURE));
-        assert_eq!(float.decode(&[0xFF80, 0]), Err(StatusCode::BAD_OUT_OF_RANGE));
-        assert_eq!(float.decode(&[0]), Err(StatusCode::BAD_DECODING_ERROR));
-    }
-
-    #[test]
-    fn places_are_those_of_the_finest_step() {
-        let places = |kind, scale| encoding(kind, (false, false), scale).places();
-        assert_eq!(places(Kind::I16, Some(("0.1", "-0.25"))), Some(2));
-        assert_eq!(places(Kind::U32, None), Some(0));
-        assert_eq!(places(Kind::F32, None), None);
-        assert_eq!(places(Kind::F64, Some(("0.1", "0"))), None);
-    }
-}
+mod tests;

@@ -109,9 +109,10 @@ impl Polling {
 
     fn decode(&self, answer: &Answer, member: Member) -> Outcome {
         let part = usize::from(member.at)..usize::from(member.at) + usize::from(member.count);
+        let encoding = &self.plan.items[member.point].encoding;
         let value = match answer {
-            Answer::Bits(bits) => bits.get(part).map(|bits| Ok(Value::Boolean(bits.contains(&true)))),
-            Answer::Registers(words) => words.get(part).map(|words| self.plan.items[member.point].encoding.decode(words)),
+            Answer::Bits(bits) => bits.get(part).map(|bits| encoding.decode_bits(bits)),
+            Answer::Registers(words) => words.get(part).map(|words| encoding.decode(words)),
         };
         (member.point, value.unwrap_or(Err(StatusCode::BAD_DECODING_ERROR)))
     }

@@ -12,6 +12,15 @@ use super::{Problem, Table, kind_of, nearest, parse_duration, parse_size, show_d
 /// A text in the file is never longer.
 const TEXT_MAX: usize = 4096;
 
+/// A number as it stands in the file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Literal {
+    Integer(i128),
+    /// Written with base 16, 8 or 2.
+    Bits(u64),
+    Number(f64),
+}
+
 /// One key of a table, waiting to be read as something. Every reader gives `None` (or an empty list) for an absent key
 /// silently and for a wrong value with a problem.
 #[must_use = "say what it should be"]
@@ -76,6 +85,29 @@ impl<'t, 'a> Key<'t, 'a> {
             Ok(decimal) => Some(decimal),
             Err(error) => self.wrong(format!("{error}"), None),
         }
+    }
+
+    /// One number or a list of them: `invalid = 0x8000` or `invalid = [-9999, 0x7FFF]`. Empty if absent or wrong.
+    pub fn literals(mut self, count: RangeInclusive<usize>) -> Vec<Literal> {
+        match self.value {
+            Some((DeValue::Array(array), _)) => self.each(array, &count, |key| key.literal()),
+            _ => self.literal().into_iter().collect(),
+        }
+    }
+
+    fn literal(mut self) -> Option<Literal> {
+        self.get("a number", |value| match value {
+            DeValue::Integer(integer) => {
+                let number = i128::from_str_radix(&integer.as_str().replace('_', ""), integer.radix()).ok()?;
+                Some(if integer.radix() == 10 {
+                    Literal::Integer(number)
+                } else {
+                    Literal::Bits(number.try_into().ok()?)
+                })
+            }
+            DeValue::Float(float) => float.as_str().replace('_', "").parse().ok().map(Literal::Number),
+            _ => None,
+        })
     }
 
     /// `[0, 400]`, the first below the second.

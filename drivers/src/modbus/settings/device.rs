@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use super::point::ORDERS_32;
 use super::super::decode::ByteOrder;
 use super::super::plan::Limits;
 use super::super::register::{ADDRESSINGS, Addressing};
@@ -46,7 +45,7 @@ impl Settings {
             pause: table.take("pause").duration(Duration::ZERO..=PAUSE_MAX).unwrap_or_default(),
             pause_after_connect: table.take("pause_after_connect").duration(Duration::ZERO..=PAUSE_MAX).unwrap_or_default(),
             addressing: table.take("addressing").word(&ADDRESSINGS).unwrap_or(Addressing::ZeroBased),
-            order: table.take("word_order").word(&ORDERS_32).unwrap_or_default(),
+            order: table.take("word_order").word(&ByteOrder::OF_32).unwrap_or_default(),
         }
     }
 }

@@ -1,7 +1,12 @@
+mod checks;
+mod kind;
+
 use std::time::Duration;
 
 use lingate_model::Decimal;
 
+use self::checks::take_checks;
+use self::kind::take_kind;
 use super::super::decode::{ByteOrder, Encoding, Kind, Scale};
 use super::super::plan::Wanted;
 use super::super::register::{ADDRESSINGS, Register};
@@ -10,49 +15,11 @@ use crate::device::PointSettings;
 use crate::settings::Table;
 
 /// The driver's own keys of a point.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Item {
     pub(crate) wanted: Wanted,
     pub(crate) encoding: Encoding,
 }
-
-const KINDS: [(&str, KindWord); 10] = [
-    ("u16", KindWord::Number(Kind::U16)),
-    ("i16", KindWord::Number(Kind::I16)),
-    ("u32", KindWord::Number(Kind::U32)),
-    ("i32", KindWord::Number(Kind::I32)),
-    ("u64", KindWord::Number(Kind::U64)),
-    ("i64", KindWord::Number(Kind::I64)),
-    ("f32", KindWord::Number(Kind::F32)),
-    ("f64", KindWord::Number(Kind::F64)),
-    ("bool", KindWord::Bool),
-    ("bit", KindWord::Bit),
-];
-
-#[derive(Clone, Copy)]
-enum KindWord {
-    Number(Kind),
-    Bool,
-    Bit,
-}
-
-const PLAIN: ByteOrder = ByteOrder { are_words_reversed: false, are_bytes_swapped: false };
-const BYTES: ByteOrder = ByteOrder { are_words_reversed: false, are_bytes_swapped: true };
-const WORDS: ByteOrder = ByteOrder { are_words_reversed: true, are_bytes_swapped: false };
-const BOTH: ByteOrder = ByteOrder { are_words_reversed: true, are_bytes_swapped: true };
-
-const ORDERS_16: [(&str, ByteOrder); 2] = [("ab", PLAIN), ("ba", BYTES)];
-pub(super) const ORDERS_32: [(&str, ByteOrder); 4] = [("abcd", PLAIN), ("cdab", WORDS), ("badc", BYTES), ("dcba", BOTH)];
-const ORDERS_64: [(&str, ByteOrder); 8] = [
-    ("abcd", PLAIN),
-    ("cdab", WORDS),
-    ("badc", BYTES),
-    ("dcba", BOTH),
-    ("abcdefgh", PLAIN),
-    ("ghefcdab", WORDS),
-    ("badcfehg", BYTES),
-    ("hgfedcba", BOTH),
-];
 
 impl Item {
     /// `None` if a key is missing or wrong; the problems stay in the point's table.
@@ -61,85 +28,84 @@ impl Item {
         let addressing = table.take("addressing").word(&ADDRESSINGS).unwrap_or(device.addressing);
         let register = table.require("register").parsed_or_integer(|text| Register::parse(text, addressing));
         let kind = take_kind(table, register);
+        let elements = take_elements(table, kind);
         let order = take_order(table, kind, device.order);
         let scale = take_scale(table, kind);
+        let checks = take_checks(table, kind);
         let (register, kind) = (register?, kind?);
-        let item = Item {
-            wanted: Wanted { register, count: kind.count(), interval: point.every.unwrap_or(every) },
-            encoding: Encoding { kind, order, scale },
-        };
+        let encoding = Encoding { kind, elements, order, scale, checks };
+        let wanted = Wanted { register, count: encoding.count(), interval: point.every.unwrap_or(every) };
+        let item = Item { wanted, encoding };
         item.fits(table, device).then_some(item)
+    }
+
+    /// For catalogue and lineage: `holding:102`, `holding:110.3`, `input:0[8]`.
+    pub(crate) fn source(&self) -> String {
+        let register = self.wanted.register;
+        match (self.encoding.kind, self.encoding.elements) {
+            (Kind::Bit(bit), _) => format!("{register}.{bit}"),
+            (_, Some(count)) => format!("{register}[{count}]"),
+            _ => register.to_string(),
+        }
     }
 
     fn fits(&self, table: &mut Table<'_>, device: &Settings) -> bool {
         let Wanted { register, count, .. } = self.wanted;
+        let (unit, key, count_max) = match register.area.is_bits() {
+            true => ("bits", "max_bits", device.limits.bits),
+            false => ("registers", "max_registers", device.limits.registers),
+        };
         if u32::from(register.address) + u32::from(count) > 0x1_0000 {
-            table.problem("register", format!("needs {count} registers from {register}, the last one is 65535"), None);
+            table.problem("register", format!("needs {count} {unit} from {register}, the last one is 65535"), None);
             return false;
         }
-        if !register.area.is_bits() && count > device.limits.registers {
-            let what = format!("needs {count} registers in one request, max_registers is {}", device.limits.registers);
-            table.problem("type", what, None);
+        if count > count_max {
+            let what = format!("needs {count} {unit} in one request, {key} is {count_max}");
+            let cause = if self.encoding.elements.is_some() { "count" } else { "type" };
+            table.problem(cause, what, None);
             return false;
         }
         true
     }
 }
 
-/// Coils and discrete inputs are always `bool`; registers never are.
-fn take_kind(table: &mut Table<'_>, register: Option<Register>) -> Option<Kind> {
-    let is_bits = register.map(|register| register.area.is_bits());
-    let key = if is_bits == Some(false) { table.require("type") } else { table.take("type") };
-    let word = key.word(&KINDS);
-    let bit = table.take("bit").integer(0..=15_u8);
-    if table.has("bit") && !matches!(word, Some(KindWord::Bit)) {
-        table.problem("bit", "belongs to type = \"bit\"", None);
+/// `count = 8` makes an array.
+fn take_elements(table: &mut Table<'_>, kind: Option<Kind>) -> Option<u16> {
+    let elements = table.take("count").integer(1..=2000_u16);
+    let allows_arrays = kind.is_none_or(|kind| kind.is_number() || kind == Kind::Bool);
+    if elements.is_some() && !allows_arrays {
+        table.problem("count", "is for numbers, coils and discrete inputs", None);
+        return None;
     }
-    match (is_bits?, word) {
-        (true, None) if table.has("type") => None,
-        (true, None | Some(KindWord::Bool)) => Some(Kind::Bool),
-        (true, Some(_)) => {
-            table.problem("type", "is for registers, a coil or discrete input is a \"bool\"", None);
-            None
-        }
-        (false, Some(KindWord::Number(kind))) => Some(kind),
-        (false, Some(KindWord::Bit)) => {
-            if !table.has("bit") {
-                let hint = "write bit = 0 for the least significant, up to 15";
-                table.problem("type", "needs the number of the bit", Some(hint.to_owned()));
-            }
-            bit.map(Kind::Bit)
-        }
-        (false, Some(KindWord::Bool)) => {
-            let hint = "write type = \"bit\" and bit = 0 to 15";
-            table.problem("type", "is for coils and discrete inputs, a register has 16 bits", Some(hint.to_owned()));
-            None
-        }
-        (false, None) => None,
-    }
+    elements
 }
 
-/// A device's order is for values of several registers; a swapped single register says so itself.
+/// A device's order is for numbers of several registers; everything else says so itself.
 fn take_order(table: &mut Table<'_>, kind: Option<Kind>, of_device: ByteOrder) -> ByteOrder {
     let words: &[(&str, ByteOrder)] = match kind {
-        Some(Kind::Bool) => &[],
-        Some(Kind::Bit(_) | Kind::U16 | Kind::I16) => &ORDERS_16,
-        Some(Kind::U64 | Kind::I64 | Kind::F64) => &ORDERS_64,
-        Some(Kind::U32 | Kind::I32 | Kind::F32) | None => &ORDERS_32,
+        Some(Kind::Bool) => return ByteOrder::PLAIN,
+        Some(kind) if is_of_single_registers(kind) => &ByteOrder::OF_16,
+        Some(kind) if kind.count() == 4 => &ByteOrder::OF_64,
+        _ => &ByteOrder::OF_32,
     };
-    let is_single = kind.is_some_and(|kind| kind.count() == 1);
-    if words.is_empty() {
-        return PLAIN;
-    }
     // A point whose type is unknown is refused anyway: no second problem for it.
     let order = table.take("word_order");
     let order = if kind.is_some() { order.word(words) } else { None };
-    order.unwrap_or(if is_single { PLAIN } else { of_device })
+    order.unwrap_or(if kind.is_some_and(is_of_single_registers) { ByteOrder::PLAIN } else { of_device })
+}
+
+/// Only the bytes within each register have an order.
+fn is_of_single_registers(kind: Kind) -> bool {
+    match kind {
+        Kind::Text(..) => true,
+        Kind::Time(layout, _) => !layout.is_number(),
+        kind => kind.count() == 1,
+    }
 }
 
 /// One of `scale` and `offset` is enough.
 fn take_scale(table: &mut Table<'_>, kind: Option<Kind>) -> Option<Scale> {
-    if kind.is_some_and(Kind::is_truth) {
+    if kind.is_some_and(|kind| !kind.is_number()) {
         return None;
     }
     let (factor, offset) = (table.take("scale").decimal(), table.take("offset").decimal());
