@@ -13,6 +13,8 @@ mod decode;
 mod guard;
 #[allow(dead_code, reason = "the session takes it up")]
 mod holes;
+#[allow(dead_code, reason = "the session takes it up")]
+mod identify;
 mod plan;
 mod register;
 mod session;
