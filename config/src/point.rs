@@ -102,6 +102,7 @@ impl Common {
             id: point.id,
             name: format!("{device}/{name}"),
             builtin_type: point.builtin_type,
+            rank: point.rank,
             places: minimize::places(&steps, point.places),
             unit: self.unit,
             range: self.range,

@@ -183,6 +183,7 @@ fn open_epoch(batch: u32, minimize: bool, signer: &SigningKey) -> Epoch {
         software: "bench 1 sha256:00".to_owned(),
         dataset,
         points,
+        devices: Vec::new(),
         grant,
     };
     Epoch::open(terms, None, now(0), signer, &mut Noise(7)).unwrap().0
@@ -231,6 +232,7 @@ fn plan(batch: u32, minimize: bool) -> ExportPlan {
             name: format!("plant/zone[{alias}].temperature"),
             export: Some(export),
             builtin_type: BuiltinType::Double,
+            rank: 0,
             places: Some(1),
             unit: Some("Cel".parse().unwrap()),
             range: None,

@@ -76,18 +76,6 @@ fn merge(into: &mut GapRecord, gap: &GapRecord, fits: fn(i128, i128) -> bool) ->
     }
 }
 
-const CAUSES: [GapCause; 9] = [
-    GapCause::Overflow,
-    GapCause::DeviceDown,
-    GapCause::Quarantine,
-    GapCause::DecodeFailure,
-    GapCause::PolicyExpired,
-    GapCause::Corruption,
-    GapCause::UncleanStop,
-    GapCause::Purge,
-    GapCause::Overload,
-];
-
 /// A gap in clear, little endian: form u8, cause u8, readings u64; for records maybe delivered u8, kid, first and last
 /// u64; for slots from and to i64 and the device's name.
 pub(crate) fn to_note(gap: &GapRecord) -> Vec<u8> {
@@ -115,7 +103,7 @@ pub(crate) fn to_note(gap: &GapRecord) -> Vec<u8> {
 /// `None` if it is no such note.
 pub(crate) fn from_note(note: &[u8]) -> Option<GapRecord> {
     let ([form, cause], note) = note.split_first_chunk()?;
-    let cause = CAUSES.into_iter().find(|known| *known as u8 == *cause)?;
+    let cause = GapCause::from_id((*cause).into())?;
     let (readings, note) = note.split_first_chunk()?;
     let readings = u64::from_le_bytes(*readings);
     if *form == 1 {

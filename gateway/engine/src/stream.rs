@@ -9,8 +9,8 @@ use lingate_buffer::{AppendError, Loss, LossCause};
 use lingate_model::{DatasetAlias, GatewayId, Missed, MissedCause, Now, UtcMicros};
 use lingate_refine::{Batch, DatasetIndex, DatasetPlan, ExportPlan, PointPlan, Refinery};
 use lingate_seal::{
-    Entropy, Epoch, EpochTerms, GapCause, GapRecord, Grant, Kid, PreviousEpoch, RecordKind, SealError, Sealed,
-    SigningKey,
+    DescribedDevice, Entropy, Epoch, EpochTerms, GapCause, GapRecord, Grant, Kid, PreviousEpoch, RecordKind, SealError,
+    Sealed, SigningKey,
 };
 
 use crate::gaps::{self, PendingGaps};
@@ -37,6 +37,7 @@ pub(crate) struct Stream {
     name: String,
     /// By alias.
     points: Vec<Arc<PointPlan>>,
+    devices: Vec<DescribedDevice>,
     grant: Result<Grant, String>,
     alias: Option<DatasetAlias>,
     epoch: Option<Epoch>,
@@ -75,6 +76,7 @@ impl Stream {
             dataset,
             name: plan.id.to_string(),
             points,
+            devices: Vec::new(),
             grant: Err(String::new()),
             alias: None,
             epoch: None,
@@ -146,6 +148,7 @@ impl Stream {
                 software: sealing.software.clone(),
                 dataset: plan.clone(),
                 points: self.points.clone(),
+                devices: self.devices.clone(),
                 grant: grant.clone(),
             };
             let opened = Epoch::open(terms, self.previous, now, &sealing.signer, &mut *sealing.entropy);
@@ -296,8 +299,8 @@ impl Stream {
             MissedCause::DeviceDown => (GapCause::DeviceDown, "device_down"),
             MissedCause::Overload => (GapCause::Overload, "overload"),
             MissedCause::Quarantine => (GapCause::Quarantine, "quarantine"),
-            MissedCause::DeviceOverflow => (GapCause::Overload, "device_overflow"),
-            MissedCause::NotificationLost => (GapCause::DeviceDown, "notification_lost"),
+            MissedCause::DeviceOverflow => (GapCause::DeviceOverflow, "device_overflow"),
+            MissedCause::NotificationLost => (GapCause::NotificationLost, "notification_lost"),
         };
         let device = missed.device.to_string();
         self.gaps.add(GapRecord::Slots { device, from: missed.from, to: missed.to, readings, cause });

@@ -60,6 +60,7 @@ fn plan(builtin_type: BuiltinType) -> ExportPlan {
         name: format!("extruder/zone{alias}"),
         export: Some(Export { dataset: DatasetIndex(0), alias, class: Some(Class::General), steps: steps.clone() }),
         builtin_type,
+        rank: 0,
         places: Some(2),
         unit: None,
         range: None,

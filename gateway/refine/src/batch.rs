@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use lingate_model::{ClockState, Now};
+use lingate_model::{ClockState, Now, Value};
 
-use crate::{DatasetIndex, Flush, Minimized, StepCount};
+use crate::{DatasetIndex, Flush, Minimized, StepCount, VALUE_WEIGHT_MAX};
 
 /// The minimized readings of one dataset, in the order in which they were read, with the counts of every step.
 /// A batch without readings carries only counts: the last word of an epoch in which everything was suppressed.
@@ -32,7 +32,7 @@ impl Batch {
     }
 }
 
-/// Collects the readings of one dataset until there are enough of them or the first one is old enough.
+/// Collects the readings of one dataset until there are enough of them, they weigh enough, or the first one is old enough.
 #[derive(Debug)]
 pub(crate) struct Batcher {
     dataset: DatasetIndex,
@@ -41,21 +41,24 @@ pub(crate) struct Batcher {
     /// Monotonic time of the first pending reading plus age.
     deadline: Option<Duration>,
     clock: ClockState,
+    /// Of the pending values.
+    weight: usize,
 }
 
 impl Batcher {
     pub(crate) fn new(dataset: DatasetIndex, flush: Flush) -> Batcher {
-        Batcher { dataset, flush, readings: Vec::new(), deadline: None, clock: ClockState::default() }
+        Batcher { dataset, flush, readings: Vec::new(), deadline: None, clock: ClockState::default(), weight: 0 }
     }
 
     pub(crate) fn push(&mut self, now: Now, minimized: Minimized) {
         self.deadline.get_or_insert_with(|| now.monotonic.saturating_add(self.flush.age));
         self.clock = now.clock;
+        self.weight = self.weight.saturating_add(minimized.value().map_or(0, Value::weight));
         self.readings.push(minimized);
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.readings.len() >= self.flush.readings as usize
+        self.readings.len() >= self.flush.readings as usize || self.weight >= VALUE_WEIGHT_MAX
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -72,7 +75,7 @@ impl Batcher {
         // The next batch will be about as long as this one.
         let room = Vec::with_capacity(self.readings.len());
         let readings = std::mem::replace(&mut self.readings, room);
-        self.deadline = None;
+        (self.deadline, self.weight) = (None, 0);
         Batch { dataset: self.dataset, readings, steps, clock }
     }
 }

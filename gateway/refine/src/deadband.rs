@@ -1,4 +1,4 @@
-use lingate_model::{Decimal, StatusCode, Value};
+use lingate_model::{Decimal, Origin, StatusCode, Value};
 
 /// M6, OPC UA AbsoluteDeadband (OPC 10000-4, 7.22.2) with the trigger StatusValue: a reading is kept if nothing of its
 /// point was kept before, if its StatusCode differs from the last kept one in any bit, or if its value moved.
@@ -8,6 +8,8 @@ use lingate_model::{Decimal, StatusCode, Value};
 /// - Any other value moved if it is not equal to the last kept one.
 /// - A bad reading has no value: a run of one bad status is kept once, at its beginning, and so is the first good
 ///   reading after it.
+/// - Readings out of the device's history are compared among themselves: where live ones and backfilled ones meet, one of
+///   each is kept, because in the order of their times another value may stand between them.
 #[derive(Debug)]
 pub(crate) struct Deadband {
     by: f64,
@@ -20,6 +22,7 @@ pub(crate) struct Deadband {
 struct Kept {
     status: StatusCode,
     value: Option<Value>,
+    origin: Origin,
 }
 
 impl Deadband {
@@ -28,13 +31,13 @@ impl Deadband {
         Deadband { by: by.to_f64(), whole, last: None }
     }
 
-    pub(crate) fn keeps(&mut self, value: Option<&Value>, status: StatusCode) -> bool {
+    pub(crate) fn keeps(&mut self, value: Option<&Value>, status: StatusCode, origin: Origin) -> bool {
         let keeps = match &self.last {
             None => true,
-            Some(last) => last.status != status || self.moved(last.value.as_ref(), value),
+            Some(last) => (last.status, last.origin) != (status, origin) || self.moved(last.value.as_ref(), value),
         };
         if keeps {
-            self.last = Some(Kept { status, value: value.cloned() });
+            self.last = Some(Kept { status, value: value.cloned(), origin });
         }
         keeps
     }
@@ -83,7 +86,7 @@ mod tests {
     /// Which of `values` are kept, all of them good.
     fn kept<T: Copy>(by: &str, make: fn(T) -> Value, values: &[T]) -> Vec<bool> {
         let mut deadband = Deadband::new(by.parse().unwrap());
-        values.iter().map(|&v| deadband.keeps(Some(&make(v)), StatusCode::GOOD)).collect()
+        values.iter().map(|&v| deadband.keeps(Some(&make(v)), StatusCode::GOOD, Origin::Live)).collect()
     }
 
     #[test]
@@ -145,7 +148,18 @@ mod tests {
             (&good, StatusCode::GOOD, false),
         ];
         for (at, (value, status, kept)) in told.into_iter().enumerate() {
-            assert_eq!(deadband.keeps(value.as_ref(), status), kept, "reading {at}");
+            assert_eq!(deadband.keeps(value.as_ref(), status, Origin::Live), kept, "reading {at}");
+        }
+    }
+
+    #[test]
+    fn history_is_compared_with_history_and_live_with_live() {
+        let mut deadband = Deadband::new(Decimal::ONE);
+        let (live, old) = (Origin::Live, Origin::Backfilled);
+        let told =
+            [(5, live, true), (5, old, true), (5, old, false), (7, old, true), (5, live, true), (5, live, false)];
+        for (at, (value, origin, kept)) in told.into_iter().enumerate() {
+            assert_eq!(deadband.keeps(Some(&Value::Byte(value)), StatusCode::GOOD, origin), kept, "reading {at}");
         }
     }
 }

@@ -5,7 +5,8 @@
 //! - For every dataset and step `seen = kept + suppressed`, and the counts travel in the batch they belong to.
 //! - Nothing here fails and nothing here reads a clock: what is dropped is counted, time comes in as an argument.
 //! - [`Tagged`], [`Minimized`] and [`Batch`] have private fields and one constructor each: the step before them.
-//! - Memory is bounded by the plan: per point the last kept reading, per dataset the readings of one batch.
+//! - Memory is bounded by the plan: per point the last kept reading, per dataset the readings of one batch, of 2 MiB of texts and
+//!   arrays at most.
 //!
 //! The steps in their order, whatever the order of the configuration:
 //!
@@ -17,8 +18,9 @@
 //!     ▼                                                                      │
 //!  M2 class ceiling ─ unlabelled, or above the lower of plan and bundle ─▶ " │
 //!     ▼                                                                      │
-//!  type check ······· wrong type: BadTypeMismatch; good without value:       ├─▶ counts: seen, kept
-//!     │               BadNoData; bad: no value (counted by no step)          │       per step
+//!  type check ······· wrong type or rank: BadTypeMismatch; too heavy for a   ├─▶ counts: seen, kept
+//!     │               message: BadEncodingLimitsExceeded; good without value │       per step
+//!     │               : BadNoData; bad: no value (counted by no step)        │
 //!   Tagged                                                                   │          │
 //!     ▼                                                                      │          │
 //!  M6 deadband ────── did not move since the last kept one ─────▶ suppressed ┘          │
@@ -41,6 +43,7 @@ mod minimize;
 mod plan;
 mod refinery;
 mod rounding;
+mod stamp;
 mod tag;
 
 pub use batch::Batch;
@@ -48,4 +51,5 @@ pub use count::{StepCount, Totals};
 pub use minimize::Minimized;
 pub use plan::{DatasetIndex, DatasetPlan, Export, ExportPlan, Flush, PointPlan, Step, StepId};
 pub use refinery::Refinery;
-pub use tag::Tagged;
+pub use stamp::Stamp;
+pub use tag::{Tagged, VALUE_WEIGHT_MAX};

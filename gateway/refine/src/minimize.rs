@@ -3,15 +3,14 @@ use lingate_model::{StatusCode, UtcMicros, Value};
 use crate::count::Tally;
 use crate::deadband::Deadband;
 use crate::rounding::Rounding;
-use crate::{DatasetIndex, Step, StepId, Tagged};
+use crate::{DatasetIndex, Stamp, Step, StepId, Tagged};
 
 /// A reading that passed every step of its point. Only these enter a batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Minimized {
     pub(crate) dataset: DatasetIndex,
     pub(crate) alias: u32,
-    /// Source time if the device gave one, else gateway time.
-    pub(crate) time: UtcMicros,
+    pub(crate) stamp: Stamp,
     /// `None` exactly if `status` is bad.
     pub(crate) value: Option<Value>,
     pub(crate) status: StatusCode,
@@ -24,8 +23,12 @@ impl Minimized {
     pub fn alias(&self) -> u32 {
         self.alias
     }
+    pub fn stamp(&self) -> &Stamp {
+        &self.stamp
+    }
+    /// [`Stamp::slot_time`]
     pub fn time(&self) -> UtcMicros {
-        self.time
+        self.stamp.slot_time()
     }
     pub fn value(&self) -> Option<&Value> {
         self.value.as_ref()
@@ -57,16 +60,16 @@ impl Minimizer {
     /// M6, then M8: the deadband compares what was measured, so that rounding cannot turn noise at the edge of a step
     /// into movement.
     pub(crate) fn minimize(&mut self, tagged: Tagged, tally: &mut Tally) -> Option<Minimized> {
-        let Tagged { dataset, alias, time, mut value, status } = tagged;
+        let Tagged { dataset, alias, stamp, mut value, status } = tagged;
         if let Some(deadband) = &mut self.deadband {
-            let outcome = deadband.keeps(value.as_ref(), status).then_some(());
+            let outcome = deadband.keeps(value.as_ref(), status, stamp.origin).then_some(());
             tally.count(StepId::Deadband, outcome)?;
         }
         if let Some(rounding) = &self.rounding {
             value = value.map(|value| rounding.round(value));
             tally.count(StepId::Rounding, Some(()));
         }
-        Some(Minimized { dataset, alias, time, value, status })
+        Some(Minimized { dataset, alias, stamp, value, status })
     }
 
     pub(crate) fn has(&self, step: StepId) -> bool {

@@ -38,7 +38,7 @@ pub struct DatasetPlan {
 /// A batch is closed at whichever comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flush {
-    /// 1 to 100,000.
+    /// 1 to 100,000. A batch of large texts, arrays or structures is closed earlier, at about 1 MiB.
     pub readings: u32,
     /// 10 ms to 1 h.
     pub age: Duration,
@@ -51,7 +51,10 @@ pub struct PointPlan {
     pub name: String,
     /// `None`: read for gates only, never exported (M1).
     pub export: Option<Export>,
+    /// Of an array: its elements' type. Variant: each value says its own.
     pub builtin_type: BuiltinType,
+    /// Dimensions of an array, 1 to 3; 0: a scalar.
+    pub rank: u8,
     /// The finest step that a value of this point moves in: scaled integers on the wire are counts of
     /// `10^-places`. `None`: full floating point precision.
     pub places: Option<u8>,

@@ -1,17 +1,29 @@
-use lingate_model::{BuiltinType, Class, Reading, StatusCode, UtcMicros, Value};
+use lingate_model::{BuiltinType, Class, Reading, StatusCode, Value};
 
 use crate::count::Tally;
-use crate::{DatasetIndex, PointPlan, StepId};
+use crate::{DatasetIndex, PointPlan, Stamp, StepId};
+
+/// What a value may weigh: a batch is closed before it weighs more than twice this, and fits into one message.
+pub const VALUE_WEIGHT_MAX: usize = 1024 * 1024;
 
 /// A reading whose point may leave: it passed the allow-list (M1) and the class ceiling (M2), and its value has the
-/// type that the catalogue declares (otherwise it is bad with BadTypeMismatch and has no value).
+/// type and the number of dimensions that the catalogue declares (otherwise it is bad with BadTypeMismatch and has no
+/// value).
 #[derive(Clone, Debug)]
 pub struct Tagged {
     pub(crate) dataset: DatasetIndex,
     pub(crate) alias: u32,
-    pub(crate) time: UtcMicros,
+    pub(crate) stamp: Stamp,
     pub(crate) value: Option<Value>,
     pub(crate) status: StatusCode,
+}
+
+impl Shape {
+    /// A point of type Variant takes values of every type: each says on the wire what it is.
+    fn fits(self, value: &Value) -> bool {
+        let is_type = self.builtin_type == BuiltinType::Variant || self.builtin_type == value.builtin_type();
+        is_type && value.rank() == self.rank
+    }
 }
 
 /// What names a point's readings: an entry of the allow-list.
@@ -20,7 +32,13 @@ pub(crate) struct Rule {
     pub(crate) dataset: DatasetIndex,
     alias: u32,
     class: Option<Class>,
+    shape: Shape,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Shape {
     builtin_type: BuiltinType,
+    rank: u8,
 }
 
 impl Rule {
@@ -31,7 +49,7 @@ impl Rule {
             dataset: export.dataset,
             alias: export.alias,
             class: export.class,
-            builtin_type: point.builtin_type,
+            shape: Shape { builtin_type: point.builtin_type, rank: point.rank },
         })
     }
 }
@@ -40,17 +58,19 @@ impl Rule {
 pub(crate) fn tag(reading: Reading, rule: &Rule, ceiling: Option<Class>, tally: &mut Tally) -> Option<Tagged> {
     let ceiling = tally.count(StepId::AllowList, ceiling)?;
     tally.count(StepId::ClassCeiling, rule.class.filter(|class| *class <= ceiling))?;
-    let time = reading.time();
-    let (value, status) = told(reading.value, reading.status, rule.builtin_type);
-    Some(Tagged { dataset: rule.dataset, alias: rule.alias, time, value, status })
+    let stamp = Stamp::of(&reading);
+    let (value, status) = told(reading.value, reading.status, rule.shape);
+    Some(Tagged { dataset: rule.dataset, alias: rule.alias, stamp, value, status })
 }
 
-/// Makes `value` present exactly if `status` is not bad, and of the declared type.
-fn told(value: Option<Value>, status: StatusCode, declared: BuiltinType) -> (Option<Value>, StatusCode) {
+/// Makes `value` present exactly if `status` is not bad, of the declared shape, and light enough for a message.
+fn told(value: Option<Value>, status: StatusCode, declared: Shape) -> (Option<Value>, StatusCode) {
     match value {
         _ if status.is_bad() => (None, status),
         None => (None, StatusCode::BAD_NO_DATA),
-        Some(value) if value.builtin_type() != declared => (None, StatusCode::BAD_TYPE_MISMATCH),
+        Some(Value::Null) => (None, StatusCode::BAD_NO_DATA),
+        Some(value) if !declared.fits(&value) => (None, StatusCode::BAD_TYPE_MISMATCH),
+        Some(value) if value.weight() > VALUE_WEIGHT_MAX => (None, StatusCode::BAD_ENCODING_LIMITS_EXCEEDED),
         Some(value) => (Some(value), status),
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use StepId::{AllowList, ClassCeiling, Deadband, Rounding};
 use common::*;
-use lingate_model::{BuiltinType, Class, ClockState, Now, PointId, Reading, StatusCode, UtcMicros, Value};
-use lingate_refine::{Batch, DatasetIndex, PointPlan};
-use lingate_refine::{Export, Minimized, Refinery, StepId};
+use lingate_model::{
+    Array, BuiltinType, Class, ClockState, DeviceTime, Now, Origin, PointId, Reading, StatusCode, UtcMicros, Value,
+};
+use lingate_refine::{Batch, DatasetIndex, Export, Minimized, PointPlan, Refinery, Stamp, StepId, VALUE_WEIGHT_MAX};
 
 /// Two datasets of up to 3 readings or 100 ms; the points are given.
 fn refinery(points: Vec<PointPlan>) -> Refinery {
@@ -130,10 +131,53 @@ fn a_value_is_there_exactly_if_the_status_is_not_bad() {
 }
 
 #[test]
-fn the_device_s_time_goes_before_the_gateway_s() {
-    let reading = Reading { gateway_time: UtcMicros(5), ..int(0, 7) };
-    assert_eq!(told(plain(D0), reading.clone()).time(), UtcMicros(5));
-    assert_eq!(told(plain(D0), Reading { source_time: Some(UtcMicros(-3).into()), ..reading }).time(), UtcMicros(-3));
+fn all_times_pass_as_they_came() {
+    let (source_time, server_time) = (Some(DeviceTime(7)), Some(DeviceTime(i64::MIN)));
+    let live = Reading { gateway_time: UtcMicros(5), source_time, server_time, ..int(0, 7) };
+    let old = Reading { source_time: Some(UtcMicros(-3).into()), origin: Origin::Backfilled, ..live.clone() };
+    for (reading, slot) in [(live, 5), (old, -3)] {
+        let minimized = told(plain(D0), reading.clone());
+        let Reading { gateway_time, source_time, server_time, origin, .. } = reading;
+        assert_eq!(*minimized.stamp(), Stamp { gateway_time, source_time, server_time, origin });
+        assert_eq!(minimized.time(), UtcMicros(slot), "history fills the slot of its own time");
+    }
+}
+
+#[test]
+fn an_array_of_another_rank_is_not_told_and_a_variant_point_takes_every_type() {
+    let array = |dimensions| {
+        let items = vec![Value::Int32(7); 4];
+        Value::Array(Array::new(BuiltinType::Int32, dimensions, items).unwrap().into())
+    };
+    let told_as = |builtin_type, rank, value: &Value| {
+        let plan = PointPlan { rank, ..point(builtin_type, export(D0, &[])) };
+        told(plan, good(0, value.clone())).status()
+    };
+    let (line, table) = (array(vec![4]), array(vec![2, 2]));
+    for (rank, value, status) in [
+        (0, &line, StatusCode::BAD_TYPE_MISMATCH),
+        (1, &line, StatusCode::GOOD),
+        (1, &table, StatusCode::BAD_TYPE_MISMATCH),
+        (2, &table, StatusCode::GOOD),
+        (1, &Value::Int32(7), StatusCode::BAD_TYPE_MISMATCH),
+    ] {
+        assert_eq!(told_as(BuiltinType::Int32, rank, value), status, "{rank} {value:?}");
+        assert_eq!(told_as(BuiltinType::Variant, rank, value), status, "{rank} {value:?}");
+    }
+    assert_eq!(told_as(BuiltinType::Double, 1, &line), StatusCode::BAD_TYPE_MISMATCH);
+}
+
+#[test]
+fn a_value_too_heavy_for_a_message_is_told_as_bad_and_heavy_ones_fill_a_batch_early() {
+    let bytes = |length: usize| Value::ByteString(vec![7; length].into());
+    let bytes_point = || point(BuiltinType::ByteString, export(D0, &[]));
+    let mut refinery = refinery(vec![bytes_point()]);
+    assert_eq!(refinery.refine(at(0), good(0, bytes(VALUE_WEIGHT_MAX - 1))), None);
+    assert_eq!(refinery.refine(at(0), good(0, bytes(1))).unwrap().readings().len(), 2);
+    assert_eq!(refinery.refine(at(0), good(0, bytes(1))), None, "the next one begins empty");
+    assert_eq!(refinery.refine(at(0), good(0, bytes(VALUE_WEIGHT_MAX))).unwrap().readings().len(), 2);
+    let too_heavy = told(bytes_point(), good(0, bytes(VALUE_WEIGHT_MAX + 1)));
+    assert_eq!((too_heavy.value(), too_heavy.status()), (None, StatusCode::BAD_ENCODING_LIMITS_EXCEEDED));
 }
 
 #[test]

@@ -1,22 +1,36 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lingate_model::Class;
 use lingate_refine::{DatasetPlan, PointPlan, Step};
 
+use crate::described::DescribedDevice;
 use crate::scale::Scale;
-use crate::wire;
+use crate::{described, wire};
 
 /// Number of the catalogue's schema.
 const SCHEMA: u32 = 1;
 
 /// What a receiver needs to understand a batch: alias to tag, by alias. Of a point above the ceiling only the alias
-/// stands there: its readings do not leave, and neither does its name.
-pub(crate) fn catalogue(dataset: &DatasetPlan, points: &[Arc<PointPlan>], ceiling: Class) -> wire::Catalogue {
+/// stands there: its readings do not leave, and neither does its name. Devices are told of the other points only.
+pub(crate) fn catalogue(
+    dataset: &DatasetPlan,
+    points: &[Arc<PointPlan>],
+    devices: &[DescribedDevice],
+    ceiling: Class,
+) -> wire::Catalogue {
     let tag = |(point, alias): (&Arc<PointPlan>, u32)| match is_told(point, ceiling) {
         true => tag(dataset, point, alias),
         false => wire::Tag { alias, ..wire::Tag::default() },
     };
-    wire::Catalogue { schema: SCHEMA, tags: points.iter().zip(0..).map(tag).collect() }
+    let told: BTreeSet<&str> =
+        points.iter().filter(|point| is_told(point, ceiling)).map(|point| device_of(point)).collect();
+    let devices = devices.iter().filter(|device| told.contains(device.name.as_str()));
+    wire::Catalogue {
+        schema: SCHEMA,
+        tags: points.iter().zip(0..).map(tag).collect(),
+        devices: described::to_wire(devices),
+    }
 }
 
 /// Whether catalogue and lineage may speak of a point: an unlabelled one, or one above the ceiling, never leaves.
@@ -25,9 +39,14 @@ pub(crate) fn is_told(point: &PointPlan, ceiling: Class) -> bool {
     class.is_some_and(|class| class <= ceiling)
 }
 
-/// The resolution that a column of this point counts in; only floats have one.
+/// The resolution that a column of this point counts in; only floats have one, and only by themselves.
 pub(crate) fn scale_of(point: &PointPlan) -> Option<Scale> {
-    point.places.filter(|_| point.builtin_type.is_floating()).and_then(Scale::of_places)
+    point.places.filter(|_| point.builtin_type.is_floating() && point.rank == 0).and_then(Scale::of_places)
+}
+
+/// Of `device/point`.
+fn device_of(point: &PointPlan) -> &str {
+    point.name.split_once('/').map_or("", |(device, _)| device)
 }
 
 fn tag(dataset: &DatasetPlan, point: &PointPlan, alias: u32) -> wire::Tag {
@@ -45,6 +64,7 @@ fn tag(dataset: &DatasetPlan, point: &PointPlan, alias: u32) -> wire::Tag {
         steps: export.map_or_else(Vec::new, |export| export.steps.iter().map(step).collect()),
         interval_ms: u32::try_from(point.interval.as_millis()).unwrap_or(u32::MAX),
         source: point.source.clone(),
+        dimensions: point.rank.into(),
         ucum: point.unit.as_ref().map_or_else(String::new, ToString::to_string),
         ..wire::Tag::default()
     }

@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use lingate_model::{BuiltinType, StatusCode, Value};
-use lingate_refine::PointPlan;
+use lingate_model::{BuiltinType, Origin, StatusCode, Value};
+use lingate_refine::{PointPlan, Stamp};
 
 use crate::catalogue::scale_of;
+use crate::plain::{Form, to_integer, to_text};
 use crate::scale::{Scale, widen};
-use crate::wire;
+use crate::times::{TimesEncoder, base, push_span};
+use crate::{datum, wire};
 
 const NO_SLOT: u32 = u32::MAX;
 
 /// A reading on its way into a batch.
 pub(crate) struct Entry<'a> {
     pub(crate) alias: u32,
-    pub(crate) time_us: i64,
+    pub(crate) stamp: &'a Stamp,
     pub(crate) value: Option<&'a Value>,
     pub(crate) status: StatusCode,
 }
@@ -32,13 +34,26 @@ pub(crate) struct ColumnEncoder {
 #[derive(Clone, Copy)]
 struct Shape {
     builtin_type: BuiltinType,
+    rank: u8,
     scale: Option<Scale>,
+}
+
+impl Shape {
+    fn form(self) -> Form {
+        if self.rank > 0 { Form::Datum } else { Form::of(self.builtin_type) }
+    }
+
+    fn fits(self, value: &Value) -> bool {
+        let is_type = self.builtin_type == BuiltinType::Variant || self.builtin_type == value.builtin_type();
+        is_type && value.rank() == self.rank
+    }
 }
 
 impl ColumnEncoder {
     /// `points` by alias.
     pub(crate) fn new<'a>(points: impl Iterator<Item = &'a PointPlan>) -> ColumnEncoder {
-        let shape = |point: &PointPlan| Shape { builtin_type: point.builtin_type, scale: scale_of(point) };
+        let shape =
+            |point: &PointPlan| Shape { builtin_type: point.builtin_type, rank: point.rank, scale: scale_of(point) };
         let points: Vec<Shape> = points.map(shape).collect();
         let slots = vec![NO_SLOT; points.len()];
         ColumnEncoder { points, rows: Rows::default(), open: Vec::new(), slots, free: Vec::new() }
@@ -50,14 +65,16 @@ impl ColumnEncoder {
         for entry in entries {
             let slot = self.slot(entry.alias, batch);
             let (open, column) = (&mut self.open[slot], &mut batch.columns[slot]);
-            let row = self.rows.row(entry.time_us, open.next_row);
+            let row = self.rows.row(entry.stamp.gateway_time.0, open.next_row);
             open.push(row, &entry, column);
         }
         let rows = self.rows.write(batch);
-        for (open, column) in self.open.iter().zip(&mut batch.columns) {
+        for (open, column) in self.open.iter_mut().zip(&mut batch.columns) {
             if open.entries == rows {
                 column.row.clear();
             }
+            column.source_time = open.source_time.finish(open.entries);
+            column.server_time = open.server_time.finish(open.entries);
         }
     }
 
@@ -72,6 +89,7 @@ impl ColumnEncoder {
             column.f.clear();
             column.status.clear();
             column.s.clear();
+            column.backfilled.clear();
             self.free.push(column);
         }
     }
@@ -97,12 +115,15 @@ struct OpenColumn {
     last: i64,
     /// A value did not survive as a count, so all of them are doubles.
     is_float: bool,
+    source_time: TimesEncoder,
+    server_time: TimesEncoder,
 }
 
 impl OpenColumn {
     fn new(alias: u32, shape: Shape) -> OpenColumn {
         let is_float = shape.builtin_type.is_floating() && shape.scale.is_none();
-        OpenColumn { alias, shape, next_row: 0, entries: 0, last: 0, is_float }
+        let (source_time, server_time) = Default::default();
+        OpenColumn { alias, shape, next_row: 0, entries: 0, last: 0, is_float, source_time, server_time }
     }
 
     fn push(&mut self, row: u32, entry: &Entry<'_>, column: &mut wire::Column) {
@@ -112,37 +133,36 @@ impl OpenColumn {
         let status = match entry.value {
             _ if entry.status.is_bad() => entry.status,
             None => StatusCode::BAD_NO_DATA,
-            Some(value) if value.builtin_type() != self.shape.builtin_type => StatusCode::BAD_TYPE_MISMATCH,
+            Some(value) if !self.shape.fits(value) => StatusCode::BAD_TYPE_MISMATCH,
             Some(value) => {
                 self.push_value(value, column);
                 entry.status
             }
         };
         push_status(self.entries, status, &mut column.status);
+        self.push_stamp(entry.stamp, column);
         self.entries += 1;
+    }
+
+    fn push_stamp(&mut self, stamp: &Stamp, column: &mut wire::Column) {
+        let row = base(stamp.gateway_time.0);
+        self.source_time.push(self.entries, stamp.source_time, row);
+        let nearest = stamp.source_time.map_or(row, |time| time.0);
+        self.server_time.push(self.entries, stamp.server_time, nearest);
+        if stamp.origin == Origin::Backfilled {
+            push_span(self.entries, &mut column.backfilled);
+        }
     }
 
     fn push_value(&mut self, value: &Value, column: &mut wire::Column) {
         match value {
-            Value::Boolean(v) => self.push_integer((*v).into(), column),
-            Value::SByte(v) => self.push_integer((*v).into(), column),
-            Value::Byte(v) => self.push_integer((*v).into(), column),
-            Value::Int16(v) => self.push_integer((*v).into(), column),
-            Value::UInt16(v) => self.push_integer((*v).into(), column),
-            Value::Int32(v) => self.push_integer((*v).into(), column),
-            Value::UInt32(v) | Value::StatusCode(v) => self.push_integer((*v).into(), column),
-            Value::Int64(v) | Value::DateTime(v) => self.push_integer(*v, column),
-            Value::UInt64(v) => self.push_integer(*v as i64, column),
-            Value::Float(v) => self.push_float(widen(*v), |scale| scale.count_f32(*v), column),
+            value if self.shape.form() == Form::Datum => column.s.push(datum::encode(value)),
             Value::Double(v) => self.push_float(*v, |scale| scale.count(*v), column),
-            Value::String(v) => column.s.push(v.as_bytes().to_vec()),
-            Value::ByteString(v) => column.s.push(v.to_vec()),
-            Value::Guid(v) => column.s.push(v.to_vec()),
-            Value::Text { text, .. } => column.s.push(text.as_bytes().to_vec()),
-            Value::Opaque { type_id, body, .. } => column.s.push(opaque(type_id, body)),
-            Value::LocalizedText { .. } | Value::Array(_) | Value::Structure(_) | Value::Null => {
-                column.s.push(Vec::new())
-            }
+            Value::Float(v) => self.push_float(widen(*v), |scale| scale.count_f32(*v), column),
+            plain => match to_integer(plain) {
+                Some(n) => self.push_integer(n, column),
+                None => column.s.push(to_text(plain).unwrap_or_default().to_vec()),
+            },
         }
     }
 
@@ -181,13 +201,6 @@ fn push_status(entry: u32, status: StatusCode, runs: &mut Vec<wire::StatusRun>) 
         Some(run) if run.code == status.0 && run.start + run.len == entry => run.len += 1,
         _ => runs.push(wire::StatusRun { start: entry, len: 1, code: status.0 }),
     }
-}
-
-/// Length of the type id (2 bytes, big-endian), type id, body. A type id beyond 65,535 bytes is cut at a character.
-fn opaque(type_id: &str, body: &[u8]) -> Vec<u8> {
-    let type_id = &type_id[..type_id.floor_char_boundary(usize::from(u16::MAX))];
-    let length = (type_id.len() as u16).to_be_bytes();
-    [&length[..], type_id.as_bytes(), body].concat()
 }
 
 /// The batch's times, in the order in which they were first seen.

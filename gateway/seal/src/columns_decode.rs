@@ -1,11 +1,11 @@
 //! From columns back to readings. Every number here was chosen by the sender, so every one is checked before it is used.
 
-use std::sync::Arc;
+use lingate_model::{BuiltinType, DeviceTime, Origin, StatusCode, Value};
 
-use lingate_model::{BuiltinType, StatusCode, Value};
-
+use crate::plain::{Form, from_integer, from_text};
 use crate::scale::{Scale, narrow};
-use crate::wire;
+use crate::times::{base, flags, offsets};
+use crate::{datum, wire};
 
 /// Readings, and rows, of one batch at most.
 pub const BATCH_READINGS_MAX: usize = 131_072;
@@ -17,8 +17,12 @@ pub const CATALOGUE_TAGS_MAX: usize = 16_384;
 pub struct DecodedReading {
     /// Place in the catalogue.
     pub alias: u32,
-    /// Microseconds since 1970.
+    /// When the gateway had it, microseconds since 1970.
     pub time_us: i64,
+    /// As the device gave them.
+    pub source_time: Option<DeviceTime>,
+    pub server_time: Option<DeviceTime>,
+    pub origin: Origin,
     /// `None` exactly if `status` is bad.
     pub value: Option<Value>,
     pub status: StatusCode,
@@ -36,6 +40,8 @@ pub enum BatchRefused {
     Rows { alias: u32 },
     #[error("column {alias} has status runs that do not ascend within its entries")]
     Status { alias: u32 },
+    #[error("column {alias} has device times or backfilled spans that do not fit to its entries")]
+    Stamps { alias: u32 },
     #[error("column {alias} has values that do not fit to its type or to the number of its entries")]
     Values { alias: u32 },
 }
@@ -50,9 +56,10 @@ pub fn decode_batch(batch: &wire::Batch, catalogue: &wire::Catalogue) -> Result<
             return Err(BatchRefused::TooLarge);
         }
         let mut values = Values::of(column, catalogue)?;
-        for (status, row) in statuses(column, rows.len())?.into_iter().zip(rows) {
+        let stamps = Stamps::of(column, rows.len()).ok_or(BatchRefused::Stamps { alias: column.alias })?;
+        for (entry, (status, row)) in statuses(column, rows.len())?.into_iter().zip(rows).enumerate() {
             let value = if status.is_bad() { None } else { Some(values.next()?) };
-            readings.push((row, DecodedReading { alias: column.alias, time_us: times[row], value, status }));
+            readings.push((row, stamps.reading(entry, column.alias, times[row], value, status)));
         }
         values.finish()?;
     }
@@ -107,6 +114,39 @@ fn statuses(column: &wire::Column, entries: usize) -> Result<Vec<StatusCode>, Ba
     Ok(statuses)
 }
 
+/// What the device said about the times of a column's entries.
+struct Stamps {
+    source: Vec<Option<i64>>,
+    server: Vec<Option<i64>>,
+    backfilled: Vec<bool>,
+}
+
+impl Stamps {
+    fn of(column: &wire::Column, entries: usize) -> Option<Stamps> {
+        Some(Stamps {
+            source: offsets(column.source_time.as_ref(), entries)?,
+            server: offsets(column.server_time.as_ref(), entries)?,
+            backfilled: flags(&column.backfilled, entries)?,
+        })
+    }
+
+    fn reading(
+        &self,
+        entry: usize,
+        alias: u32,
+        time_us: i64,
+        value: Option<Value>,
+        status: StatusCode,
+    ) -> DecodedReading {
+        let row = base(time_us);
+        let source_time = self.source[entry].map(|offset| DeviceTime(row.wrapping_add(offset)));
+        let nearest = source_time.map_or(row, |time| time.0);
+        let server_time = self.server[entry].map(|offset| DeviceTime(nearest.wrapping_add(offset)));
+        let origin = if self.backfilled[entry] { Origin::Backfilled } else { Origin::Live };
+        DecodedReading { alias, time_us, source_time, server_time, origin, value, status }
+    }
+}
+
 /// Takes a column's values one by one.
 struct Values<'a> {
     column: &'a wire::Column,
@@ -122,6 +162,8 @@ enum Source {
     Counts(Scale),
     Floats,
     Strings,
+    /// With so many dimensions.
+    Data(u32),
 }
 
 impl<'a> Values<'a> {
@@ -130,25 +172,24 @@ impl<'a> Values<'a> {
         let tag = catalogue.tags.get(alias as usize).filter(|tag| tag.alias == alias);
         let tag = tag.ok_or(BatchRefused::Alias { alias })?;
         let builtin_type = BuiltinType::from_id(tag.builtin_type).ok_or(BatchRefused::Alias { alias })?;
-        let source = match builtin_type {
-            BuiltinType::Float | BuiltinType::Double if column.v.is_empty() => Source::Floats,
-            BuiltinType::Float | BuiltinType::Double => {
-                Source::Counts(Scale::of_resolution(tag.scale).ok_or(BatchRefused::Values { alias })?)
-            }
-            BuiltinType::String | BuiltinType::ByteString | BuiltinType::Guid | BuiltinType::Structure => {
-                Source::Strings
-            }
-            _ => Source::Integers,
+        let source = match Form::of(builtin_type) {
+            _ if tag.dimensions > 0 => Source::Data(tag.dimensions),
+            Form::Datum => Source::Data(0),
+            Form::Integer => Source::Integers,
+            Form::Text => Source::Strings,
+            Form::Float if column.v.is_empty() => Source::Floats,
+            Form::Float => Source::Counts(Scale::of_resolution(tag.scale).ok_or(BatchRefused::Values { alias })?),
         };
         Ok(Values { column, builtin_type, source, taken: 0, sum: 0 })
     }
 
     fn next(&mut self) -> Result<Value, BatchRefused> {
         let value = match self.source {
-            Source::Integers => self.next_integer().and_then(|n| integer(self.builtin_type, n)),
+            Source::Integers => self.next_integer().and_then(|n| from_integer(self.builtin_type, n)),
             Source::Counts(scale) => self.next_integer().map(|n| self.counted(scale.value(n))),
             Source::Floats => self.column.f.get(self.taken).and_then(|f| self.floating(*f)),
-            Source::Strings => self.column.s.get(self.taken).and_then(|s| text(self.builtin_type, s)),
+            Source::Strings => self.column.s.get(self.taken).and_then(|s| from_text(self.builtin_type, s)),
+            Source::Data(rank) => self.column.s.get(self.taken).and_then(|s| self.datum(rank, s)),
         };
         self.taken += 1;
         value.ok_or(self.refused())
@@ -159,7 +200,7 @@ impl<'a> Values<'a> {
         let expected = match self.source {
             Source::Integers | Source::Counts(_) => (self.taken, 0, 0),
             Source::Floats => (0, self.taken, 0),
-            Source::Strings => (0, 0, self.taken),
+            Source::Strings | Source::Data(_) => (0, 0, self.taken),
         };
         let found = (self.column.v.len(), self.column.f.len(), self.column.s.len());
         if found == expected { Ok(()) } else { Err(self.refused()) }
@@ -184,52 +225,16 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// Of the tag's type, or of any if that is Variant.
+    fn datum(&self, rank: u32, bytes: &[u8]) -> Option<Value> {
+        let value = datum::decode(bytes).filter(|value| !matches!(value, Value::Null))?;
+        let is_type = self.builtin_type == BuiltinType::Variant || value.builtin_type() == self.builtin_type;
+        (is_type && u32::from(value.rank()) == rank).then_some(value)
+    }
+
     fn refused(&self) -> BatchRefused {
         BatchRefused::Values { alias: self.column.alias }
     }
-}
-
-/// Unsigned 64-bit integers travel as the same bits.
-fn integer(builtin_type: BuiltinType, n: i64) -> Option<Value> {
-    Some(match builtin_type {
-        BuiltinType::Boolean => Value::Boolean(match n {
-            0 => false,
-            1 => true,
-            _ => return None,
-        }),
-        BuiltinType::SByte => Value::SByte(n.try_into().ok()?),
-        BuiltinType::Byte => Value::Byte(n.try_into().ok()?),
-        BuiltinType::Int16 => Value::Int16(n.try_into().ok()?),
-        BuiltinType::UInt16 => Value::UInt16(n.try_into().ok()?),
-        BuiltinType::Int32 => Value::Int32(n.try_into().ok()?),
-        BuiltinType::UInt32 => Value::UInt32(n.try_into().ok()?),
-        BuiltinType::Int64 => Value::Int64(n),
-        BuiltinType::UInt64 => Value::UInt64(n as u64),
-        BuiltinType::DateTime => Value::DateTime(n),
-        BuiltinType::StatusCode => Value::StatusCode(n.try_into().ok()?),
-        _ => return None,
-    })
-}
-
-fn text(builtin_type: BuiltinType, bytes: &[u8]) -> Option<Value> {
-    Some(match builtin_type {
-        BuiltinType::String => Value::String(std::str::from_utf8(bytes).ok()?.into()),
-        BuiltinType::ByteString => Value::ByteString(bytes.into()),
-        BuiltinType::Guid => Value::Guid(bytes.try_into().ok()?),
-        BuiltinType::Structure => opaque(bytes)?,
-        _ => return None,
-    })
-}
-
-/// Length of the type id (2 bytes, big-endian), type id, body.
-fn opaque(bytes: &[u8]) -> Option<Value> {
-    let (length, rest) = bytes.split_first_chunk()?;
-    let (type_id, body) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
-    Some(Value::Opaque {
-        builtin_type: BuiltinType::Structure,
-        type_id: Arc::from(std::str::from_utf8(type_id).ok()?),
-        body: body.into(),
-    })
 }
 
 #[cfg(test)]
@@ -247,7 +252,7 @@ mod tests {
         };
         let types = [(BuiltinType::Byte, 1.0), (BuiltinType::Float, 0.0), (BuiltinType::Double, 0.1)];
         let types = types.into_iter().chain([(BuiltinType::String, 1.0), (BuiltinType::Guid, 1.0)]);
-        wire::Catalogue { schema: 1, tags: (0..).zip(types).map(tag).collect() }
+        wire::Catalogue { schema: 1, tags: (0..).zip(types).map(tag).collect(), devices: Vec::new() }
     }
 
     fn decode(rows: u32, column: wire::Column) -> Result<usize, BatchRefused> {
@@ -311,7 +316,7 @@ mod tests {
         let others = (any::<Vec<(u32, u32, u32)>>(), any::<Vec<Vec<u8>>>());
         (numbers, others).prop_map(|((alias, v, row, f), (runs, s))| {
             let status = runs.into_iter().map(|(start, len, code)| wire::StatusRun { start, len, code }).collect();
-            wire::Column { alias, v, row, f, status, s }
+            wire::Column { alias, v, row, f, status, s, ..wire::Column::default() }
         })
     }
 

@@ -94,7 +94,8 @@ impl Epoch {
         let policy = admit(&terms, signer.algorithm(), now)?;
         let (key, base_iv) = (draw_key(entropy)?, draw(entropy)?);
         let cti = draw(entropy)?;
-        let catalogue = Message::Catalogue(catalogue(&terms.dataset, &terms.points, terms.grant.ceiling));
+        let catalogue =
+            Message::Catalogue(catalogue(&terms.dataset, &terms.points, &terms.devices, terms.grant.ceiling));
         let document = lineage::document(&terms, &policy, &cti, now.utc);
         let claims = Claims {
             cti,
@@ -300,7 +301,7 @@ fn encode(message: Message) -> Vec<u8> {
 }
 
 fn entry(reading: &Minimized) -> Entry<'_> {
-    Entry { alias: reading.alias(), time_us: reading.time().0, value: reading.value(), status: reading.status() }
+    Entry { alias: reading.alias(), stamp: reading.stamp(), value: reading.value(), status: reading.status() }
 }
 
 fn step_count(count: &StepCount) -> wire::StepCount {

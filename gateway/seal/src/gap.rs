@@ -25,6 +25,31 @@ pub enum GapCause {
     Overload = 9,
     /// The batch could not be sealed: no randomness, or too large.
     SealFailure = 10,
+    /// The device threw changes away before they were fetched.
+    DeviceOverflow = 11,
+    /// The device sent changes that did not arrive, and could not send them again.
+    NotificationLost = 12,
+}
+
+impl GapCause {
+    pub const ALL: [GapCause; 12] = [
+        GapCause::Overflow,
+        GapCause::DeviceDown,
+        GapCause::Quarantine,
+        GapCause::DecodeFailure,
+        GapCause::PolicyExpired,
+        GapCause::Corruption,
+        GapCause::UncleanStop,
+        GapCause::Purge,
+        GapCause::Overload,
+        GapCause::SealFailure,
+        GapCause::DeviceOverflow,
+        GapCause::NotificationLost,
+    ];
+
+    pub fn from_id(id: i32) -> Option<GapCause> {
+        GapCause::ALL.into_iter().find(|cause| *cause as i32 == id)
+    }
 }
 
 impl GapRecord {

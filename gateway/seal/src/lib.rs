@@ -7,7 +7,7 @@
 //!   wiped at the end, and is never used with the same nonce twice: numbers are dense from 0 and never outlive the epoch.
 //! - The suite is the first that configuration, bundle, signing key and every role's keys have in common, or nothing is
 //!   sealed. ECDSA (suite 0x0002) is the one place whose randomness is the system's and not the argument's.
-//! - Values arrive bit for bit; what a resolution cannot express travels as a double.
+//! - Values and the devices' times arrive bit for bit; what a resolution cannot express travels as a double.
 //! - A [`Bundle`] is accepted by every rule or refused whole, with a sentence that says what to do. Unknown members,
 //!   algorithms and suites are refused: there is no fallback.
 //! - Whatever a peer wrote is bounded before memory is taken for it. No key, no process value shows in `Debug` or errors.
@@ -37,6 +37,8 @@ mod columns_decode;
 mod content_key;
 mod cose;
 mod data_message;
+mod datum;
+mod described;
 mod entropy;
 mod epoch;
 mod gap;
@@ -46,6 +48,7 @@ pub mod jws;
 mod key_message;
 mod keys;
 mod lineage;
+mod plain;
 mod plaintext;
 mod policy;
 mod receipt;
@@ -55,6 +58,7 @@ mod sealed;
 pub mod suite;
 mod terms;
 mod thumbprint;
+mod times;
 mod tree;
 mod verified_bundle;
 mod veto;
@@ -68,6 +72,7 @@ pub use columns_decode::{BATCH_READINGS_MAX, BatchRefused, CATALOGUE_TAGS_MAX, D
 pub use content_key::ContentKey;
 pub use cose::MessageRefused;
 pub use data_message::{DATA_MESSAGE_MAX, DataMessage};
+pub use described::DescribedDevice;
 pub use entropy::{Entropy, EntropyFailed};
 pub use epoch::{Epoch, PreviousEpoch, SealError};
 pub use gap::{GapCause, GapRecord};

@@ -5,7 +5,7 @@ use lingate_model::{Class, GatewayId, Now};
 use lingate_refine::{DatasetPlan, PointPlan};
 
 use crate::suite::{self, SignatureAlgorithm};
-use crate::{CATALOGUE_TAGS_MAX, Claims, Grant, SealError, lineage, policy_sha256};
+use crate::{CATALOGUE_TAGS_MAX, Claims, DescribedDevice, Grant, SealError, lineage, policy_sha256};
 
 /// Everything that an epoch is for. Any difference means another epoch.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct EpochTerms {
     pub dataset: DatasetPlan,
     /// The points of the dataset by alias, dense from 0.
     pub points: Vec<Arc<PointPlan>>,
+    /// Of these points, as far as they are known.
+    pub devices: Vec<DescribedDevice>,
     /// What the bundle grants for it: recipients, alias in topics, purpose statement, approval, rotation.
     pub grant: Grant,
 }

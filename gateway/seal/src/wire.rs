@@ -21,6 +21,22 @@ impl fmt::Debug for Run {
     }
 }
 
+/// Nothing of what is in these is shown.
+macro_rules! opaque_debug {
+    ($($message:ty: $name:literal),*) => {$(
+        impl fmt::Debug for $message {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str($name)
+            }
+        }
+    )*};
+}
+
+opaque_debug!(
+    Datum: "Datum", datum::Content: "Content", LocalizedText: "LocalizedText", Array: "Array",
+    Structure: "Structure", Field: "Field", Opaque: "Opaque"
+);
+
 impl fmt::Debug for Lineage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Lineage {{ media: {:?}, bytes: {} }}", self.media, self.document.len())

@@ -5,50 +5,118 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use common::{Role, batch, open_data, open_epoch, open_key, points, signing_key};
-use lingate_model::{BuiltinType, Origin, PointId, Reading, StatusCode, UtcMicros, Value};
+use lingate_model::{
+    Array, BuiltinType, DeviceTime, Origin, PointId, Reading, StatusCode, Structure, UtcMicros, Value,
+};
+use lingate_refine::PointPlan;
 use lingate_seal::wire::sealed::Message;
 use lingate_seal::{DecodedReading, decode_batch};
 use proptest::prelude::*;
 
-/// Every type, floats with and without a resolution.
-fn shapes() -> Vec<(BuiltinType, Option<u8>)> {
-    let scalars = BuiltinType::ALL.into_iter().take(15).chain([BuiltinType::StatusCode, BuiltinType::Structure]);
-    let plain = scalars.map(|builtin_type| (builtin_type, None));
-    let counted = [(BuiltinType::Float, Some(1)), (BuiltinType::Double, Some(3)), (BuiltinType::Double, Some(0))];
-    plain.chain(counted).collect()
+/// Type, places and number of dimensions.
+type Shape = (BuiltinType, Option<u8>, u8);
+
+/// Every type, floats with and without a resolution, and every type as array.
+fn shapes() -> Vec<Shape> {
+    let plain = BuiltinType::ALL.into_iter().map(|builtin_type| (builtin_type, None, 0));
+    let counted =
+        [(BuiltinType::Float, Some(1), 0), (BuiltinType::Double, Some(3), 0), (BuiltinType::Double, Some(0), 0)];
+    let arrays = (1..).zip(BuiltinType::ALL).map(|(n, builtin_type)| (builtin_type, Some(1), 1 + n % 3));
+    plain.chain(counted).chain(arrays).collect()
 }
 
-fn value(shape: (BuiltinType, Option<u8>)) -> BoxedStrategy<Value> {
-    match shape {
-        (BuiltinType::Boolean, _) => any::<bool>().prop_map(Value::Boolean).boxed(),
-        (BuiltinType::SByte, _) => any::<i8>().prop_map(Value::SByte).boxed(),
-        (BuiltinType::Byte, _) => any::<u8>().prop_map(Value::Byte).boxed(),
-        (BuiltinType::Int16, _) => any::<i16>().prop_map(Value::Int16).boxed(),
-        (BuiltinType::UInt16, _) => any::<u16>().prop_map(Value::UInt16).boxed(),
-        (BuiltinType::Int32, _) => any::<i32>().prop_map(Value::Int32).boxed(),
-        (BuiltinType::UInt32, _) => any::<u32>().prop_map(Value::UInt32).boxed(),
-        (BuiltinType::Int64, _) => {
-            prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX)].prop_map(Value::Int64).boxed()
-        }
-        (BuiltinType::UInt64, _) => prop_oneof![any::<u64>(), Just(u64::MAX)].prop_map(Value::UInt64).boxed(),
-        (BuiltinType::Float, places) => float(places).prop_map(Value::Float).boxed(),
-        (BuiltinType::Double, places) => double(places).prop_map(Value::Double).boxed(),
-        (BuiltinType::String, _) => ".{0,9}".prop_map(|text| Value::String(text.into())).boxed(),
-        (BuiltinType::DateTime, _) => any::<i64>().prop_map(Value::DateTime).boxed(),
-        (BuiltinType::Guid, _) => any::<[u8; 16]>().prop_map(Value::Guid).boxed(),
-        (BuiltinType::ByteString, _) => any::<Vec<u8>>().prop_map(|bytes| Value::ByteString(bytes.into())).boxed(),
-        (BuiltinType::StatusCode, _) => any::<u32>().prop_map(Value::StatusCode).boxed(),
-        (BuiltinType::Structure, _) => (".{0,9}", any::<Vec<u8>>())
-            .prop_map(|(type_id, body)| Value::Opaque {
-                builtin_type: BuiltinType::Structure,
-                type_id: type_id.into(),
-                body: body.into(),
-            })
-            .boxed(),
-        (builtin_type, _) => unreachable!("{builtin_type:?} is not among the shapes"),
+fn plan() -> Vec<Arc<PointPlan>> {
+    let (shapes, plain): (Vec<Shape>, Vec<_>) = shapes().into_iter().map(|shape| (shape, (shape.0, shape.1))).unzip();
+    let ranked = |(point, shape): (Arc<PointPlan>, Shape)| PointPlan { rank: shape.2, ..(*point).clone() };
+    points(&plain).into_iter().zip(shapes).map(ranked).map(Arc::new).collect()
+}
+
+fn value((builtin_type, places, rank): Shape) -> BoxedStrategy<Value> {
+    match rank {
+        0 => scalar(builtin_type, places),
+        _ => array(builtin_type, places, rank.into()),
     }
+}
+
+/// Small, now and then empty, now and then with nothing in a place.
+fn array(element: BuiltinType, places: Option<u8>, rank: usize) -> BoxedStrategy<Value> {
+    let item = move || prop_oneof![9 => scalar(element, places), 1 => Just(Value::Null)];
+    let dimensions = proptest::collection::vec(0_u32..4, rank);
+    let whole = proptest::bool::ANY;
+    (dimensions, whole)
+        .prop_flat_map(move |(dimensions, whole)| {
+            let length = dimensions.iter().product::<u32>() as usize;
+            let items = match whole {
+                true => proptest::collection::vec(scalar(element, places), length).boxed(),
+                false => proptest::collection::vec(item(), length).boxed(),
+            };
+            (Just(dimensions), items)
+        })
+        .prop_map(move |(dimensions, items)| Value::Array(Array::new(element, dimensions, items).unwrap().into()))
+        .boxed()
+}
+
+fn scalar(builtin_type: BuiltinType, places: Option<u8>) -> BoxedStrategy<Value> {
+    match builtin_type {
+        BuiltinType::Boolean => any::<bool>().prop_map(Value::Boolean).boxed(),
+        BuiltinType::SByte => any::<i8>().prop_map(Value::SByte).boxed(),
+        BuiltinType::Byte => any::<u8>().prop_map(Value::Byte).boxed(),
+        BuiltinType::Int16 => any::<i16>().prop_map(Value::Int16).boxed(),
+        BuiltinType::UInt16 => any::<u16>().prop_map(Value::UInt16).boxed(),
+        BuiltinType::Int32 => any::<i32>().prop_map(Value::Int32).boxed(),
+        BuiltinType::UInt32 => any::<u32>().prop_map(Value::UInt32).boxed(),
+        BuiltinType::Int64 => prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX)].prop_map(Value::Int64).boxed(),
+        BuiltinType::UInt64 => prop_oneof![any::<u64>(), Just(u64::MAX)].prop_map(Value::UInt64).boxed(),
+        BuiltinType::Float => float(places).prop_map(Value::Float).boxed(),
+        BuiltinType::Double => double(places).prop_map(Value::Double).boxed(),
+        BuiltinType::String => ".{0,9}".prop_map(|text| Value::String(text.into())).boxed(),
+        BuiltinType::DateTime => any::<i64>().prop_map(Value::DateTime).boxed(),
+        BuiltinType::Guid => any::<[u8; 16]>().prop_map(Value::Guid).boxed(),
+        BuiltinType::ByteString => any::<Vec<u8>>().prop_map(|bytes| Value::ByteString(bytes.into())).boxed(),
+        BuiltinType::StatusCode => any::<u32>().prop_map(Value::StatusCode).boxed(),
+        BuiltinType::LocalizedText => {
+            (text(), text()).prop_map(|(locale, text)| Value::LocalizedText { locale, text }).boxed()
+        }
+        BuiltinType::Structure => prop_oneof![opaque(builtin_type), structure()].boxed(),
+        BuiltinType::Variant => variant(),
+        BuiltinType::DataValue | BuiltinType::DiagnosticInfo => opaque(builtin_type),
+        BuiltinType::XmlElement | BuiltinType::NodeId | BuiltinType::ExpandedNodeId | BuiltinType::QualifiedName => {
+            ".{0,9}".prop_map(move |text| Value::Text { builtin_type, text: text.into() }).boxed()
+        }
+    }
+}
+
+fn text() -> impl Strategy<Value = Option<Arc<str>>> {
+    proptest::option::of(".{0,5}".prop_map(Arc::from))
+}
+
+fn opaque(builtin_type: BuiltinType) -> BoxedStrategy<Value> {
+    (".{0,9}", any::<Vec<u8>>())
+        .prop_map(move |(type_id, body)| Value::Opaque { builtin_type, type_id: type_id.into(), body: body.into() })
+        .boxed()
+}
+
+/// Any type by itself, for points whose values say what they are.
+fn variant() -> BoxedStrategy<Value> {
+    let known = BuiltinType::ALL.into_iter().filter(|t| !matches!(t, BuiltinType::Variant | BuiltinType::Structure));
+    proptest::sample::select(known.collect::<Vec<_>>()).prop_flat_map(|t| scalar(t, None)).boxed()
+}
+
+/// Fields of every kind, two levels of them.
+fn structure() -> BoxedStrategy<Value> {
+    let leaf = prop_oneof![
+        variant(),
+        array(BuiltinType::Double, None, 2),
+        array(BuiltinType::Variant, None, 1),
+        Just(Value::Null)
+    ];
+    let fields = |inner| proptest::collection::vec((".{0,5}".prop_map(Arc::from), inner), 0..4);
+    let whole = |fields| Value::Structure(Structure::new("nsu=urn:x;i=7".into(), fields).unwrap().into());
+    let inner = fields(leaf.clone().boxed()).prop_map(whole);
+    fields(prop_oneof![leaf, inner].boxed()).prop_map(whole).boxed()
 }
 
 /// Mostly what an instrument of that resolution shows, else any bits: NaN with payload, -0.0, subnormal, infinite.
@@ -77,15 +145,25 @@ fn reading() -> impl Strategy<Value = Reading> {
     // Few times, so that rows are shared, repeated and out of order; now and then an absurd one.
     let time = prop_oneof![40 => (0_i64..30).prop_map(|n| n * 1_000_000), 1 => any::<i64>()];
     let valued = (0..shapes().len()).prop_flat_map(|point| (Just(point as u32), value(shapes()[point])));
-    (valued, status, time).prop_map(|((point, value), status, time)| Reading {
-        point: PointId(point),
-        value: Some(value),
-        status: StatusCode(status),
-        source_time: None,
-        server_time: None,
-        gateway_time: UtcMicros(time),
-        origin: Origin::Live,
+    (valued, status, time, stamps()).prop_map(|((point, value), status, time, (source_time, server_time, origin))| {
+        Reading {
+            point: PointId(point),
+            value: Some(value),
+            status: StatusCode(status),
+            source_time,
+            server_time,
+            gateway_time: UtcMicros(time),
+            origin,
+        }
     })
+}
+
+fn stamps() -> impl Strategy<Value = (Option<DeviceTime>, Option<DeviceTime>, Origin)> {
+    let time = || {
+        let near = (0_i64..30).prop_map(|n| UtcMicros(n * 100_000).into());
+        prop_oneof![4 => near.prop_map(Some), 1 => any::<i64>().prop_map(|t| Some(DeviceTime(t))), 3 => Just(None)]
+    };
+    (time(), time(), prop_oneof![4 => Just(Origin::Live), 1 => Just(Origin::Backfilled)])
 }
 
 proptest! {
@@ -107,7 +185,7 @@ proptest! {
 }
 
 fn check_round_trip(batches: Vec<Vec<Reading>>) {
-    let (points, role, signer) = (points(&shapes()), Role::new(1), signing_key(1));
+    let (points, role, signer) = (plan(), Role::new(1), signing_key(1));
     let (mut epoch, opening) = open_epoch(points.clone(), &role, &signer);
     let opened = open_key(opening[0].bytes(), &signer.public_key(), &role).unwrap();
     let Some(Message::Catalogue(catalogue)) = open_data(opening[1].bytes(), &signer.public_key(), &opened) else {
@@ -126,32 +204,45 @@ fn check_round_trip(batches: Vec<Vec<Reading>>) {
 }
 
 /// A NaN equals nothing, so values are compared by their bits.
-type Shown = (u32, i64, u32, String);
+type Shown = (u32, i64, Option<DeviceTime>, Option<DeviceTime>, Origin, u32, String);
 
 fn shown_decoded(reading: &DecodedReading) -> Shown {
-    (reading.alias, reading.time_us, reading.status.0, bits(reading.value.as_ref()))
+    let DecodedReading { alias, time_us, source_time, server_time, origin, value, status } = reading;
+    (*alias, *time_us, *source_time, *server_time, *origin, status.0, value.as_ref().map_or("none".to_owned(), bits))
 }
 
 fn shown_reading(reading: &Reading) -> Shown {
+    let Reading { point, source_time, server_time, gateway_time, origin, status, .. } = reading;
     let value = reading.value.as_ref().filter(|_| !reading.status.is_bad());
-    (reading.point.0, reading.gateway_time.0, reading.status.0, bits(value))
+    let value = value.map_or("none".to_owned(), bits);
+    (point.0, gateway_time.0, *source_time, *server_time, *origin, status.0, value)
 }
 
-fn bits(value: Option<&Value>) -> String {
+fn bits(value: &Value) -> String {
     match value {
-        None => "none".to_owned(),
-        Some(Value::Float(v)) => format!("f32 {:08x}", v.to_bits()),
-        Some(Value::Double(v)) => format!("f64 {:016x}", v.to_bits()),
-        Some(Value::String(v)) => format!("string {v}"),
-        Some(Value::ByteString(v)) => format!("bytes {v:?}"),
-        Some(Value::Guid(v)) => format!("guid {v:?}"),
-        Some(Value::Opaque { type_id, body, .. }) => format!("opaque {type_id} {body:?}"),
-        Some(Value::Boolean(v)) => format!("boolean {v}"),
-        Some(Value::DateTime(v)) => format!("time {v}"),
-        Some(Value::StatusCode(v)) => format!("status {v}"),
-        Some(Value::UInt64(v)) => format!("u64 {v}"),
-        Some(Value::Int64(v)) => format!("i64 {v}"),
-        Some(other) => format!("{:?} {}", other.builtin_type(), other.approximate().unwrap()),
+        Value::Null => "null".to_owned(),
+        Value::Float(v) => format!("f32 {:08x}", v.to_bits()),
+        Value::Double(v) => format!("f64 {:016x}", v.to_bits()),
+        Value::String(v) => format!("string {v}"),
+        Value::ByteString(v) => format!("bytes {v:?}"),
+        Value::Guid(v) => format!("guid {v:?}"),
+        Value::Text { builtin_type, text } => format!("{builtin_type:?} {text}"),
+        Value::LocalizedText { locale, text } => format!("localized {locale:?} {text:?}"),
+        Value::Opaque { builtin_type, type_id, body } => format!("opaque {builtin_type:?} {type_id} {body:?}"),
+        Value::Boolean(v) => format!("boolean {v}"),
+        Value::DateTime(v) => format!("time {v}"),
+        Value::StatusCode(v) => format!("status {v}"),
+        Value::UInt64(v) => format!("u64 {v}"),
+        Value::Int64(v) => format!("i64 {v}"),
+        Value::Array(array) => {
+            let items: Vec<String> = array.items().iter().map(bits).collect();
+            format!("{:?} {:?} {items:?}", array.element(), array.dimensions())
+        }
+        Value::Structure(structure) => {
+            let fields: Vec<_> = structure.fields().iter().map(|(name, value)| (name, bits(value))).collect();
+            format!("{} {fields:?}", structure.type_id())
+        }
+        other => format!("{:?} {}", other.builtin_type(), other.approximate().unwrap()),
     }
 }
 
@@ -200,4 +291,27 @@ impl Noise {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
+}
+
+/// SHA-256 of a batch whose device knows no times: what a Modbus batch costs is what it cost before there were any.
+#[test]
+fn a_batch_without_device_times_has_the_bytes_that_it_always_had() {
+    let points = points(&[(BuiltinType::Double, Some(1)), (BuiltinType::UInt16, None), (BuiltinType::String, None)]);
+    let readings = (0..60_i64).flat_map(|n| {
+        let time = UtcMicros(1_795_400_000_000_000 + n * 500_000 + n * 7919 % 400);
+        let double = Reading::good(PointId(0), Value::Double((n % 17) as f64 / 10.0), time);
+        let word = Reading::good(PointId(1), Value::UInt16(n as u16), time);
+        let text = Reading::bad(PointId(2), StatusCode::BAD_TIMEOUT, time);
+        [double, word, text]
+    });
+    let (mut epoch, opening) = open_epoch(points.clone(), &Role::new(1), &signing_key(1));
+    let opened = open_key(opening[0].bytes(), &signing_key(1).public_key(), &Role::new(1)).unwrap();
+    let sealed = epoch.seal_batch(&batch(&points, readings.collect()), &signing_key(1)).unwrap();
+    let Some(Message::Batch(batch)) = open_data(sealed.bytes(), &signing_key(1).public_key(), &opened) else {
+        panic!("a batch is a batch");
+    };
+    let bytes = prost::Message::encode_to_vec(&batch);
+    let hex: String = common::sha256(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let expected = "aebbc0b1ac24baf0cb6e51c8f715d1706c2650cc9acc57cc10cde2456e316e02";
+    assert_eq!((bytes.len(), hex.as_str()), (253, expected));
 }

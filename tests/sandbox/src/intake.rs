@@ -390,6 +390,9 @@ impl Content<'_> {
             .map(|reading| OpenedReading {
                 point: epoch.names[reading.alias as usize].clone(),
                 time: UtcMicros(reading.time_us),
+                source_time: reading.source_time,
+                server_time: reading.server_time,
+                origin: reading.origin,
                 value: reading.value,
                 status: reading.status,
             })
@@ -405,6 +408,6 @@ impl Content<'_> {
 fn check_gap(gap: &wire::Gap) -> Result<(), Rejected> {
     let is_records = gap.kid.len() == 8 && gap.first_seq <= gap.last_seq && gap.last_seq < SEQ_END;
     let is_slots = gap.kid.is_empty() && !gap.device.is_empty() && gap.from_us <= gap.to_us;
-    let has_cause = (1..=GapCause::SealFailure as i32).contains(&gap.cause);
+    let has_cause = GapCause::from_id(gap.cause).is_some();
     if (is_records || is_slots) && has_cause { Ok(()) } else { Err(Rejected::Gap) }
 }

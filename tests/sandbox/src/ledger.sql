@@ -21,13 +21,23 @@ CREATE TABLE IF NOT EXISTS records (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS points (
     kid BLOB NOT NULL, alias INTEGER NOT NULL, name TEXT NOT NULL, builtin_type INTEGER NOT NULL,
+    dimensions INTEGER NOT NULL,            -- 0: a scalar
     unit TEXT NOT NULL, equipment TEXT NOT NULL, source TEXT NOT NULL, interval_ms INTEGER NOT NULL,
     PRIMARY KEY (kid, alias)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS devices (
+    kid BLOB NOT NULL, name TEXT NOT NULL, vendor TEXT NOT NULL, product TEXT NOT NULL, revision TEXT NOT NULL,
+    security TEXT NOT NULL,                 -- empty: the protocol knows none
+    PRIMARY KEY (kid, name)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS readings (
-    kid BLOB NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, alias INTEGER NOT NULL, time_us INTEGER NOT NULL,
+    kid BLOB NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, alias INTEGER NOT NULL,
+    time_us INTEGER NOT NULL,               -- when the gateway had it
+    source_ticks INTEGER, server_ticks INTEGER, -- as the device gave them: 100 ns since 1601
+    backfilled INTEGER NOT NULL,
     status INTEGER NOT NULL,
-    value ANY,                              -- by builtin type: integer, real, text, blob; unsigned beyond 2^63 as text
+    value ANY,                              -- by builtin type: integer, real, text, blob; unsigned beyond 2^63 as text;
+                                            -- arrays, structures and localized texts as JSON
     PRIMARY KEY (kid, seq, at)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS steps (
@@ -53,5 +63,6 @@ CREATE TABLE IF NOT EXISTS alarms (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS subscribed (session TEXT PRIMARY KEY) STRICT;
 CREATE VIEW IF NOT EXISTS telemetry AS
-    SELECT e.dataset, e.gateway, p.name, p.unit, r.time_us, r.value, r.status, r.kid, r.seq, r.at
+    SELECT e.dataset, e.gateway, p.name, p.unit, r.time_us, r.value, r.status, r.kid, r.seq, r.at,
+        r.source_ticks / 10 - 11644473600000000 AS source_us, r.source_ticks, r.server_ticks, r.backfilled
     FROM readings r JOIN epochs e USING (kid) JOIN points p ON p.kid = r.kid AND p.alias = r.alias;

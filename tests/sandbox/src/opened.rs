@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use lingate_model::{StatusCode, UtcMicros, Value};
+use lingate_model::{DeviceTime, Origin, StatusCode, UtcMicros, Value};
 use lingate_seal::{Kid, wire};
 
 use crate::store::Alarm;
@@ -31,7 +31,12 @@ pub struct OpenedBatch {
 pub struct OpenedReading {
     /// As the catalogue names it: `device/point`.
     pub point: Arc<str>,
+    /// When the gateway had it.
     pub time: UtcMicros,
+    /// As the device gave them.
+    pub source_time: Option<DeviceTime>,
+    pub server_time: Option<DeviceTime>,
+    pub origin: Origin,
     /// `None` exactly if `status` is bad.
     pub value: Option<Value>,
     pub status: StatusCode,

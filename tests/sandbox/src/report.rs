@@ -56,12 +56,25 @@ pub struct DatasetReport {
     /// By the gateway's clock.
     pub first_time: Option<String>,
     pub last_time: Option<String>,
+    /// As the newest epoch that tells of them describes them.
+    pub devices: Vec<DescribedDevice>,
     pub steps: Vec<StepReport>,
     pub read: u64,
     pub kept: u64,
     pub suppressed: u64,
     /// `read = kept + suppressed`, and as many readings came as were kept.
     pub counts_agree: bool,
+}
+
+/// Who a device said that it is, and how it was read; empty: it did not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DescribedDevice {
+    pub gateway: String,
+    pub device: String,
+    pub vendor: String,
+    pub product: String,
+    pub revision: String,
+    pub security: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -85,6 +98,7 @@ impl Store {
         let mut datasets = self.totals()?;
         self.add_gaps(&mut datasets)?;
         self.add_steps_of(&mut datasets)?;
+        self.add_devices(&mut datasets)?;
         self.add_alarms(&mut datasets)?;
         for epoch in self.epoch_rows()? {
             let report = datasets.entry(epoch.dataset.clone()).or_default();
@@ -157,6 +171,27 @@ impl Store {
         while let Some(row) = rows.next()? {
             let step = StepReport { step: row.get(1)?, seen: row.get(2)?, kept: row.get(3)? };
             datasets.entry(row.get(0)?).or_default().steps.push(step);
+        }
+        Ok(())
+    }
+
+    fn add_devices(&self, datasets: &mut BTreeMap<String, DatasetReport>) -> Result<()> {
+        // With max() alone SQLite takes the other columns from the row that has it.
+        let mut query = self.sql.prepare_cached(
+            "SELECT dataset, gateway, name, vendor, product, revision, security, max(ordinal)
+             FROM devices JOIN epochs USING (kid) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        )?;
+        let mut rows = query.query([])?;
+        while let Some(row) = rows.next()? {
+            let device = DescribedDevice {
+                gateway: row.get(1)?,
+                device: row.get(2)?,
+                vendor: row.get(3)?,
+                product: row.get(4)?,
+                revision: row.get(5)?,
+                security: row.get(6)?,
+            };
+            datasets.entry(row.get(0)?).or_default().devices.push(device);
         }
         Ok(())
     }

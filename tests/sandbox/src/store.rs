@@ -5,14 +5,14 @@ use std::path::Path;
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use lingate_model::{UtcMicros, Value};
+use lingate_model::{Origin, UtcMicros, Value};
 use lingate_seal::{DecodedReading, KeyMessage, Kid, RecordKind, wire};
 
-use crate::Rejected;
 use crate::topic::Topic;
+use crate::{Rejected, json};
 
-/// 1: the first.
-const VERSION: i64 = 1;
+/// 1: the first. 2: times of the device, devices.
+const VERSION: i64 = 2;
 /// Alarms that are kept in full; beyond it only `rejected` counts.
 const ALARMS_MAX: i64 = 10_000;
 /// Refused epochs that are remembered; records of others wait in vain within the bounds of `held`.
@@ -202,8 +202,8 @@ impl Store {
     pub(crate) fn add_catalogue(&self, kid: Kid, body: &[u8], catalogue: &wire::Catalogue) -> Result<()> {
         self.sql.prepare_cached("UPDATE epochs SET catalogue = ?2 WHERE kid = ?1")?.execute(params![kid.0, body])?;
         let mut insert = self.sql.prepare_cached(
-            "INSERT INTO points (kid, alias, name, builtin_type, unit, equipment, source, interval_ms)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO points (kid, alias, name, builtin_type, dimensions, unit, equipment, source, interval_ms)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
         for tag in &catalogue.tags {
             insert.execute(params![
@@ -211,11 +211,16 @@ impl Store {
                 tag.alias,
                 tag.name,
                 tag.builtin_type,
+                tag.dimensions,
                 tag.ucum,
                 tag.equipment,
                 tag.source,
                 tag.interval_ms
             ])?;
+        }
+        let mut insert = self.sql.prepare_cached("INSERT OR IGNORE INTO devices VALUES (?, ?, ?, ?, ?, ?)")?;
+        for wire::Device { name, vendor, product, revision, security } in &catalogue.devices {
+            insert.execute(params![kid.0, name, vendor, product, revision, security])?;
         }
         Ok(())
     }
@@ -227,11 +232,23 @@ impl Store {
 
     pub(crate) fn add_readings(&self, kid: Kid, seq: i64, readings: &[DecodedReading]) -> Result<()> {
         let mut insert = self.sql.prepare_cached(
-            "INSERT INTO readings (kid, seq, at, alias, time_us, status, value) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO readings (kid, seq, at, alias, time_us, source_ticks, server_ticks, backfilled, status, value)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
         for (at, reading) in readings.iter().enumerate() {
             let value = reading.value.as_ref().map_or(Sql::Null, to_sql);
-            insert.execute(params![kid.0, seq, at as i64, reading.alias, reading.time_us, reading.status.0, value])?;
+            insert.execute(params![
+                kid.0,
+                seq,
+                at as i64,
+                reading.alias,
+                reading.time_us,
+                reading.source_time.map(|time| time.0),
+                reading.server_time.map(|time| time.0),
+                reading.origin == Origin::Backfilled,
+                reading.status.0,
+                value
+            ])?;
         }
         let times = || readings.iter().map(|reading| reading.time_us);
         let bad = readings.iter().filter(|reading| reading.status.is_bad()).count();
@@ -383,7 +400,8 @@ fn to_sql(value: &Value) -> Sql {
         Value::Guid(v) => Sql::Blob(v.to_vec()),
         Value::ByteString(v) => Sql::Blob(v.to_vec()),
         Value::Text { text, .. } => Sql::Text(text.to_string()),
-        Value::LocalizedText { .. } | Value::Array(_) | Value::Structure(_) | Value::Null => Sql::Null,
+        Value::LocalizedText { .. } | Value::Array(_) | Value::Structure(_) => Sql::Text(json::of(value)),
+        Value::Null => Sql::Null,
         Value::Opaque { body, .. } => Sql::Blob(body.to_vec()),
     }
 }

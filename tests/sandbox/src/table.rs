@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::report::{DatasetReport, Report};
+use crate::report::{DatasetReport, DescribedDevice, Report};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,11 +48,22 @@ impl fmt::Display for DatasetReport {
         let verdict = if self.counts_agree { "agrees" } else { "DOES NOT AGREE" };
         let (read, kept, suppressed) = (self.read, self.kept, self.suppressed);
         line(f, "sum", format_args!("read {read} = kept {kept} + suppressed {suppressed}: {verdict}"))?;
+        self.devices.iter().try_for_each(|device| line(f, "device", format_args!("{}", in_words(device))))?;
         if self.alarms > 0 {
             line(f, "ALARMS", format_args!("{}", self.alarms))?;
         }
         Ok(())
     }
+}
+
+/// The device's own words, without what could move the cursor of a terminal.
+fn in_words(device: &DescribedDevice) -> String {
+    let DescribedDevice { vendor, product, revision, security, .. } = device;
+    let words: Vec<&str> =
+        [vendor, product, revision].into_iter().map(String::as_str).filter(|w| !w.is_empty()).collect();
+    let security = if security.is_empty() { String::new() } else { format!(", security {security}") };
+    let text = format!("{}: {}{security}", device.device, words.join(" "));
+    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 fn line(f: &mut fmt::Formatter<'_>, name: &str, text: fmt::Arguments<'_>) -> fmt::Result {

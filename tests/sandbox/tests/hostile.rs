@@ -104,6 +104,7 @@ fn two_contents_for_one_number_are_a_cloned_gateway() {
         software: software.to_owned(),
         dataset: plan(),
         points: points(),
+        devices: Vec::new(),
         grant: gateway.grant.clone(),
     };
     // A snapshot of a virtual machine: the same randomness, the same moment, and then different readings.
@@ -203,6 +204,7 @@ fn a_key_beyond_its_grant_is_refused_with_everything_under_it() {
         software: "lingate".to_owned(),
         dataset: plan(),
         points: points(),
+        devices: Vec::new(),
         grant: gateway.grant.clone(),
     };
     let mut purpose = terms.clone();

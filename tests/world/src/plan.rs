@@ -93,6 +93,7 @@ fn point_plan(number: u32) -> PointPlan {
         name: format!("{}/{name}", device.name),
         export: export(number),
         builtin_type,
+        rank: 0,
         places,
         unit: None,
         range: None,

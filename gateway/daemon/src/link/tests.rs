@@ -229,8 +229,14 @@ fn make_sealed() -> Sealed {
     };
     let flush = Flush { readings: 1000, age: Duration::from_secs(1) };
     let dataset = DatasetPlan { id, purpose, ceiling: Class::General, flush, priority: Priority::Normal, padding: 0 };
-    let terms =
-        EpochTerms { gateway: "gw-1".parse().unwrap(), software: "test".to_owned(), dataset, points: vec![], grant };
+    let terms = EpochTerms {
+        gateway: "gw-1".parse().unwrap(),
+        software: "test".to_owned(),
+        dataset,
+        points: vec![],
+        devices: vec![],
+        grant,
+    };
     let pkcs8 = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).unwrap();
     let signer = SigningKey::from_pkcs8(pkcs8.as_ref()).unwrap();
     let now = Now { monotonic: Duration::ZERO, utc: UtcMicros(1_000_000), clock: ClockState::Synced };

@@ -43,6 +43,7 @@ pub(crate) fn point(builtin_type: BuiltinType, export: Option<Export>) -> PointP
         name: "device/point".to_owned(),
         export,
         builtin_type,
+        rank: 0,
         places: None,
         unit: None,
         range: None,

@@ -20,7 +20,8 @@ pub mod sealed {
         Close(super::EpochClose),
     }
 }
-/// Readings of one dataset. A row is one time; a reading is an entry of a column at a row.
+/// Readings of one dataset. A row is one time of the gateway: when an answer of a device was complete. A reading is an
+/// entry of a column at a row; what times the device itself gave to it stands in the column.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Batch {
     /// Time of row 0, microseconds since 1970-01-01T00:00:00Z.
@@ -64,9 +65,130 @@ pub struct Column {
     /// Runs of entries whose status is not Good (0), ascending.
     #[prost(message, repeated, tag = "5")]
     pub status: ::prost::alloc::vec::Vec<StatusRun>,
-    /// String, ByteString, Guid (16 bytes), opaque structure (length of type id, type id, body).
+    /// Of a tag without dimensions: String, XmlElement, NodeId, ExpandedNodeId and QualifiedName in UTF-8, ByteString, Guid
+    /// (16 bytes as in OPC 10000-6, 5.1.3). A Datum: every other type, and every value of a tag with dimensions.
     #[prost(bytes = "vec", repeated, tag = "6")]
     pub s: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// Where the device gave them.
+    #[prost(message, optional, tag = "7")]
+    pub source_time: ::core::option::Option<Times>,
+    #[prost(message, optional, tag = "8")]
+    pub server_time: ::core::option::Option<Times>,
+    /// Entries out of the device's history, ascending; all others are live.
+    #[prost(message, repeated, tag = "9")]
+    pub backfilled: ::prost::alloc::vec::Vec<Span>,
+}
+/// SourceTimestamps or ServerTimestamps of a column, as they came: ticks of 100 ns since 1601-01-01T00:00:00Z.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Times {
+    /// Of each entry that has one: its time less a base in ticks; the first whole, then wrapping differences. Base of a
+    /// source time: the row's time; of a server time: the entry's source time, or the row's time if it has none.
+    #[prost(sint64, repeated, tag = "1")]
+    pub offsets: ::prost::alloc::vec::Vec<i64>,
+    /// Entries that have one, ascending. Absent: all.
+    #[prost(message, repeated, tag = "2")]
+    pub entries: ::prost::alloc::vec::Vec<Span>,
+}
+/// Entries start .. start + len of a column.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Span {
+    #[prost(uint32, tag = "1")]
+    pub start: u32,
+    #[prost(uint32, tag = "2")]
+    pub len: u32,
+}
+/// A value that says itself what it is. Within one at most 10 levels and 1,048,576 values.
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Datum {
+    /// OPC UA built-in type id; of an array that of its elements. 0: null, and nothing else is set.
+    #[prost(uint32, tag = "1")]
+    pub builtin_type: u32,
+    #[prost(oneof = "datum::Content", tags = "2, 3, 4, 5, 6, 7, 8, 9")]
+    pub content: ::core::option::Option<datum::Content>,
+}
+/// Nested message and enum types in `Datum`.
+pub mod datum {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    #[prost(skip_debug)]
+    pub enum Content {
+        /// Boolean, integers, DateTime, StatusCode; UInt64 as the same bits.
+        #[prost(sint64, tag = "2")]
+        Integer(i64),
+        #[prost(float, tag = "3")]
+        Single(f32),
+        #[prost(double, tag = "4")]
+        Real(f64),
+        /// String, XmlElement, NodeId, ExpandedNodeId, QualifiedName, ByteString, Guid.
+        #[prost(bytes, tag = "5")]
+        Text(::prost::alloc::vec::Vec<u8>),
+        #[prost(message, tag = "6")]
+        LocalizedText(super::LocalizedText),
+        #[prost(message, tag = "7")]
+        Array(super::Array),
+        #[prost(message, tag = "8")]
+        Structure(super::Structure),
+        #[prost(message, tag = "9")]
+        Opaque(super::Opaque),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct LocalizedText {
+    #[prost(string, optional, tag = "1")]
+    pub locale: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "2")]
+    pub text: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Row-major. The items are in exactly one list: in that of their type if none of them is null, else in items.
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Array {
+    /// One to three; their product is the number of items.
+    #[prost(uint32, repeated, tag = "1")]
+    pub dimensions: ::prost::alloc::vec::Vec<u32>,
+    /// The first value, then wrapping differences.
+    #[prost(sint64, repeated, tag = "2")]
+    pub integers: ::prost::alloc::vec::Vec<i64>,
+    #[prost(float, repeated, tag = "3")]
+    pub singles: ::prost::alloc::vec::Vec<f32>,
+    #[prost(double, repeated, tag = "4")]
+    pub reals: ::prost::alloc::vec::Vec<f64>,
+    #[prost(bytes = "vec", repeated, tag = "5")]
+    pub texts: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// Each a Datum: every other element type.
+    #[prost(bytes = "vec", repeated, tag = "6")]
+    pub items: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+/// A structure that the device described.
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Structure {
+    /// The data type's NodeId in text form.
+    #[prost(string, tag = "1")]
+    pub type_id: ::prost::alloc::string::String,
+    /// In the order of the description.
+    #[prost(message, repeated, tag = "2")]
+    pub fields: ::prost::alloc::vec::Vec<Field>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Field {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// A Datum.
+    #[prost(bytes = "vec", tag = "2")]
+    pub value: ::prost::alloc::vec::Vec<u8>,
+}
+/// Bytes as they came (OPC UA Binary): of a structure that nobody described, with its encoding id; of a DataValue or a
+/// DiagnosticInfo.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Opaque {
+    #[prost(string, tag = "1")]
+    pub type_id: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "2")]
+    pub body: ::prost::alloc::vec::Vec<u8>,
 }
 /// OPC UA StatusCode of the entries start .. start + len of a column.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -141,6 +263,25 @@ pub struct Catalogue {
     pub schema: u32,
     #[prost(message, repeated, tag = "2")]
     pub tags: ::prost::alloc::vec::Vec<Tag>,
+    /// Of the tags that have a name.
+    #[prost(message, repeated, tag = "3")]
+    pub devices: ::prost::alloc::vec::Vec<Device>,
+}
+/// Who a device said that it is, and how it was read, when the epoch began. Empty: it had not said it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Device {
+    /// A tag's name is this, a slash and the point.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub vendor: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub product: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub revision: ::prost::alloc::string::String,
+    /// Protection of the connection; `none` and why, if it had none; absent if the protocol knows no protection.
+    #[prost(string, tag = "5")]
+    pub security: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Tag {
@@ -148,7 +289,7 @@ pub struct Tag {
     pub alias: u32,
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
-    /// OPC UA built-in type id.
+    /// OPC UA built-in type id; of an array that of its elements. Variant (24): each value says its own.
     #[prost(uint32, tag = "3")]
     pub builtin_type: u32,
     /// value = count * scale + offset, computed as one division by 1 / scale. 0: the column never holds counts.
@@ -183,6 +324,9 @@ pub struct Tag {
     pub source: ::prost::alloc::string::String,
     #[prost(string, tag = "18")]
     pub ucum: ::prost::alloc::string::String,
+    /// 0: scalar; 1 to 3: of an array.
+    #[prost(uint32, tag = "19")]
+    pub dimensions: u32,
 }
 /// OPC UA EUInformation.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -307,6 +451,10 @@ pub enum GapCause {
     Purge = 8,
     Overload = 9,
     SealFailure = 10,
+    /// The device threw changes away before they were fetched; at least so many.
+    DeviceOverflow = 11,
+    /// The device sent changes that did not arrive and that it could not send again.
+    NotificationLost = 12,
 }
 impl GapCause {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -326,6 +474,8 @@ impl GapCause {
             Self::Purge => "GAP_CAUSE_PURGE",
             Self::Overload => "GAP_CAUSE_OVERLOAD",
             Self::SealFailure => "GAP_CAUSE_SEAL_FAILURE",
+            Self::DeviceOverflow => "GAP_CAUSE_DEVICE_OVERFLOW",
+            Self::NotificationLost => "GAP_CAUSE_NOTIFICATION_LOST",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -342,6 +492,8 @@ impl GapCause {
             "GAP_CAUSE_PURGE" => Some(Self::Purge),
             "GAP_CAUSE_OVERLOAD" => Some(Self::Overload),
             "GAP_CAUSE_SEAL_FAILURE" => Some(Self::SealFailure),
+            "GAP_CAUSE_DEVICE_OVERFLOW" => Some(Self::DeviceOverflow),
+            "GAP_CAUSE_NOTIFICATION_LOST" => Some(Self::NotificationLost),
             _ => None,
         }
     }

@@ -10,12 +10,12 @@ use hpke::aead::AesGcm128;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
 use hpke::{Deserializable, Kem, OpModeR, Serializable, single_shot_open};
-use lingate_model::{BuiltinType, Class, ClockState, Now, PointId, Priority, Reading, UtcMicros};
+use lingate_model::{BuiltinType, Class, ClockState, DeviceIdentity, Now, PointId, Priority, Reading, UtcMicros};
 use lingate_refine::{Batch, DatasetIndex, DatasetPlan, Export, ExportPlan, Flush, PointPlan, Refinery};
 use lingate_seal::wire::sealed::Message;
 use lingate_seal::{
-    ContentKey, DataMessage, Entropy, EntropyFailed, Epoch, EpochTerms, Grant, KeyMessage, Recipient, Sealed,
-    SigningKey, parse_body, unpack,
+    ContentKey, DataMessage, DescribedDevice, Entropy, EntropyFailed, Epoch, EpochTerms, Grant, KeyMessage, Recipient,
+    Sealed, SigningKey, parse_body, unpack,
 };
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
@@ -91,6 +91,7 @@ pub fn points(shapes: &[(BuiltinType, Option<u8>)]) -> Vec<Arc<PointPlan>> {
         name: format!("extruder-1/point-{alias}"),
         export: Some(Export { dataset: DatasetIndex(0), alias, class: Some(Class::General), steps: Vec::new() }),
         builtin_type: *builtin_type,
+        rank: 0,
         places: *places,
         unit: Some("Cel".parse().unwrap()),
         range: Some(("0".parse().unwrap(), "400".parse().unwrap())),
@@ -99,6 +100,14 @@ pub fn points(shapes: &[(BuiltinType, Option<u8>)]) -> Vec<Arc<PointPlan>> {
         source: format!("modbus-tcp holding:{alias} unit 1"),
     };
     (0..).zip(shapes).map(point).map(Arc::new).collect()
+}
+
+/// The one of all points.
+pub fn device() -> DescribedDevice {
+    let identity =
+        DeviceIdentity { vendor: "Acme".to_owned(), product: "挤出机 7".to_owned(), revision: "2.1".to_owned() };
+    let security = Some("Basic256Sha256, SignAndEncrypt".to_owned());
+    DescribedDevice { name: "extruder-1".to_owned(), identity, security }
 }
 
 pub fn grant(roles: &[&Role]) -> Grant {
@@ -124,7 +133,8 @@ pub fn grant(roles: &[&Role]) -> Grant {
 
 pub fn terms(points: Vec<Arc<PointPlan>>, grant: Grant) -> EpochTerms {
     let gateway = "gw-0001".parse().unwrap();
-    EpochTerms { gateway, software: "lingate 0.1.0 sha256:00".to_owned(), dataset: dataset(), points, grant }
+    let software = "lingate 0.1.0 sha256:00".to_owned();
+    EpochTerms { gateway, software, dataset: dataset(), points, devices: vec![device()], grant }
 }
 
 /// The only way to a batch: through the refinery.

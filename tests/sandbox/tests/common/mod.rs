@@ -5,12 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lingate_model::{BuiltinType, Class, ClockState, Now, PointId, Priority, Reading, StatusCode, UtcMicros, Value};
+use lingate_model::{
+    BuiltinType, Class, ClockState, DeviceIdentity, Now, PointId, Priority, Reading, StatusCode, UtcMicros, Value,
+};
 use lingate_refine::{Batch, DatasetIndex, DatasetPlan, Export, ExportPlan, Flush, PointPlan, Refinery, Step};
 use lingate_sandbox::{Arrival, Authority, Event, GatewayIdentity, InitOptions, Intake, Report, Store, Topic};
 use lingate_seal::{
-    Bundle, Entropy, EntropyFailed, Epoch, EpochTerms, GapRecord, Grant, PreviousEpoch, RecordKind, RootSet, Sealed,
-    SigningKey,
+    Bundle, DescribedDevice, Entropy, EntropyFailed, Epoch, EpochTerms, GapRecord, Grant, PreviousEpoch, RecordKind,
+    RootSet, Sealed, SigningKey,
 };
 use ring::rand::SecureRandom;
 use tempfile::TempDir;
@@ -115,6 +117,7 @@ impl Gateway {
             software: "lingate 0.1.0 sha256:00".to_owned(),
             dataset: plan(),
             points: points(),
+            devices: vec![device()],
             grant: self.grant.clone(),
         };
         self.open_with(terms, previous)
@@ -159,6 +162,14 @@ impl Stream {
     }
 }
 
+/// The one of all points.
+pub fn device() -> DescribedDevice {
+    let identity =
+        DeviceIdentity { vendor: "Acme".to_owned(), product: "挤出机".to_owned(), revision: "2.1".to_owned() };
+    let security = Some("none (as the configuration says)".to_owned());
+    DescribedDevice { name: "extruder-7".to_owned(), identity, security }
+}
+
 pub fn plan() -> DatasetPlan {
     DatasetPlan {
         id: DATASET.parse().unwrap(),
@@ -178,6 +189,7 @@ pub fn points() -> Vec<Arc<PointPlan>> {
             name: (*name).to_owned(),
             export: Some(Export { dataset: DatasetIndex(0), alias, class: Some(Class::General), steps }),
             builtin_type: *builtin_type,
+            rank: 0,
             places: *places,
             unit: Some("Cel".parse().unwrap()),
             range: None,
