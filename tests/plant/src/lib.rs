@@ -9,6 +9,8 @@
 //! - Every function code that arrives is counted, understood or not.
 //! - Nothing can be written: every function but the four reads is answered with exception 1.
 //!
+//! The machines that speak OPC UA are in [`opcua`], with promises of their own.
+//!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
 //! use lingate_plant::{Behaviour, DeviceSpec, Kind, Labels, Mode, Plant};
@@ -25,6 +27,7 @@ mod checker;
 mod hostile;
 mod model;
 mod motion;
+pub mod opcua;
 mod print;
 mod server;
 mod spec;
