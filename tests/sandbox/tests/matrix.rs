@@ -74,7 +74,7 @@ fn seal(
     let dataset = lingate_refine::DatasetPlan { id, purpose, ..plan() };
     let gateway_id = gateway.identity.gateway.clone();
     let software = "lingate 0.1.0 sha256:00".to_owned();
-    let terms = EpochTerms { gateway: gateway_id, software, dataset, points: points(), grant };
+    let terms = EpochTerms { gateway: gateway_id, software, dataset, points: points(), devices: Vec::new(), grant };
     let mut stream = gateway.open_with(terms, None);
     stream.batch(&rows(0, 2));
     Some(stream.close().0)
