@@ -33,6 +33,7 @@ macro_rules! drivers {
 
 drivers! {
     modbus: TCP;
+    opcua: DRIVER;
 }
 
 /// The driver that a device table names: `driver = "modbus-tcp"`.

@@ -122,6 +122,11 @@ impl<'a> Table<'a> {
         self.problems.push(Problem { span, path, what: what.into(), hint });
     }
 
+    /// Takes over what a table below this one found.
+    pub fn add_problems(&mut self, problems: Vec<Problem>) {
+        self.problems.extend(problems);
+    }
+
     /// Takes out what was found so far.
     pub fn take_problems(&mut self) -> Vec<Problem> {
         std::mem::take(&mut self.problems)

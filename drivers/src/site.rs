@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use lingate_model::GatewayId;
+use lingate_model::{Clock, ClockState, GatewayId, Now};
 use zeroize::Zeroizing;
 
 use crate::settings::Credential;
@@ -19,17 +19,29 @@ pub struct Site {
     pub folder: PathBuf,
     pub secret: Secrets,
     pub lines: Lines,
+    /// For what is decided before a session has its sink: whether a certificate is valid, whether an exception is over.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Site {
-    /// Without secrets: for tools that ask a device, and for tests.
+    /// Without secrets and without a clock: for tools that ask a device, and for tests.
     pub fn bare(folder: PathBuf) -> Site {
         Site {
             gateway: "lingate".parse().expect("it is a name"),
             folder,
             secret: Box::new(|_| Err("no secret is at hand here".to_owned())),
             lines: Lines::default(),
+            clock: Arc::new(Unset),
         }
+    }
+}
+
+/// A clock that nobody has set.
+struct Unset;
+
+impl Clock for Unset {
+    fn now(&self) -> Now {
+        Now { monotonic: Default::default(), utc: Default::default(), clock: ClockState::Unsynced }
     }
 }
 

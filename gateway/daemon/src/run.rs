@@ -142,6 +142,7 @@ impl Running {
             folder: plan.state_dir.join("devices"),
             secret: Box::new(crate::files::secret),
             lines: Lines::default(),
+            clock: clock.clone(),
         });
         let setup = Setup {
             gateway: plan.gateway.clone(),

@@ -1,0 +1,165 @@
+//! OPC UA, reading only: subscriptions, reads and history.
+//!
+//! The protocol is spoken by `async-opcua`, behind a fence: `dial` opens connections with deadlines, `guard` bounds every
+//! frame before it is stored, `trust` decides on certificates, `connection` has the only event loop and ends with
+//! whatever ends it. The library's own reconnecting is never used.
+//!
+//! ```text
+//! connect ── endpoints ── certificate judged ── channel ── session ──▶ work ──lost──▶ rest of the slots told, LinkError
+//!    └──────── any failure, 10 s ───────▶ LinkError                      └──stop──▶ session closed
+//! ```
+//!
+//! Promises: exactly the configured policy and mode, or none at all; no password over an unprotected channel; no
+//! certificate is believed because it was seen before; a session is closed on the server whenever the server still
+//! listens.
+
+mod address;
+mod connection;
+mod date;
+mod dial;
+mod discovery;
+mod fault;
+mod guard;
+mod identity;
+mod library;
+mod own;
+mod point;
+mod security;
+mod settings;
+mod text;
+pub mod trust;
+mod work;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lingate_model::{DeviceName, PointId};
+use opcua::client::Session as Client;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use self::connection::{About, Connection};
+use self::point::Item;
+use self::settings::Settings;
+use crate::settings::SettingsError;
+use crate::{Acquisition, BoxFuture, Device, DeviceSettings, Driver, LinkError, Point, Session, Sink, Site};
+
+pub use own::application_uri;
+pub use text::shown;
+
+pub(crate) const DRIVER: Driver = Driver { kind: "opcua", sample: include_str!("opcua/sample.toml"), parse };
+
+/// For the rest of the slots, after the link is lost: nothing is asked any more.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+struct OpcUa {
+    plan: Arc<Plan>,
+}
+
+/// Everything that is known before the first connection.
+pub(crate) struct Plan {
+    pub(crate) name: DeviceName,
+    pub(crate) settings: Settings,
+    pub(crate) points: Vec<Point>,
+    /// As long as `points`.
+    pub(crate) items: Vec<Item>,
+}
+
+/// What a session works with.
+pub(crate) struct Link {
+    pub(crate) session: Arc<Client>,
+    pub(crate) about: About,
+    lost: watch::Receiver<bool>,
+}
+
+impl Link {
+    /// Resolves when the connection is gone; every request that waits fails then.
+    pub(crate) async fn lost(&self) {
+        // The sender gone means the same.
+        let _ = self.lost.clone().wait_for(|lost| *lost).await;
+    }
+}
+
+fn parse(device: DeviceSettings<'_>) -> Result<Box<dyn Device>, SettingsError> {
+    Ok(Box::new(OpcUa { plan: Arc::new(Plan::parse(device)?) }))
+}
+
+impl Plan {
+    fn parse(device: DeviceSettings<'_>) -> Result<Plan, SettingsError> {
+        let DeviceSettings { name, every, first_point, mut table, mut points } = device;
+        let settings = Settings::take(&mut table);
+        let items: Vec<_> = points.iter_mut().filter_map(|point| Item::take(point, every)).collect();
+        let problems_below = points.into_iter().flat_map(|point| point.table.finish());
+        let problems: Vec<_> = table.finish().into_iter().chain(problems_below).collect();
+        if !problems.is_empty() {
+            return Err(SettingsError(problems));
+        }
+        let ids = (first_point.0..).map(PointId);
+        let points = ids.zip(&items).map(|(id, item)| point(id, item, &settings)).collect();
+        Ok(Plan { name, settings, points, items })
+    }
+}
+
+fn point(id: PointId, item: &Item, settings: &Settings) -> Point {
+    let protection = if settings.security.is_none() { " security none" } else { "" };
+    Point {
+        id,
+        builtin_type: item.builtin_type,
+        rank: 0,
+        places: None,
+        interval: item.interval,
+        acquisition: Acquisition::Polled,
+        source: format!("{} {}{protection}", DRIVER.kind, item.node),
+    }
+}
+
+impl Device for OpcUa {
+    fn points(&self) -> &[Point] {
+        &self.plan.points
+    }
+
+    fn address(&self) -> String {
+        let addresses: Vec<_> = self.plan.settings.endpoints.iter().map(address::Address::short).collect();
+        addresses.join(", ")
+    }
+
+    fn connect<'a>(&'a self, site: &'a Site) -> BoxFuture<'a, Result<Box<dyn Session>, LinkError>> {
+        Box::pin(async {
+            let endpoint = &self.plan.settings.endpoints[0];
+            let connection = Connection::open(&self.plan.settings, site, endpoint).await?;
+            Ok(Box::new(Running { plan: Arc::clone(&self.plan), connection: Some(connection) }) as Box<dyn Session>)
+        })
+    }
+}
+
+struct Running {
+    plan: Arc<Plan>,
+    connection: Option<Connection>,
+}
+
+impl Session for Running {
+    fn run<'a>(&'a mut self, sink: &'a Sink) -> BoxFuture<'a, LinkError> {
+        Box::pin(async move {
+            let Some(mut connection) = self.connection.take() else { return LinkError::Closed };
+            let (tell, lost) = watch::channel(false);
+            let link = Link { session: connection.session(), about: connection.about().clone(), lost };
+            let mut working = std::pin::pin!(work::work(&link, &self.plan, sink));
+            let ended = tokio::select! {
+                loss = connection.drive() => Err(loss),
+                reason = &mut working => Ok(reason),
+            };
+            match ended {
+                Ok(reason) => {
+                    connection.close().await;
+                    reason
+                }
+                Err(loss) => {
+                    connection.cut();
+                    tell.send_replace(true);
+                    let _ = timeout(LAST_WORDS, working).await;
+                    loss
+                }
+            }
+        })
+    }
+}
