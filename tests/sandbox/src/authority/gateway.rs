@@ -22,6 +22,7 @@ pub struct KnownGateway {
     pub keys: Vec<Jwk>,
     pub software: Software,
     /// Of the last bundle.
+    #[serde(default)]
     pub bundle_version: u64,
     pub bundle_sha256: String,
     /// RFC 3339; from then on nothing that it signed is taken.
@@ -93,6 +94,9 @@ impl Authority {
     /// Every bundle that was ever signed for the gateway, oldest first.
     pub fn bundle_history(&self, gateway: &str) -> Result<Vec<Vec<u8>>> {
         let folder = self.gateway_folder(gateway).join("history");
+        if !folder.exists() {
+            return Ok(Vec::new());
+        }
         let mut files: Vec<PathBuf> =
             fs::read_dir(&folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
         files.sort();
