@@ -9,7 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 HPKE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_128_GCM)
-BOOLEAN, UINT64, FLOAT, DOUBLE, STRING, OPAQUE = 1, 9, 10, 11, 12, 22  # OPC UA built-in types
+BOOLEAN, UINT64, FLOAT, DOUBLE, STRING = 1, 9, 10, 11, 12  # OPC UA built-in types
+TEXTS, DATA = {STRING, 16, 17, 18, 20}, range(21, 26)  # in UTF-8; those that say themselves what they are
+TICKS_1970 = 116_444_736_000_000_000  # 100 ns since 1601
 
 def kid_of(curve, public):  # first 8 bytes of the RFC 9679 thumbprint
     return sha256(cbor2.dumps({1: 1, -1: curve, -2: public.public_bytes_raw()}, canonical=True)).digest()[:8]
@@ -68,27 +70,87 @@ def signed(value):  # zigzag
 def number(message, field):
     return message.get(field, [0])[0]
 
-def decode(batch, tags):  # (row, tag, time, status, value) of every reading
+def wrapped(value):  # to 64 bits
+    return (value + 2**63) % 2**64 - 2**63
+
+def sums(differences):
+    return accumulate(differences, lambda sum, difference: wrapped(sum + difference))
+
+def span(run):  # entries of a run
+    return range(number(run, 1), number(run, 1) + number(run, 2))
+
+def decode(batch, tags):  # (row, tag, reading) of every reading
     rows = number(batch, 2)
     differences = (number(batch, 3) + deviation for deviation in list(packed(batch, 4, signed)) or [0] * (rows - 1))
-    times = list(accumulate(differences, initial=signed(number(batch, 1))))
+    row_times = list(accumulate(differences, initial=signed(number(batch, 1))))
     for column in map(fields, batch.get(5, [])):
-        tag, runs = tags[number(column, 1)], map(fields, column.get(5, []))
-        status = {number(run, 1) + n: int.from_bytes(run[3][0], "little") for run in runs for n in range(run[2][0])}
-        values = column_values(column, tag[3][0], struct.unpack("<d", tag[4][0])[0] if 4 in tag else 0)
-        for entry, row in enumerate(accumulate(packed(column, 3)) if 3 in column else range(rows)):
+        tag = tags[number(column, 1)]
+        status = {n: int.from_bytes(run[3][0], "little") for run in map(fields, column.get(5, [])) for n in span(run)}
+        values = column_values(column, tag)
+        entries = list(accumulate(packed(column, 3)) if 3 in column else range(rows))
+        ticks = [wrapped(row_times[row] * 10 + TICKS_1970) for row in entries]
+        source = device_times(column, 7, ticks)
+        server = device_times(column, 8, [tick if time is None else time for time, tick in zip(source, ticks)])
+        backfilled = {n for run in map(fields, column.get(9, [])) for n in span(run)}
+        for entry, row in enumerate(entries):
             code = status.get(entry, 0)
-            yield row, tag, times[row], code, None if code >> 31 else next(values)
+            yield row, {
+                "backfilled": entry in backfilled, "name": tag[2][0].decode(),
+                "server_ticks": server[entry], "source_ticks": source[entry],
+                "status": code, "time_us": row_times[row], "value": None if code >> 31 else next(values),
+            }
 
-def column_values(column, kind, scale):
-    total, convert = 0, {BOOLEAN: bool, UINT64: lambda n: n % 2**64}.get(kind, int)
-    for delta in packed(column, 2, signed):
-        total = (total + delta + 2**63) % 2**64 - 2**63
-        yield real(total / round(1 / scale), kind) if kind in (FLOAT, DOUBLE) else convert(total)
+def device_times(column, field, bases):  # of every entry, in ticks
+    if field not in column:
+        return [None] * len(bases)
+    times = fields(column[field][0])
+    offsets = sums(packed(times, 1, signed))
+    have = {n for run in map(fields, times[2]) for n in span(run)} if 2 in times else range(len(bases))
+    return [wrapped(base + next(offsets)) if entry in have else None for entry, base in enumerate(bases)]
+
+def column_values(column, tag):
+    kind, scale = tag[3][0], struct.unpack("<d", tag[4][0])[0] if 4 in tag else 0
+    if number(tag, 19) or kind in DATA:
+        yield from map(datum, column.get(6, []))
+        return
+    for total in sums(packed(column, 2, signed)):
+        yield real(total / round(1 / scale), kind) if kind in (FLOAT, DOUBLE) else whole(total, kind)
     yield from (real(value, kind) for (value,) in struct.iter_unpack("<d", b"".join(column.get(4, []))))
-    for text in column.get(6, []):
-        end = int.from_bytes(text[:2], "big") + 2
-        yield {STRING: text.decode, OPAQUE: lambda: [text[2:end].decode(), text[end:].hex()]}.get(kind, text.hex)()
+    yield from (text(data, kind) for data in column.get(6, []))
+
+def datum(data):  # a value that says itself what it is
+    message = fields(data)
+    kind, (field, (content,)) = number(message, 1), max(message.items(), default=(0, (None,)))
+    match field:
+        case 0 | 1: return None
+        case 2: return whole(signed(content), kind)
+        case 3 | 4: return real(*struct.unpack("<f" if field == 3 else "<d", content), kind)
+        case 5: return text(content, kind)
+        case 6: return [fields(content)[n][0].decode() if n in fields(content) else None for n in (1, 2)]
+        case 7: return array(fields(content), kind)
+        case 8: return [string(fields(content), 1), [named(fields(f)) for f in fields(content).get(2, [])]]
+        case 9: return [string(fields(content), 1), fields(content).get(2, [b""])[0].hex()]
+
+def array(message, kind):
+    items = [whole(total, kind) for total in sums(packed(message, 2, signed))]
+    for field, form in ((3, "<f"), (4, "<d")):
+        items += [real(value, kind) for (value,) in struct.iter_unpack(form, b"".join(message.get(field, [])))]
+    items += [text(data, kind) for data in message.get(5, [])] + [datum(data) for data in message.get(6, [])]
+    for length in reversed(list(packed(message, 1))[1:]):  # rows into tables, tables into blocks
+        items = [items[n : n + length] for n in range(0, len(items), length or 1)]
+    return items
+
+def named(field):
+    return [string(field, 1), datum(field.get(2, [b""])[0])]
+
+def string(message, field):
+    return message.get(field, [b""])[0].decode()
+
+def whole(value, kind):
+    return bool(value) if kind == BOOLEAN else value % 2**64 if kind == UINT64 else value
+
+def text(data, kind):
+    return data.decode() if kind in TEXTS else data.hex()
 
 def real(value, kind):  # a double, or the 32-bit float that it stands for
     (value,) = struct.unpack("f", struct.pack("f", value)) if kind == FLOAT else (value,)
@@ -107,9 +169,8 @@ for line in map(json.loads, (folder / "messages.jsonl").open()):
     ((kind, (content,)),) = fields(body).items()
     message = fields(content)
     if kind == 1:
-        for _, tag, time, status, value in sorted(decode(message, tags), key=lambda reading: reading[0]):
+        for _, reading in sorted(decode(message, tags), key=lambda reading: reading[0]):
             epoch["readings"] += 1
-            reading = {"name": tag[2][0].decode(), "status": status, "time_us": time, "value": value}
             print(json.dumps(reading, ensure_ascii=False, separators=(",", ":")))
     elif kind == 2:
         assert sha256(body).digest() == epoch["claims"][-70007], "another catalogue than the claims say"

@@ -8,18 +8,23 @@ mod common;
 use std::fs;
 use std::path::PathBuf;
 
-use common::{Role, batch, open_epoch, points, signing_key};
-use lingate_model::{BuiltinType, Origin, PointId, Reading, StatusCode, UtcMicros, Value};
+use common::{Role, Shape, batch, open_epoch, shaped, signing_key};
+use lingate_model::{
+    Array, BuiltinType, DeviceTime, Origin, PointId, Reading, StatusCode, Structure, UtcMicros, Value,
+};
 use lingate_seal::{GapCause, GapRecord, RecordKind, Sealed};
 use serde_json::json;
 
+const COUNTED_FLOAT: usize = 25;
+const COUNTED_DOUBLE: usize = 26;
+const ARRAYS: usize = 27;
 const T0: i64 = 1_795_400_000_000_000;
 
 fn main() {
     let folder = PathBuf::from(std::env::args_os().nth(1).expect("usage: vectors DIR"));
-    let (points, role, signer) = (points(&shapes()), Role::new(1), signing_key(1));
+    let (points, role, signer) = (shaped(&shapes()), Role::new(1), signing_key(1));
     let (mut epoch, mut sealed) = open_epoch(points.clone(), &role, &signer);
-    let batches = [every_type(), irregular(), sparse()];
+    let batches = [every_type(), compound(), device_times(), irregular(), sparse()];
     for readings in &batches {
         sealed.push(epoch.seal_batch(&batch(&points, readings.clone()), &signer).unwrap());
     }
@@ -35,10 +40,17 @@ fn main() {
     fs::write(folder.join("expected.jsonl"), lines(expected)).unwrap();
 }
 
-fn shapes() -> Vec<(BuiltinType, Option<u8>)> {
-    let scalars = BuiltinType::ALL.into_iter().take(15).chain([BuiltinType::StatusCode, BuiltinType::Structure]);
-    let plain = scalars.map(|builtin_type| (builtin_type, None));
-    plain.chain([(BuiltinType::Float, Some(1)), (BuiltinType::Double, Some(3))]).collect()
+fn shapes() -> Vec<Shape> {
+    let plain = BuiltinType::ALL.into_iter().map(|builtin_type| (builtin_type, None, 0));
+    let counted = [(BuiltinType::Float, Some(1), 0), (BuiltinType::Double, Some(3), 0)];
+    let arrays = [
+        (BuiltinType::UInt16, None, 1),
+        (BuiltinType::Double, None, 2),
+        (BuiltinType::String, None, 1),
+        (BuiltinType::Float, None, 3),
+        (BuiltinType::Variant, None, 1),
+    ];
+    plain.chain(counted).chain(arrays).collect()
 }
 
 /// One row with the ends of every type, and one where half of it is bad.
@@ -59,12 +71,16 @@ fn every_type() -> Vec<Reading> {
         Value::DateTime(133_123_456_789_000_000),
         Value::Guid([0xab; 16]),
         Value::ByteString([0, 255][..].into()),
+        text(BuiltinType::XmlElement, "<a/>"),
+        text(BuiltinType::NodeId, "nsu=urn:x;s=Zone1"),
+        text(BuiltinType::ExpandedNodeId, "i=85"),
         Value::StatusCode(0x8000_0000),
-        Value::Opaque {
-            builtin_type: BuiltinType::Structure,
-            type_id: "ns=2;i=5001".into(),
-            body: [1, 2, 3][..].into(),
-        },
+        text(BuiltinType::QualifiedName, "nsu=urn:x;Zone"),
+        Value::LocalizedText { locale: Some("zh".into()), text: None },
+        opaque(BuiltinType::Structure, "nsu=urn:x;i=5001"),
+        opaque(BuiltinType::DataValue, ""),
+        Value::UInt64(u64::MAX),
+        opaque(BuiltinType::DiagnosticInfo, ""),
         Value::Float(36.6),
         Value::Double(-123.456),
     ];
@@ -75,18 +91,61 @@ fn every_type() -> Vec<Reading> {
     first.iter().enumerate().map(|(n, value)| reading(n, value.clone(), 0, 0)).chain(second).collect()
 }
 
+fn text(builtin_type: BuiltinType, text: &str) -> Value {
+    Value::Text { builtin_type, text: text.into() }
+}
+
+fn opaque(builtin_type: BuiltinType, type_id: &str) -> Value {
+    Value::Opaque { builtin_type, type_id: type_id.into(), body: [1, 2, 3][..].into() }
+}
+
+/// Arrays of every kind of list, and structures in structures.
+fn compound() -> Vec<Reading> {
+    let array = |element, dimensions: &[u32], items| {
+        Value::Array(Array::new(element, dimensions.to_vec(), items).unwrap().into())
+    };
+    let spectrum = array(BuiltinType::UInt16, &[4], [0, 65_535, 7, 7].map(Value::UInt16).to_vec());
+    let table = array(BuiltinType::Double, &[2, 2], [0.5, -0.25, f64::NAN, 1e9].map(Value::Double).to_vec());
+    let names =
+        array(BuiltinType::String, &[3], vec![Value::String("熔".into()), Value::Null, Value::String("".into())]);
+    let singles = array(BuiltinType::Float, &[1, 1, 2], [36.6, -0.5].map(Value::Float).to_vec());
+    let mixed = array(BuiltinType::Variant, &[3], vec![Value::Boolean(true), spectrum.clone(), Value::Null]);
+    let inner = Structure::new("i=1".into(), vec![("n".into(), Value::Int64(i64::MIN)), ("t".into(), table.clone())]);
+    let fields = vec![("inner".into(), Value::Structure(inner.unwrap().into())), ("none".into(), Value::Null)];
+    let structure = Value::Structure(Structure::new("nsu=urn:x;i=7".into(), fields).unwrap().into());
+    let empty = array(BuiltinType::Variant, &[0], Vec::new());
+    let values = [(ARRAYS, spectrum), (ARRAYS + 1, table), (ARRAYS + 2, names), (ARRAYS + 3, singles)];
+    let more = [(ARRAYS + 4, mixed), (ARRAYS + 4, empty), (21, structure)];
+    (0..).zip(values.into_iter().chain(more)).map(|(n, (point, value))| reading(point, value, n, 0)).collect()
+}
+
+/// Entries with both times, one of them, none; live and backfilled.
+fn device_times() -> Vec<Reading> {
+    let stamped = |n: i64| {
+        let time = UtcMicros(T0 + 2_000_000 + n * 100_000);
+        let ticks = DeviceTime(DeviceTime::from(time).0 - 12_345 + n % 3);
+        Reading {
+            source_time: (n % 4 != 3).then_some(ticks),
+            server_time: (n % 5 != 0).then_some(if n == 1 { DeviceTime(i64::MIN) } else { ticks }),
+            origin: if (4..9).contains(&n) { Origin::Backfilled } else { Origin::Live },
+            ..reading(5, Value::Int32(n as i32), time.0 - T0, if n == 6 { 0x8005_0000 } else { 0 })
+        }
+    };
+    (0..20).map(stamped).collect()
+}
+
 /// Times that stand still, jump and go back, and floats that leave their resolution in the middle.
 fn irregular() -> Vec<Reading> {
     let values = [21.5, 21.75, -0.0, 0.1 + 0.2, 21.501];
     let times = [5_000_000, 5_000_001, 4_000_000, 4_000_000, 90_000_000_000];
-    values.iter().zip(times).map(|(value, time)| reading(18, Value::Double(*value), time, 0)).collect()
+    values.iter().zip(times).map(|(value, time)| reading(COUNTED_DOUBLE, Value::Double(*value), time, 0)).collect()
 }
 
 /// Columns that have every row, every third, and one entry; 500 ms apart.
 fn sparse() -> Vec<Reading> {
     let row = |n: i64| {
         let time = 100_000_000_000 + n * 500_000;
-        let all = reading(17, Value::Float((215 + n % 7) as f32 / 10.0), time, 0);
+        let all = reading(COUNTED_FLOAT, Value::Float((215 + n % 7) as f32 / 10.0), time, 0);
         let third = (n % 3 == 0).then(|| reading(8, Value::UInt64(u64::MAX - n as u64), time, 0));
         let one = (n == 77).then(|| reading(0, Value::Boolean(false), time, 0));
         [Some(all), third, one].into_iter().flatten()
@@ -120,7 +179,13 @@ fn message(sealed: &Sealed) -> String {
 fn expected(name: &str, reading: &Reading) -> String {
     let value = reading.value.as_ref().filter(|_| !reading.status.is_bad()).map(shown);
     let time = reading.gateway_time.0;
-    json!({"name": name, "status": reading.status.0, "time_us": time, "value": value}).to_string()
+    let (server, source) = (reading.server_time.map(|time| time.0), reading.source_time.map(|time| time.0));
+    let backfilled = reading.origin == Origin::Backfilled;
+    json!({
+        "backfilled": backfilled, "name": name, "server_ticks": server, "source_ticks": source,
+        "status": reading.status.0, "time_us": time, "value": value,
+    })
+    .to_string()
 }
 
 fn shown(value: &Value) -> serde_json::Value {
@@ -134,8 +199,27 @@ fn shown(value: &Value) -> serde_json::Value {
         Value::String(v) => json!(&**v),
         Value::Guid(v) => json!(hex(v)),
         Value::ByteString(v) => json!(hex(v)),
+        Value::Text { text, .. } => json!(&**text),
+        Value::LocalizedText { locale, text } => json!([locale.as_deref(), text.as_deref()]),
         Value::Opaque { type_id, body, .. } => json!([&**type_id, hex(body)]),
+        Value::Array(array) => nested(array.dimensions(), array.items()),
+        Value::Structure(structure) => {
+            let fields: Vec<_> =
+                structure.fields().iter().map(|(name, value)| json!([&**name, shown(value)])).collect();
+            json!([&**structure.type_id(), fields])
+        }
+        Value::Null => serde_json::Value::Null,
         small => json!(small.approximate().unwrap() as i64),
+    }
+}
+
+fn nested(dimensions: &[u32], items: &[Value]) -> serde_json::Value {
+    match dimensions {
+        [] | [_] => items.iter().map(shown).collect(),
+        [_, inner @ ..] => {
+            let length = inner.iter().product::<u32>() as usize;
+            items.chunks(length.max(1)).map(|chunk| nested(inner, chunk)).collect()
+        }
     }
 }
 

@@ -7,17 +7,13 @@ mod common;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::{Role, batch, open_data, open_epoch, open_key, points, signing_key};
+use common::{Role, Shape, batch, open_data, open_epoch, open_key, points, shaped, signing_key};
 use lingate_model::{
     Array, BuiltinType, DeviceTime, Origin, PointId, Reading, StatusCode, Structure, UtcMicros, Value,
 };
-use lingate_refine::PointPlan;
 use lingate_seal::wire::sealed::Message;
 use lingate_seal::{DecodedReading, decode_batch};
 use proptest::prelude::*;
-
-/// Type, places and number of dimensions.
-type Shape = (BuiltinType, Option<u8>, u8);
 
 /// Every type, floats with and without a resolution, and every type as array.
 fn shapes() -> Vec<Shape> {
@@ -26,12 +22,6 @@ fn shapes() -> Vec<Shape> {
         [(BuiltinType::Float, Some(1), 0), (BuiltinType::Double, Some(3), 0), (BuiltinType::Double, Some(0), 0)];
     let arrays = (1..).zip(BuiltinType::ALL).map(|(n, builtin_type)| (builtin_type, Some(1), 1 + n % 3));
     plain.chain(counted).chain(arrays).collect()
-}
-
-fn plan() -> Vec<Arc<PointPlan>> {
-    let (shapes, plain): (Vec<Shape>, Vec<_>) = shapes().into_iter().map(|shape| (shape, (shape.0, shape.1))).unzip();
-    let ranked = |(point, shape): (Arc<PointPlan>, Shape)| PointPlan { rank: shape.2, ..(*point).clone() };
-    points(&plain).into_iter().zip(shapes).map(ranked).map(Arc::new).collect()
 }
 
 fn value((builtin_type, places, rank): Shape) -> BoxedStrategy<Value> {
@@ -185,7 +175,7 @@ proptest! {
 }
 
 fn check_round_trip(batches: Vec<Vec<Reading>>) {
-    let (points, role, signer) = (plan(), Role::new(1), signing_key(1));
+    let (points, role, signer) = (shaped(&shapes()), Role::new(1), signing_key(1));
     let (mut epoch, opening) = open_epoch(points.clone(), &role, &signer);
     let opened = open_key(opening[0].bytes(), &signer.public_key(), &role).unwrap();
     let Some(Message::Catalogue(catalogue)) = open_data(opening[1].bytes(), &signer.public_key(), &opened) else {

@@ -102,6 +102,16 @@ pub fn points(shapes: &[(BuiltinType, Option<u8>)]) -> Vec<Arc<PointPlan>> {
     (0..).zip(shapes).map(point).map(Arc::new).collect()
 }
 
+/// Type, places and number of dimensions.
+pub type Shape = (BuiltinType, Option<u8>, u8);
+
+/// Points of these shapes, all in dataset 0.
+pub fn shaped(shapes: &[Shape]) -> Vec<Arc<PointPlan>> {
+    let plain: Vec<_> = shapes.iter().map(|shape| (shape.0, shape.1)).collect();
+    let ranked = |(point, shape): (Arc<PointPlan>, &Shape)| PointPlan { rank: shape.2, ..(*point).clone() };
+    points(&plain).into_iter().zip(shapes).map(ranked).map(Arc::new).collect()
+}
+
 /// The one of all points.
 pub fn device() -> DescribedDevice {
     let identity =
