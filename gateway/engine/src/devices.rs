@@ -1,12 +1,29 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use lingate_model::{DeviceName, DeviceReport, DeviceState, PointId, Reading};
+use lingate_refine::PointPlan;
+use lingate_seal::DescribedDevice;
 
 use crate::status::DeviceStatus;
 
-/// Counters per device, for status only.
+/// What is known of the devices: counters for the status, and their own words for the catalogues.
 pub(crate) struct Devices {
     devices: Vec<DeviceStatus>,
     /// By point: its device.
     of_point: Vec<u32>,
+    by_name: BTreeMap<String, u32>,
+    /// The newest that each said, also while it is away.
+    described: Vec<DescribedDevice>,
+}
+
+/// What a report has changed.
+pub(crate) struct Changed {
+    pub(crate) number: u32,
+    /// Who it is, or how it is protected.
+    pub(crate) is_described_anew: bool,
+    /// It is read without protection, and was not before.
+    pub(crate) lost_protection: bool,
 }
 
 impl Devices {
@@ -22,9 +39,13 @@ impl Devices {
             bad_readings: 0,
             missed_slots: 0,
             newest: None,
-            report: DeviceReport::default(),
+            report: Arc::default(),
         };
-        Devices { devices: devices.into_iter().map(status).collect(), of_point }
+        let named =
+            |(name, _): &(DeviceName, PointId)| DescribedDevice { name: name.to_string(), ..Default::default() };
+        let described = devices.iter().map(named).collect();
+        let by_name = (0..).zip(&devices).map(|(number, (name, _))| (name.to_string(), number)).collect();
+        Devices { devices: devices.into_iter().map(status).collect(), of_point, by_name, described }
     }
 
     fn of(&mut self, point: PointId) -> Option<&mut DeviceStatus> {
@@ -46,18 +67,70 @@ impl Devices {
     }
 
     pub(crate) fn changed(&mut self, name: &DeviceName, state: DeviceState) {
-        if let Some(device) = self.devices.iter_mut().find(|device| device.name == name.as_str()) {
-            device.state = state;
+        if let Some(number) = self.by_name.get(name.as_str()) {
+            self.devices[*number as usize].state = state;
         }
     }
 
-    pub(crate) fn reported(&mut self, name: &DeviceName, report: DeviceReport) {
-        if let Some(device) = self.devices.iter_mut().find(|device| device.name == name.as_str()) {
-            device.report = report;
-        }
+    pub(crate) fn reported(&mut self, name: &DeviceName, report: DeviceReport) -> Option<Changed> {
+        let number = *self.by_name.get(name.as_str())?;
+        let (device, described) = (&mut self.devices[number as usize], &mut self.described[number as usize]);
+        let report = report.bounded();
+        let known = described.clone();
+        described.identity = report.identity.clone().unwrap_or_else(|| known.identity.clone());
+        described.security = report.security.clone().or_else(|| known.security.clone());
+        let changed = Changed {
+            number,
+            is_described_anew: known != *described,
+            lost_protection: report.is_unprotected() && known.security != described.security,
+        };
+        device.report = report.into();
+        Some(changed)
+    }
+
+    pub(crate) fn described(&self, number: u32) -> &DescribedDevice {
+        &self.described[number as usize]
+    }
+
+    /// Of these points, with their numbers, ascending.
+    pub(crate) fn of_points<'a>(&self, points: impl Iterator<Item = &'a PointPlan>) -> Vec<(u32, DescribedDevice)> {
+        let numbers: BTreeSet<u32> = points.filter_map(|point| self.of_point.get(point.id.index()).copied()).collect();
+        let described = |number: u32| Some((number, self.described.get(number as usize)?.clone()));
+        numbers.into_iter().filter_map(described).collect()
     }
 
     pub(crate) fn status(&self) -> Vec<DeviceStatus> {
         self.devices.clone()
+    }
+}
+
+pub(crate) fn unprotected(name: &DeviceName) -> String {
+    format!(
+        "device {name} is read without protection: everybody on its network can read along and change what arrives here"
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
+mod tests {
+    use lingate_model::DeviceIdentity;
+
+    use super::*;
+
+    #[test]
+    fn what_a_device_said_of_itself_holds_until_it_says_something_else() {
+        let name: DeviceName = "press-1".parse().unwrap();
+        let mut devices = Devices::new(vec![(name.clone(), PointId(0))], 1);
+        let identity = DeviceIdentity { vendor: "Acme".to_owned(), ..DeviceIdentity::default() };
+        let known = DeviceReport { identity: Some(identity), ..DeviceReport::default() };
+        let plain = DeviceReport { security: Some("none (as configured)".to_owned()), ..DeviceReport::default() };
+        let told = [&known, &known, &plain, &plain, &known, &DeviceReport::default()].map(|report| {
+            let changed = devices.reported(&name, report.clone()).unwrap();
+            (changed.is_described_anew, changed.lost_protection)
+        });
+        assert_eq!(told, [(true, false), (false, false), (true, true), (false, false), (false, false), (false, false)]);
+        assert_eq!(devices.described(0).identity.vendor, "Acme");
+        assert!(devices.described(0).security.is_some());
+        assert!(devices.reported(&"press-2".parse().unwrap(), known).is_none());
     }
 }

@@ -2,12 +2,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use lingate_buffer::{Buffer, Disk, DiskError, Recovery};
-use lingate_model::{DeviceName, GatewayId, Missed, Now, PointId, Priority, Reading, TenantId};
+use lingate_model::{DeviceName, DeviceReport, GatewayId, Missed, Now, PointId, Priority, Reading, TenantId};
 use lingate_refine::{Batch, ExportPlan, Minimized, Refinery};
 use lingate_seal::{Entropy, Grant, SigningKey, VerifiedBundle};
 
 use crate::deliver::Deliver;
-use crate::devices::Devices;
+use crate::devices::{Devices, unprotected};
 use crate::lost::Lost;
 use crate::status::{BundleStatus, LossCounter, Status};
 use crate::store::Store;
@@ -57,7 +57,9 @@ const REGRANT_EVERY: Duration = Duration::from_secs(60);
 
 impl<D: Disk> Engine<D> {
     pub fn new(now: Now, setup: Setup<D>) -> Engine<D> {
-        let streams = setup.export.datasets.iter().map(|dataset| Stream::new(dataset, &setup.export)).collect();
+        let devices = Devices::new(setup.devices, setup.export.points.len());
+        let datasets = setup.export.datasets.iter();
+        let streams = datasets.map(|dataset| Stream::new(dataset, &setup.export, &devices)).collect();
         let mut engine = Engine {
             refinery: Refinery::new(setup.export.clone()),
             streams,
@@ -70,7 +72,7 @@ impl<D: Disk> Engine<D> {
             bundle: None,
             store: Store::new(setup.buffer, setup.commit_every),
             deliver: Deliver::new(&setup.tenant, &setup.gateway, setup.window),
-            devices: Devices::new(setup.devices, setup.export.points.len()),
+            devices,
             export: setup.export,
             lost: LossCounter::default(),
             outputs: VecDeque::new(),
@@ -93,7 +95,7 @@ impl<D: Disk> Engine<D> {
             Input::Readings(readings) => self.read(now, readings),
             Input::Missed(missed) => self.miss(&missed),
             Input::Device(name, state) => self.devices.changed(&name, state),
-            Input::Report(name, report) => self.devices.reported(&name, *report),
+            Input::Report(name, report) => self.report(now, &name, *report),
             Input::LinkUp(limits) => {
                 // A link that was lost without a word, because its task was: nothing of that connection is answered.
                 if self.deliver.link_up(limits) {
@@ -383,6 +385,18 @@ impl<D: Disk> Engine<D> {
         }
         self.draining = true;
         self.commit(now);
+    }
+
+    /// The catalogues tell who a device is and how it is protected.
+    fn report(&mut self, now: Now, name: &DeviceName, report: DeviceReport) {
+        let Some(changed) = self.devices.reported(name, report) else { return };
+        if changed.is_described_anew {
+            let device = self.devices.described(changed.number);
+            self.streams.iter_mut().for_each(|stream| stream.describe(now.monotonic, changed.number, device));
+        }
+        if changed.lost_protection {
+            self.outputs.push_back(Output::Notice(Notice { level: Level::Warning, text: unprotected(name) }));
+        }
     }
 
     fn miss(&mut self, missed: &Missed) {

@@ -1,7 +1,8 @@
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
-use lingate_model::UtcMicros;
+use lingate_model::{MissedCause, UtcMicros};
+use lingate_refine::{Batch, Minimized};
 use lingate_seal::{GapCause, GapRecord, Kid};
 
 /// Gaps that wait for an open epoch. Neighbours merge; beyond the bound slots of one device and cause widen. Gaps of
@@ -37,6 +38,25 @@ impl PendingGaps {
         let gap = at.and_then(|at| self.0.remove(at));
         gap.into_iter().for_each(|gap| self.0.push_front(gap));
     }
+}
+
+/// What the gap record says, and the counter's name.
+pub(crate) fn cause_of(missed: MissedCause) -> (GapCause, &'static str) {
+    match missed {
+        MissedCause::DeviceDown => (GapCause::DeviceDown, "device_down"),
+        MissedCause::Overload => (GapCause::Overload, "overload"),
+        MissedCause::Quarantine => (GapCause::Quarantine, "quarantine"),
+        MissedCause::DeviceOverflow => (GapCause::DeviceOverflow, "device_overflow"),
+        MissedCause::NotificationLost => (GapCause::NotificationLost, "notification_lost"),
+    }
+}
+
+/// Over the slots of a batch that will not be sealed.
+pub(crate) fn over(batch: &Batch, cause: GapCause) -> GapRecord {
+    let times = batch.readings().iter().map(Minimized::time);
+    let (from, to) = (times.clone().min().unwrap_or_default(), times.max().unwrap_or_default());
+    let readings = batch.readings().len() as u64;
+    GapRecord::Slots { device: "*".to_owned(), from, to, readings, cause }
 }
 
 /// Whether the gap is over all these records of an epoch.

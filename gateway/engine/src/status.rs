@@ -1,6 +1,7 @@
 //! What the health endpoint shows of the engine: counts, times, names and reasons. Never a process value.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use lingate_buffer::Usage;
 use lingate_model::{ClockState, DeviceReport, DeviceState, UtcMicros};
@@ -29,7 +30,7 @@ pub struct DeviceStatus {
     pub bad_readings: u64,
     pub missed_slots: u64,
     pub newest: Option<UtcMicros>,
-    pub report: DeviceReport,
+    pub report: Arc<DeviceReport>,
 }
 
 #[derive(Clone, Debug)]

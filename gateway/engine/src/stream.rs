@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lingate_buffer::{AppendError, Loss, LossCause};
-use lingate_model::{DatasetAlias, GatewayId, Missed, MissedCause, Now, UtcMicros};
+use lingate_model::{DatasetAlias, GatewayId, Missed, Now, UtcMicros};
 use lingate_refine::{Batch, DatasetIndex, DatasetPlan, ExportPlan, PointPlan, Refinery};
 use lingate_seal::{
     DescribedDevice, Entropy, Epoch, EpochTerms, GapCause, GapRecord, Grant, Kid, PreviousEpoch, RecordKind, SealError,
     Sealed, SigningKey,
 };
 
+use crate::description::Description;
+use crate::devices::Devices;
 use crate::gaps::{self, PendingGaps};
 use crate::lost::Lost;
 use crate::status::DatasetStatus;
@@ -37,7 +39,7 @@ pub(crate) struct Stream {
     name: String,
     /// By alias.
     points: Vec<Arc<PointPlan>>,
-    devices: Vec<DescribedDevice>,
+    description: Description,
     grant: Result<Grant, String>,
     alias: Option<DatasetAlias>,
     epoch: Option<Epoch>,
@@ -66,17 +68,18 @@ pub(crate) struct Count {
 }
 
 impl Stream {
-    pub(crate) fn new(plan: &DatasetPlan, export: &ExportPlan) -> Stream {
+    pub(crate) fn new(plan: &DatasetPlan, export: &ExportPlan, devices: &Devices) -> Stream {
         let index = export.datasets.iter().position(|dataset| dataset.id == plan.id).expect("the plan holds it");
         let dataset = DatasetIndex(u16::try_from(index).expect("config bounds the datasets"));
         let is_member = |point: &&Arc<PointPlan>| point.export.as_ref().is_some_and(|e| e.dataset == dataset);
         let mut points: Vec<Arc<PointPlan>> = export.points.iter().filter(is_member).cloned().collect();
         points.sort_by_key(|point| point.export.as_ref().map(|export| export.alias));
+        let description = Description::new(devices.of_points(points.iter().map(|point| &**point)));
         Stream {
             dataset,
             name: plan.id.to_string(),
             points,
-            devices: Vec::new(),
+            description,
             grant: Err(String::new()),
             alias: None,
             epoch: None,
@@ -126,11 +129,18 @@ impl Stream {
     }
 
     pub(crate) fn is_spent(&self, now: Now) -> bool {
-        self.epoch.as_ref().is_some_and(|epoch| epoch.is_spent(now))
+        let is_old = self.description.due_at().is_some_and(|at| at <= now.monotonic);
+        self.epoch.as_ref().is_some_and(|epoch| is_old || epoch.is_spent(now))
     }
 
     pub(crate) fn ends_at(&self) -> Option<Duration> {
-        self.epoch.as_ref().map(Epoch::ends_at)
+        let ends_at = self.epoch.as_ref().map(Epoch::ends_at)?;
+        Some(self.description.due_at().map_or(ends_at, |at| at.min(ends_at)))
+    }
+
+    /// Its catalogue tells it: at the latest a few minutes later, with an epoch of its own.
+    pub(crate) fn describe(&mut self, monotonic: Duration, number: u32, device: &DescribedDevice) {
+        self.description.change(monotonic, number, device);
     }
 
     /// KEY, catalogue and lineage of a new epoch, then the gaps that wait to be declared; empty if one is open.
@@ -148,7 +158,7 @@ impl Stream {
                 software: sealing.software.clone(),
                 dataset: plan.clone(),
                 points: self.points.clone(),
-                devices: self.devices.clone(),
+                devices: self.description.tell(now.monotonic),
                 grant: grant.clone(),
             };
             let opened = Epoch::open(terms, self.previous, now, &sealing.signer, &mut *sealing.entropy);
@@ -169,7 +179,7 @@ impl Stream {
             Ok(sealed) => Ok(vec![sealed]),
             Err(error) => {
                 let readings = batch.readings().len() as u64;
-                self.gaps.add(gap_over(batch, GapCause::SealFailure));
+                self.gaps.add(gaps::over(batch, GapCause::SealFailure));
                 Err(self.cannot_seal(&error, readings))
             }
         }
@@ -186,7 +196,7 @@ impl Stream {
             Some(_) => (GapCause::Overflow, "buffer_refused"),
             None => (GapCause::SealFailure, "seal"),
         };
-        self.gaps.add(gap_over(batch, cause));
+        self.gaps.add(gaps::over(batch, cause));
         Err(Lost { cause: name, readings: batch.readings().len() as u64, notice: None })
     }
 
@@ -194,7 +204,7 @@ impl Stream {
     pub(crate) fn withheld(&mut self, batch: &Batch) -> Lost {
         let readings = batch.readings().len() as u64;
         if readings > 0 {
-            self.gaps.add(gap_over(batch, GapCause::PolicyExpired));
+            self.gaps.add(gaps::over(batch, GapCause::PolicyExpired));
         }
         Lost { cause: "policy", readings, notice: None }
     }
@@ -295,13 +305,7 @@ impl Stream {
     }
 
     pub(crate) fn missed(&mut self, missed: &Missed, readings: u64) -> Lost {
-        let (cause, name) = match missed.cause {
-            MissedCause::DeviceDown => (GapCause::DeviceDown, "device_down"),
-            MissedCause::Overload => (GapCause::Overload, "overload"),
-            MissedCause::Quarantine => (GapCause::Quarantine, "quarantine"),
-            MissedCause::DeviceOverflow => (GapCause::DeviceOverflow, "device_overflow"),
-            MissedCause::NotificationLost => (GapCause::NotificationLost, "notification_lost"),
-        };
+        let (cause, name) = gaps::cause_of(missed.cause);
         let device = missed.device.to_string();
         self.gaps.add(GapRecord::Slots { device, from: missed.from, to: missed.to, readings, cause });
         Lost { cause: name, readings, notice: None }
@@ -434,11 +438,4 @@ impl Stream {
             gaps: self.gaps_declared,
         }
     }
-}
-
-fn gap_over(batch: &Batch, cause: GapCause) -> GapRecord {
-    let times = batch.readings().iter().map(lingate_refine::Minimized::time);
-    let (from, to) = (times.clone().min().unwrap_or_default(), times.max().unwrap_or_default());
-    let readings = batch.readings().len() as u64;
-    GapRecord::Slots { device: "*".to_owned(), from, to, readings, cause }
 }
