@@ -260,7 +260,7 @@ pub(crate) mod tests {
     use std::sync::atomic::AtomicBool;
 
     use lingate_engine::{DatasetStatus, DeviceStatus, Status};
-    use lingate_model::{DeviceReport, DeviceState};
+    use lingate_model::DeviceState;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpStream, UnixStream};
     use tokio::sync::watch;
@@ -278,7 +278,7 @@ pub(crate) mod tests {
             bad_readings: 1,
             missed_slots: 2,
             newest: None,
-            report: DeviceReport::default(),
+            report: Arc::default(),
         };
         let dataset = DatasetStatus {
             id: "ds-1".to_owned(),

@@ -148,6 +148,11 @@ impl Laws {
         self.accepted.iter().filter(is_missing).copied().collect()
     }
 
+    /// Epochs of which something was accepted.
+    pub fn accepted_epochs(&self) -> BTreeSet<Kid> {
+        self.accepted.iter().map(|(kid, _)| *kid).collect()
+    }
+
     pub fn accepted_records(&self) -> usize {
         self.accepted.len()
     }

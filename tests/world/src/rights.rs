@@ -148,13 +148,14 @@ fn trust() -> Trust {
     let role = json!({"kty": "OKP", "crv": "X25519", "kid": role_kid(), "x": BASE64URL.encode(ROLE_PUBLIC),
         "d": BASE64URL.encode(ROLE_SECRET)});
     let known = json!({"gateway": GATEWAY, "tenant": TENANT, "keys": [signing_jwk(&gateway_key())],
-        "software": {"version": "1", "sha256": "0".repeat(64)}, "bundle_sha256": "0".repeat(64)});
+        "software": {"version": "1", "sha256": "0".repeat(64)}, "bundle_version": 1, "bundle_sha256": "0".repeat(64)});
     let write = |name: &str, value: &Value| {
         std::fs::create_dir_all(folder.join(name).parent().expect("a folder")).expect("a folder");
         std::fs::write(folder.join(name), value.to_string()).expect("a file of the authority");
     };
     write("roles/oem-quality.jwk", &role);
     write(&format!("gateways/{GATEWAY}/gateway.json"), &known);
+    std::fs::create_dir_all(folder.join(format!("gateways/{GATEWAY}/history"))).expect("a folder");
     authority.trust(ROLE).expect("the folder is complete")
 }
 
