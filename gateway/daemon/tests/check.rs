@@ -101,7 +101,7 @@ fn authority(folder: &Path) -> Authority {
         sandbox_id: "sandbox.test".to_owned(),
         broker_names: vec!["localhost".to_owned()],
         broker_port: 8883,
-        policy: None,
+        ..InitOptions::default()
     };
     Authority::init(folder, &options).unwrap()
 }

@@ -24,7 +24,7 @@ impl World {
             sandbox_id: "sandbox.test".to_owned(),
             broker_names: vec!["localhost".to_owned()],
             broker_port: 8883,
-            policy: None,
+            ..InitOptions::default()
         };
         let authority = Authority::init(&home.path().join("sandbox"), &options).unwrap();
         fs::create_dir_all(home.path().join("state/inbox")).unwrap();
