@@ -13,21 +13,50 @@
 //! certificate is believed because it was seen before; a session is closed on the server whenever the server still
 //! listens.
 
+mod account;
 mod address;
+mod aside;
+mod ask;
+mod backfill;
 mod connection;
+mod convert;
+mod cursor;
 mod date;
+mod deadband;
+mod decode;
+mod describe;
+mod desk;
 mod dial;
 mod discovery;
 mod fault;
 mod guard;
 mod identity;
 mod library;
+mod limits;
+mod memory;
+mod names;
+mod notification;
 mod own;
+mod pace;
 mod point;
+mod polling;
+mod prepare;
+mod publishing;
+mod quarantine;
+mod reading;
+mod report;
 mod security;
+mod sequence;
 mod settings;
+mod shape;
+mod structure;
+mod subscribing;
+mod subscription;
+mod target;
 mod text;
 pub mod trust;
+mod watchdog;
+mod wire;
 mod work;
 
 use std::sync::Arc;
@@ -39,6 +68,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use self::connection::{About, Connection};
+use self::cursor::CursorFile;
+use self::memory::Memory;
+use self::pace::{Mode, Pace};
 use self::point::Item;
 use self::settings::Settings;
 use crate::settings::SettingsError;
@@ -60,15 +92,18 @@ struct OpcUa {
 pub(crate) struct Plan {
     pub(crate) name: DeviceName,
     pub(crate) settings: Settings,
+    pub(crate) pace: Pace,
     pub(crate) points: Vec<Point>,
     /// As long as `points`.
     pub(crate) items: Vec<Item>,
+    pub(crate) memory: Memory,
 }
 
 /// What a session works with.
 pub(crate) struct Link {
     pub(crate) session: Arc<Client>,
     pub(crate) about: About,
+    pub(crate) cursors: CursorFile,
     lost: watch::Receiver<bool>,
 }
 
@@ -77,6 +112,10 @@ impl Link {
     pub(crate) async fn lost(&self) {
         // The sender gone means the same.
         let _ = self.lost.clone().wait_for(|lost| *lost).await;
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        *self.lost.borrow()
     }
 }
 
@@ -88,7 +127,8 @@ impl Plan {
     fn parse(device: DeviceSettings<'_>) -> Result<Plan, SettingsError> {
         let DeviceSettings { name, every, first_point, mut table, mut points } = device;
         let settings = Settings::take(&mut table);
-        let items: Vec<_> = points.iter_mut().filter_map(|point| Item::take(point, every)).collect();
+        let pace = Pace::take(&mut table, every);
+        let items: Vec<_> = points.iter_mut().filter_map(|point| Item::take(point, &pace, every)).collect();
         let problems_below = points.into_iter().flat_map(|point| point.table.finish());
         let problems: Vec<_> = table.finish().into_iter().chain(problems_below).collect();
         if !problems.is_empty() {
@@ -96,7 +136,7 @@ impl Plan {
         }
         let ids = (first_point.0..).map(PointId);
         let points = ids.zip(&items).map(|(id, item)| point(id, item, &settings)).collect();
-        Ok(Plan { name, settings, points, items })
+        Ok(Plan { name, settings, pace, points, items, memory: Memory::default() })
     }
 }
 
@@ -104,12 +144,15 @@ fn point(id: PointId, item: &Item, settings: &Settings) -> Point {
     let protection = if settings.security.is_none() { " security none" } else { "" };
     Point {
         id,
-        builtin_type: item.builtin_type,
-        rank: 0,
+        builtin_type: item.shape.builtin_type,
+        rank: item.shape.rank,
         places: None,
         interval: item.interval,
-        acquisition: Acquisition::Polled,
-        source: format!("{} {}{protection}", DRIVER.kind, item.node),
+        acquisition: match item.mode {
+            Mode::Poll => Acquisition::Polled,
+            Mode::Subscribe => Acquisition::Subscribed,
+        },
+        source: format!("{} {}{protection}", DRIVER.kind, item.source()),
     }
 }
 
@@ -123,11 +166,17 @@ impl Device for OpcUa {
         addresses.join(", ")
     }
 
+    fn backfills(&self) -> bool {
+        self.plan.pace.backfill.is_some()
+    }
+
     fn connect<'a>(&'a self, site: &'a Site) -> BoxFuture<'a, Result<Box<dyn Session>, LinkError>> {
         Box::pin(async {
             let endpoint = &self.plan.settings.endpoints[0];
             let connection = Connection::open(&self.plan.settings, site, endpoint).await?;
-            Ok(Box::new(Running { plan: Arc::clone(&self.plan), connection: Some(connection) }) as Box<dyn Session>)
+            let cursors = CursorFile::of(&site.folder, self.plan.name.as_str());
+            let plan = Arc::clone(&self.plan);
+            Ok(Box::new(Running { plan, connection: Some(connection), cursors }) as Box<dyn Session>)
         })
     }
 }
@@ -135,6 +184,7 @@ impl Device for OpcUa {
 struct Running {
     plan: Arc<Plan>,
     connection: Option<Connection>,
+    cursors: CursorFile,
 }
 
 impl Session for Running {
@@ -142,7 +192,8 @@ impl Session for Running {
         Box::pin(async move {
             let Some(mut connection) = self.connection.take() else { return LinkError::Closed };
             let (tell, lost) = watch::channel(false);
-            let link = Link { session: connection.session(), about: connection.about().clone(), lost };
+            let (session, about) = (connection.session(), connection.about().clone());
+            let link = Link { session, about, cursors: self.cursors.clone(), lost };
             let mut working = std::pin::pin!(work::work(&link, &self.plan, sink));
             let ended = tokio::select! {
                 loss = connection.drive() => Err(loss),

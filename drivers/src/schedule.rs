@@ -35,6 +35,10 @@ impl Schedule {
         self.grids.iter().enumerate().map(|(group, grid)| (group, grid.due)).min_by_key(|(_, due)| *due)
     }
 
+    pub(crate) fn due_at(&self, group: usize) -> Duration {
+        self.grids[group].due
+    }
+
     /// Takes the newest slot of `group` that is due at `now` in order to serve it; the older ones are lost.
     pub(crate) fn claim(&mut self, group: usize, now: Duration) -> Option<Lost> {
         let slots = self.grids[group].slots_due(now).saturating_sub(1);

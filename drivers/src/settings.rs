@@ -92,6 +92,10 @@ impl<'a> Table<'a> {
         self.table.contains_key(key)
     }
 
+    pub fn is_table(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(|value| matches!(value.get_ref(), DeValue::Table(_)))
+    }
+
     /// All keys in the table, taken or not, in alphabetical order: for a table whose only key names its kind, such as
     /// `{ deadband = 0.5 }`.
     pub fn keys(&self) -> impl Iterator<Item = &'a str> {

@@ -185,6 +185,18 @@ impl<'t, 'a> Key<'t, 'a> {
         }
     }
 
+    /// As `parsed_with`, where a number may also stand without quotes: `server_deadband = 0.5`.
+    pub fn parsed_or_number<T>(mut self, parse: impl FnOnce(&str) -> Result<T, (String, Option<String>)>) -> Option<T> {
+        let text = self.get("a text or a number", |value| match value {
+            DeValue::String(text) => Some(text.to_string()),
+            value => number_text(value),
+        })?;
+        match parse(&text) {
+            Ok(parsed) => Some(parsed),
+            Err((what, hint)) => self.wrong(format!("{} {what}", quote(&text)), hint),
+        }
+    }
+
     /// One of the given words.
     pub fn word<T: Clone>(mut self, words: &[(&str, T)]) -> Option<T> {
         let text = self.text("a word")?;

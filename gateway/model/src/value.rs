@@ -96,6 +96,7 @@ pub enum Value {
     String(Arc<str>),
     /// 100 ns ticks since 1601-01-01 (OPC 10000-6, 5.2.2.5).
     DateTime(i64),
+    /// In the order of its text (RFC 9562), which is not that of OPC UA Binary.
     Guid([u8; 16]),
     ByteString(Arc<[u8]>),
     StatusCode(u32),

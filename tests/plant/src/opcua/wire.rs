@@ -26,7 +26,7 @@ pub(super) fn variant(value: &Value, namespace: u16) -> Variant {
         Value::Double(it) => (*it).into(),
         Value::String(it) => UAString::from(&**it).into(),
         Value::DateTime(ticks) => DateTime::from(*ticks).into(),
-        Value::Guid(it) => Guid::from_bytes(*it).into(),
+        Value::Guid(it) => guid(*it).into(),
         Value::ByteString(it) => ByteString::from(it.to_vec()).into(),
         Value::StatusCode(it) => StatusCode::from(*it).into(),
         Value::LocalizedText { locale, text } => {
@@ -135,4 +135,11 @@ fn decoded<T: BinaryDecodable>(body: &[u8]) -> T {
 
 fn encoded(value: &impl BinaryEncodable) -> Vec<u8> {
     value.encode_to_vec(&ContextOwned::default().context())
+}
+/// The library wants the order of the wire: the first three groups are little-endian there.
+fn guid(mut text_order: [u8; 16]) -> Guid {
+    text_order[0..4].reverse();
+    text_order[4..6].reverse();
+    text_order[6..8].reverse();
+    Guid::from_bytes(text_order)
 }
