@@ -18,6 +18,7 @@ mod address;
 mod aside;
 mod ask;
 mod backfill;
+pub mod browse;
 mod connection;
 mod convert;
 mod cursor;
@@ -28,6 +29,7 @@ mod describe;
 mod desk;
 mod dial;
 mod discovery;
+mod failover;
 mod fault;
 mod guard;
 mod identity;
@@ -36,6 +38,7 @@ mod limits;
 mod memory;
 mod names;
 mod notification;
+mod openings;
 mod own;
 mod pace;
 mod point;
@@ -45,6 +48,9 @@ mod publishing;
 mod quarantine;
 mod reading;
 mod report;
+pub mod preset;
+pub mod probe;
+mod reach;
 mod security;
 mod sequence;
 mod settings;
@@ -54,9 +60,11 @@ mod subscribing;
 mod subscription;
 mod target;
 mod text;
+pub mod tool;
 pub mod trust;
 mod watchdog;
 mod wire;
+pub mod units;
 mod work;
 
 use std::sync::Arc;
@@ -72,20 +80,25 @@ use self::cursor::CursorFile;
 use self::memory::Memory;
 use self::pace::{Mode, Pace};
 use self::point::Item;
+use self::reach::Reach;
 use self::settings::Settings;
 use crate::settings::SettingsError;
 use crate::{Acquisition, BoxFuture, Device, DeviceSettings, Driver, LinkError, Point, Session, Sink, Site};
 
-pub use own::application_uri;
+pub use own::{application_uri, own_certificate};
 pub use text::shown;
 
 pub(crate) const DRIVER: Driver = Driver { kind: "opcua", sample: include_str!("opcua/sample.toml"), parse };
+
+/// Log filter of the library, which repeats what servers say without escaping it, and tells every loss as an error.
+pub const QUIET: &str = "opcua_client=off,opcua_core=off,opcua_crypto=off,opcua_types=off";
 
 /// For the rest of the slots, after the link is lost: nothing is asked any more.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 struct OpcUa {
     plan: Arc<Plan>,
+    reach: Reach,
 }
 
 /// Everything that is known before the first connection.
@@ -120,7 +133,9 @@ impl Link {
 }
 
 fn parse(device: DeviceSettings<'_>) -> Result<Box<dyn Device>, SettingsError> {
-    Ok(Box::new(OpcUa { plan: Arc::new(Plan::parse(device)?) }))
+    let plan = Plan::parse(device)?;
+    let reach = Reach::new(plan.settings.endpoints.len());
+    Ok(Box::new(OpcUa { plan: Arc::new(plan), reach }))
 }
 
 impl Plan {
@@ -172,17 +187,18 @@ impl Device for OpcUa {
 
     fn connect<'a>(&'a self, site: &'a Site) -> BoxFuture<'a, Result<Box<dyn Session>, LinkError>> {
         Box::pin(async {
-            let endpoint = &self.plan.settings.endpoints[0];
-            let connection = Connection::open(&self.plan.settings, site, endpoint).await?;
+            let connection = self.reach.connect(&self.plan.settings, site).await?;
             let cursors = CursorFile::of(&site.folder, self.plan.name.as_str());
-            let plan = Arc::clone(&self.plan);
-            Ok(Box::new(Running { plan, connection: Some(connection), cursors }) as Box<dyn Session>)
+            let (plan, reach, site) = (Arc::clone(&self.plan), self.reach.clone(), site.clone());
+            Ok(Box::new(Running { plan, reach, site, connection: Some(connection), cursors }) as Box<dyn Session>)
         })
     }
 }
 
 struct Running {
     plan: Arc<Plan>,
+    reach: Reach,
+    site: Site,
     connection: Option<Connection>,
     cursors: CursorFile,
 }
@@ -195,22 +211,38 @@ impl Session for Running {
             let (session, about) = (connection.session(), connection.about().clone());
             let link = Link { session, about, cursors: self.cursors.clone(), lost };
             let mut working = std::pin::pin!(work::work(&link, &self.plan, sink));
+            let better = self.reach.better(&link.session, &self.plan.settings, &self.site);
             let ended = tokio::select! {
-                loss = connection.drive() => Err(loss),
-                reason = &mut working => Ok(reason),
+                loss = connection.drive() => Ended::Lost(loss),
+                reason = &mut working => Ended::Done(reason),
+                reason = better => Ended::Left(reason),
             };
-            match ended {
-                Ok(reason) => {
+            let reason = match ended {
+                Ended::Done(reason) => {
+                    connection.close().await;
+                    return reason;
+                }
+                Ended::Left(reason) => {
                     connection.close().await;
                     reason
                 }
-                Err(loss) => {
+                Ended::Lost(loss) => {
                     connection.cut();
-                    tell.send_replace(true);
-                    let _ = timeout(LAST_WORDS, working).await;
                     loss
                 }
-            }
+            };
+            tell.send_replace(true);
+            let _ = timeout(LAST_WORDS, working).await;
+            reason
         })
     }
+}
+
+/// Why a session is over.
+enum Ended {
+    /// Its work ended by itself: the gateway stops, or the work found that no data flows.
+    Done(LinkError),
+    Lost(LinkError),
+    /// For a better server.
+    Left(LinkError),
 }

@@ -9,9 +9,10 @@ use zeroize::Zeroizing;
 use crate::settings::Credential;
 
 /// The bytes of a secret, or in words why they cannot be had and what to do.
-type Secrets = Box<dyn Fn(&Credential) -> Result<Zeroizing<Vec<u8>>, String> + Send + Sync>;
+type Secrets = Arc<dyn Fn(&Credential) -> Result<Zeroizing<Vec<u8>>, String> + Send + Sync>;
 
-/// What the gateway lends to its devices.
+/// What the gateway lends to its devices. A copy is the same site.
+#[derive(Clone)]
 pub struct Site {
     pub gateway: GatewayId,
     /// `{state_dir}/devices`. A driver keeps here, in folders of its own, what must survive a restart: trusted
@@ -29,7 +30,7 @@ impl Site {
         Site {
             gateway: "lingate".parse().expect("it is a name"),
             folder,
-            secret: Box::new(|_| Err("no secret is at hand here".to_owned())),
+            secret: Arc::new(|_| Err("no secret is at hand here".to_owned())),
             lines: Lines::default(),
             clock: Arc::new(Unset),
         }
@@ -47,8 +48,8 @@ impl Clock for Unset {
 
 /// Transports that several devices share, by name: a serial port, or the address of a converter. A line lives as long
 /// as one of its devices holds it.
-#[derive(Default)]
-pub struct Lines(Mutex<BTreeMap<String, Weak<dyn Any + Send + Sync>>>);
+#[derive(Clone, Default)]
+pub struct Lines(Arc<Mutex<BTreeMap<String, Weak<dyn Any + Send + Sync>>>>);
 
 impl Lines {
     /// The line of this name, made if nobody holds one. All users of a name use one type.

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::address::Address;
 use super::discovery;
 use super::fault::{Trace, loss};
+use super::guard::Seen;
 use super::identity::Secrets;
 use super::library::Library;
 use super::settings::Settings;
@@ -25,6 +26,20 @@ pub(crate) struct Connection {
     trace: Trace,
     about: About,
     keep_alives_failed: u32,
+}
+
+/// No connection came about.
+#[derive(Debug)]
+pub(crate) struct OpenError {
+    pub(crate) error: LinkError,
+    /// The server's answer to the opening of a secured channel was decrypted, and nothing came of it.
+    pub(crate) spoiled_opening: bool,
+}
+
+impl From<LinkError> for OpenError {
+    fn from(error: LinkError) -> OpenError {
+        OpenError { error, spoiled_opening: false }
+    }
 }
 
 /// What is known of a connection, for the report.
@@ -43,15 +58,18 @@ const GOODBYE: Duration = Duration::from_millis(1500);
 
 impl Connection {
     /// Up to the activated session, within `connect_timeout`.
-    pub(crate) async fn open(settings: &Settings, site: &Site, endpoint: &Address) -> Result<Connection, LinkError> {
+    pub(crate) async fn open(settings: &Settings, site: &Site, endpoint: &Address) -> Result<Connection, OpenError> {
         settings.security.allowed_at(site.clock.now().utc)?;
         let library = Library::build(settings, site, endpoint).await?;
         let after = settings.connect_timeout;
-        let opening = timeout(after, Connection::establish(settings, site, library));
-        opening.await.unwrap_or(Err(LinkError::Timeout { doing: "connecting", after }))
+        let opened = timeout(after, Connection::establish(settings, site, &library)).await;
+        opened.unwrap_or(Err(LinkError::Timeout { doing: "connecting", after })).map_err(|error| {
+            let Seen { channels, messages, .. } = library.seen();
+            OpenError { error, spoiled_opening: channels > 0 && messages == 0 }
+        })
     }
 
-    async fn establish(settings: &Settings, site: &Site, library: Library) -> Result<Connection, LinkError> {
+    async fn establish(settings: &Settings, site: &Site, library: &Library) -> Result<Connection, LinkError> {
         let offered = library.endpoints().await?;
         let chosen = discovery::choose(offered, &settings.security, &library.address)?;
         library.trust(&chosen, &settings.rules, site)?;
@@ -86,6 +104,15 @@ impl Connection {
                     return LinkError::Protocol { what: "an answer that the protocol library stumbled over".to_owned() };
                 }
             }
+        }
+    }
+
+    /// Waits for something that asks the server; its error is that of the connection.
+    pub(crate) async fn during<T>(&mut self, asking: impl Future<Output = T>) -> Result<T, LinkError> {
+        tokio::select! {
+            biased;
+            loss = self.drive() => Err(loss),
+            answer = asking => Ok(answer),
         }
     }
 

@@ -9,7 +9,7 @@ use opcua::types::{EndpointDescription, StatusCode, UserTokenPolicy};
 use super::address::Address;
 use super::dial::{Dial, Failure, Source};
 use super::fault::{Trace, loss};
-use super::guard::{Limits, Watch};
+use super::guard::{Limits, Seen, Watch};
 use super::own::{Own, application_uri};
 use super::settings::Settings;
 use super::trust::{Question, Rules, Store, Thumbprint, replace};
@@ -21,6 +21,7 @@ pub(crate) struct Library {
     pub(crate) address: Address,
     limits: Limits,
     trace: Trace,
+    secured: Watch,
     /// Where the library looks for the one certificate that was found good.
     folder: std::path::PathBuf,
 }
@@ -83,7 +84,12 @@ impl Library {
             .client()
             .map_err(|errors| LinkError::Protocol { what: errors.join("; ") })?;
         let limits = Limits { chunk: CHUNK as u32, message: settings.max_message, policy_uri: "", certificate: None };
-        Ok(Library { client, address: address.clone(), limits, trace, folder })
+        Ok(Library { client, address: address.clone(), limits, trace, secured: Watch::default(), folder })
+    }
+
+    /// By the guard of the newest session.
+    pub(crate) fn seen(&self) -> Seen {
+        self.secured.seen()
     }
 
     /// What the server offers to everybody; unauthenticated.
@@ -132,7 +138,7 @@ impl Library {
         user: UserTokenPolicy,
         token: IdentityToken,
     ) -> Result<Opened<impl Stream<Item = Result<SessionPollResult, StatusCode>> + Send + use<>>, LinkError> {
-        let trace = self.trace.afresh();
+        let trace = Trace { watch: self.secured.clone(), ..self.trace.afresh() };
         let policy = SecurityPolicy::from_uri(endpoint.security_policy_uri.as_ref());
         let certificate = (policy != SecurityPolicy::None).then(|| Arc::from(endpoint.server_certificate.as_ref()));
         let dial = self.dial(&trace, policy, certificate);

@@ -29,6 +29,12 @@ pub fn application_uri(gateway: &GatewayId) -> String {
     format!("urn:lingate:{gateway}")
 }
 
+/// Where the gateway's own certificate lies and what it says, if it was made: to be trusted on the servers.
+pub fn own_certificate(store: &Store) -> Option<(PathBuf, Certificate)> {
+    let own = Own::of(store);
+    own.read().map(|certificate| (own.certificate, certificate))
+}
+
 impl Own {
     pub(crate) fn of(store: &Store) -> Own {
         let folder = store.folder().join("own");

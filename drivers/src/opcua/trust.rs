@@ -147,7 +147,9 @@ impl Rules {
 fn strong_enough(certificate: &Certificate, policy: SecurityPolicy) -> Result<(), LinkError> {
     let is_legacy = matches!(policy, SecurityPolicy::Basic256 | SecurityPolicy::Basic128Rsa15);
     let bits = if is_legacy { 1024..=4096 } else { 2048..=4096 };
-    let what = if !bits.contains(&certificate.key_bits()) {
+    let what = if certificate.key_bits() == 0 {
+        "has a key that is not RSA".to_owned()
+    } else if !bits.contains(&certificate.key_bits()) {
         format!("has a key of {} bits, allowed are {} to {}", certificate.key_bits(), bits.start(), bits.end())
     } else if certificate.is_signed_with_sha1() && !is_legacy {
         "is signed with SHA-1, which can be forged".to_owned()

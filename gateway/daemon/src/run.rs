@@ -140,7 +140,7 @@ impl Running {
         let site = Arc::new(Site {
             gateway: plan.gateway.clone(),
             folder: plan.state_dir.join("devices"),
-            secret: Box::new(crate::files::secret),
+            secret: Arc::new(crate::files::secret),
             lines: Lines::default(),
             clock: clock.clone(),
         });
@@ -182,7 +182,7 @@ impl Running {
             recent: Recent::started(started),
         };
         let link = start_link(link, bundles, &heart, &clock, &view);
-        let pollers = start_pollers(devices, site, &heart, &clock);
+        let pollers = start_pollers(devices, &site, &heart, &clock);
         let stopping = view.stopping.clone();
         tracing::info!(address = health.address(), "the health endpoint listens");
         let (stopper, told) = stop();
@@ -285,7 +285,7 @@ fn start_link(
 
 fn start_pollers(
     devices: Vec<(DeviceName, Arc<dyn Device>)>,
-    site: Arc<Site>,
+    site: &Arc<Site>,
     heart: &Heart,
     clock: &Arc<dyn Clock>,
 ) -> (Stopper, Restarted) {
@@ -296,7 +296,7 @@ fn start_pollers(
         let poller = Poller {
             name,
             device,
-            site: site.clone(),
+            site: Arc::clone(site),
             heart: heart.messages.clone(),
             events: heart.devices.clone(),
             clock: clock.clone(),

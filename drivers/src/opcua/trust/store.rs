@@ -54,7 +54,7 @@ impl Store {
         Store { folder: devices.join("opcua") }
     }
 
-    pub(crate) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 

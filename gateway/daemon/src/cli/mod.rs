@@ -1,11 +1,15 @@
 //! The command line: `lingate COMMAND`.
 
+mod browse;
 mod check;
 mod enroll;
 mod exit;
+mod opcua;
+mod probe;
 mod run;
 mod sample;
 mod status;
+mod trust;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +46,18 @@ enum Command {
     },
     /// A complete, commented configuration for a driver; without one, the list of drivers
     Sample { driver: Option<String> },
+    /// What a device tells of itself; changes nothing
+    Probe {
+        #[command(subcommand)]
+        what: probe::What,
+    },
+    /// The address space of an OPC UA server, as a tree or as device tables with every point denied until labelled
+    Browse(browse::Browse),
+    /// Certificates of OPC UA servers: which are believed. None is by itself
+    Trust {
+        #[command(subcommand)]
+        what: trust::What,
+    },
     /// Is data arriving at the sandbox? Asks the running daemon
     ///
     /// Exit code 0: data arrives, even if a device is missing (the first line says which). Exit code 69: no data arrives,
@@ -77,6 +93,9 @@ pub fn main() -> ExitCode {
         Command::Run { config, once } => run::run(&config, once),
         Command::Check { config, start } => check::check(&config, start),
         Command::Sample { driver } => sample::sample(driver.as_deref()),
+        Command::Probe { what } => what.run(),
+        Command::Browse(browse) => browse.run(),
+        Command::Trust { what } => what.run(),
         Command::Status { json, config, url } => status::status(json, config.as_deref(), url.as_deref()),
         Command::Enroll { config, output } => enroll::enroll(&config, &output),
     };

@@ -19,8 +19,8 @@ pub(crate) fn run(config: &Path, once: Option<u64>) -> Result<ExitCode, Failed> 
 
 /// To stderr: `RUST_LOG`, or everything from info on.
 fn log() {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("info,{}", crate::link::QUIET)));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(format!("info,{},{}", crate::link::QUIET, lingate_drivers::opcua::QUIET)));
     let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     // A second call in one process (tests, the demo) keeps the first logger.
     let _ = logger.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init();
