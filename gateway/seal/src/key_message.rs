@@ -113,8 +113,13 @@ pub(crate) fn key_aad(epoch_id: &[u8; 32]) -> Vec<u8> {
 
 /// Recipient_structure of draft-ietf-cose-hpke-25, 3.1.2: it binds the wrap to the layer below and to the epoch.
 pub(crate) fn recipient_info(recipient_protected: &[u8], extra: &[u8]) -> Vec<u8> {
+    recipient_structure(ALG_A256GCM, recipient_protected, extra)
+}
+
+/// `next_layer`: the algorithm that the wrapped key is for.
+pub(crate) fn recipient_structure(next_layer: i64, recipient_protected: &[u8], extra: &[u8]) -> Vec<u8> {
     let mut cbor = Encoder::with_capacity(80);
-    cbor.array(4).text("HPKE Recipient").int(ALG_A256GCM).bytes(recipient_protected).bytes(extra);
+    cbor.array(4).text("HPKE Recipient").int(next_layer).bytes(recipient_protected).bytes(extra);
     cbor.finish()
 }
 

@@ -116,6 +116,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::cbor::Decoder;
+    use crate::key_message::recipient_structure;
     use crate::suite::suite;
 
     struct Fixed(Vec<u8>);
@@ -132,24 +134,100 @@ mod tests {
         digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
     }
 
-    /// RFC 9180, A.1.1, and the other base-mode entries of this suite in the working group's vector file.
+    /// RFC 9180, appendix A.1.1 and A.3.1, and the same with the other AES-GCM.
     #[test]
     fn the_wrap_gives_the_bytes_of_the_rfc_9180_vectors() {
         let file: Value = serde_json::from_str(include_str!("../tests/vectors/rfc9180.json")).unwrap();
         let vectors = file["vectors"].as_array().unwrap();
-        assert!(!vectors.is_empty());
+        assert_eq!(vectors.len(), 4);
         for vector in vectors {
-            let first = &vector["encryptions"][0];
-            let (info, aad, text) = (hex(&vector["info"]), hex(&first["aad"]), hex(&first["pt"]));
-            let mut drawn = Drawn::from(&mut Fixed(hex(&vector["ikmE"])), 32).unwrap();
-            let sealed = seal::<AesGcm128, X25519HkdfSha256>(&hex(&vector["pkRm"]), &info, &aad, &text, &mut drawn);
-            let (encapsulated, sealed) = sealed.unwrap();
-            assert_eq!(encapsulated, hex(&vector["enc"]));
-            assert_eq!(sealed, hex(&first["ct"]));
-            let opened =
-                open::<AesGcm128, X25519HkdfSha256>(&hex(&vector["skRm"]), &encapsulated, &info, &aad, &sealed);
-            assert_eq!(opened.unwrap(), text);
+            match (vector["kem_id"].as_u64().unwrap(), vector["aead_id"].as_u64().unwrap()) {
+                (0x20, 1) => gives_the_bytes_of::<AesGcm128, X25519HkdfSha256>(vector),
+                (0x20, 2) => gives_the_bytes_of::<AesGcm256, X25519HkdfSha256>(vector),
+                (0x10, 1) => gives_the_bytes_of::<AesGcm128, DhP256HkdfSha256>(vector),
+                (0x10, 2) => gives_the_bytes_of::<AesGcm256, DhP256HkdfSha256>(vector),
+                other => panic!("{other:?}"),
+            }
         }
+    }
+
+    fn gives_the_bytes_of<A: Aead, K: Kem>(vector: &Value) {
+        let first = &vector["encryptions"][0];
+        let (info, aad, text) = (hex(&vector["info"]), hex(&first["aad"]), hex(&first["pt"]));
+        let mut drawn = Drawn::from(&mut Fixed(hex(&vector["ikmE"])), 32).unwrap();
+        let sealed = seal::<A, K>(&hex(&vector["pkRm"]), &info, &aad, &text, &mut drawn);
+        let (encapsulated, sealed) = sealed.unwrap();
+        assert_eq!(encapsulated, hex(&vector["enc"]));
+        assert_eq!(sealed, hex(&first["ct"]));
+        assert_eq!(open::<A, K>(&hex(&vector["skRm"]), &encapsulated, &info, &aad, &sealed).unwrap(), text);
+    }
+
+    /// A recipient of the draft's vectors, read with our decoder.
+    struct DraftRecipient {
+        next_layer: i64,
+        protected: Vec<u8>,
+        encapsulated: Vec<u8>,
+        wrapped: Vec<u8>,
+    }
+
+    fn draft_recipient(message: &[u8]) -> DraftRecipient {
+        let mut cbor = Decoder::new(message);
+        cbor.tag(96).unwrap();
+        cbor.array(4).unwrap();
+        let mut content = Decoder::new(cbor.bytes(16).unwrap());
+        content.map(1).unwrap();
+        content.exactly(1).unwrap();
+        let next_layer = content.int().unwrap();
+        cbor.map(1).unwrap();
+        cbor.exactly(5).unwrap();
+        cbor.bytes(32).unwrap();
+        cbor.bytes(64).unwrap();
+        cbor.array(1).unwrap();
+        cbor.array(3).unwrap();
+        let protected = cbor.bytes(64).unwrap().to_vec();
+        cbor.map(1).unwrap();
+        cbor.exactly(-4).unwrap();
+        let (encapsulated, wrapped) = (cbor.bytes(65).unwrap().to_vec(), cbor.bytes(64).unwrap().to_vec());
+        cbor.finish().unwrap();
+        DraftRecipient { next_layer, protected, encapsulated, wrapped }
+    }
+
+    /// `-4: d` is the last entry of the vectors' COSE_Keys.
+    fn draft_private_key(cose_key: &str) -> Vec<u8> {
+        let bytes = hex(&Value::from(cose_key));
+        assert_eq!(bytes[bytes.len() - 35..bytes.len() - 32], [0x23, 0x58, 0x20]);
+        bytes[bytes.len() - 32..].to_vec()
+    }
+
+    /// What `external` stands for is not in the vectors' file: those with other info or aad must not open.
+    #[test]
+    fn the_draft_vectors_of_cose_hpke_open_with_our_recipient_info_and_with_no_other() {
+        let (mut private, mut opened, mut refused) = (Vec::new(), 0, 0);
+        let lines = include_str!("../tests/vectors/cose-hpke.txt").lines().filter(|line| !line.starts_with('#'));
+        for line in lines {
+            let parts: Vec<&str> = line.split(' ').collect();
+            if parts[0] == "key" {
+                private = draft_private_key(parts[2]);
+                continue;
+            }
+            let recipient = draft_recipient(&hex(&Value::from(parts[3])));
+            let info = recipient_structure(recipient.next_layer, &recipient.protected, b"");
+            let open = match parts[1] {
+                "HPKE-3-KE" => open::<AesGcm128, X25519HkdfSha256>,
+                _ => open::<AesGcm256, DhP256HkdfSha256>,
+            };
+            let key = open(&private, &recipient.encapsulated, &info, b"", &recipient.wrapped);
+            // The external aad of the layer below does not reach the wrap.
+            let is_default = parts[2].ends_with("default-info,default-hpke-aad");
+            assert_eq!(key.is_ok(), is_default, "{} {}", parts[1], parts[2]);
+            if let Ok(key) = key {
+                assert_eq!(key.len(), if recipient.next_layer == 1 { 16 } else { 32 });
+                opened += 1;
+            } else {
+                refused += 1;
+            }
+        }
+        assert_eq!((opened, refused), (4, 12));
     }
 
     #[test]
