@@ -154,7 +154,8 @@ fn may_publish(user: &str, topic: &str) -> bool {
 
 /// A gateway must name itself in the filter: a wildcard there would reach its neighbours.
 fn may_subscribe(user: &str, filter: &str) -> bool {
-    match levels(filter)[..] {
+    let shared = filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
+    match levels(shared.map_or(filter, |(_, filter)| filter))[..] {
         [] => false,
         [_, gateway, "r" | "b"] if gateway == user => true,
         _ => user == RECEIVER,
@@ -187,6 +188,8 @@ mod tests {
     #[test]
     fn the_receiver_reads_everything_and_writes_receipts_and_bundles() {
         assert!(may_subscribe(RECEIVER, "lingate/1/+/+/d/+"));
+        assert!(may_subscribe(RECEIVER, "$share/group/lingate/1/+/+/d/+"));
+        assert!(!may_subscribe("gw-1", "$share/group/lingate/1/+/+/d/+"));
         assert!(may_publish(RECEIVER, "lingate/1/acme/gw-1/b"));
         assert!(!may_publish(RECEIVER, "lingate/1/acme/gw-1/d/q7"));
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use lingate_seal::{Kid, SigningKey, jws};
 
 use crate::authority::{KnownGateway, Revoked, RootKeys};
-use crate::keys::{Curve, Jwk, RoleKey, from_base64url, hex};
+use crate::keys::{RoleKey, from_base64url, hex};
 use crate::policy::{Acknowledgement, Dataset, Policy, Purpose, Role};
 use crate::trust::{DatasetTerms, Grants};
 
@@ -81,7 +81,8 @@ impl BundleDraft<'_> {
         let keys = self.role_keys.get(role).with_context(|| format!("{role} has no key"))?;
         let is_usable = |key: &&RoleKey| {
             let kid = key.kid().to_string();
-            key.ends.is_none_or(|ends| ends > self.issued_unix)
+            self.policy.bundle.suites.contains(&key.suite())
+                && key.ends.is_none_or(|ends| ends > self.issued_unix)
                 && !self.revoked.iter().any(|revoked| revoked.kid == kid)
         };
         Ok(keys.iter().filter(is_usable).collect())
@@ -97,21 +98,21 @@ impl BundleDraft<'_> {
         for role in &self.policy.roles {
             for key in self.usable_keys(&role.id)? {
                 let ends = key.ends.map_or(self.ends(), |ends| ends.min(self.ends()));
-                entries.push(self.key_entry(&key.jwk(), "HPKE-3-KE", "enc", ends));
+                entries.push(self.key_entry(key.jwk(), "enc", ends));
             }
         }
         if self.policy.bundle.ack == Acknowledgement::Receipt {
-            let jwk = Jwk::okp(Curve::Ed25519, &self.receipt_key.public_key());
-            entries.push(self.key_entry(&jwk, "Ed25519", "sig", self.ends()));
+            let mut jwk = self.receipt_key.verifying_key().to_jwk();
+            jwk["alg"] = json!(self.receipt_key.algorithm().name());
+            entries.push(self.key_entry(jwk, "sig", self.ends()));
         }
         Ok(entries)
     }
 
-    fn key_entry(&self, jwk: &Jwk, algorithm: &str, usage: &str, ends: i64) -> Value {
-        json!({
-            "kty": jwk.kty, "crv": jwk.crv, "kid": jwk.kid, "alg": algorithm, "use": usage, "x": jwk.x,
-            "nbf": self.begins(), "exp": ends,
-        })
+    fn key_entry(&self, mut jwk: Value, usage: &str, ends: i64) -> Value {
+        jwk["use"] = json!(usage);
+        (jwk["nbf"], jwk["exp"]) = (json!(self.begins()), json!(ends));
+        jwk
     }
 }
 

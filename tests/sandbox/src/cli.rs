@@ -1,6 +1,7 @@
 //! The command line: one file per family of commands.
 
 mod change;
+mod export;
 mod init;
 mod receive;
 mod report;
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Root(change::Root),
     /// Verify, open and store what gateways publish
     Receive(receive::Receive),
+    /// Write the opened data to a Parquet file, for DuckDB or pandas
+    Export(export::Export),
     /// Completeness per dataset: received, duplicates, holes, gaps, order
     Report(report::ReportArgs),
 }
@@ -51,6 +54,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Purpose(args) => args.run(),
         Command::Root(args) => args.run(),
         Command::Receive(args) => tokio::runtime::Runtime::new()?.block_on(receive::receive(args)),
+        Command::Export(args) => export::export(&args),
         Command::Report(args) => report::report(&args),
     }
 }

@@ -7,7 +7,7 @@ use lingate_model::{GatewayId, TenantId};
 use lingate_seal::SigningKey;
 
 use crate::jws;
-use crate::keys::{Curve, Jwk};
+use crate::keys::Jwk;
 use crate::pki::Request;
 
 /// 64 KiB; a real one has about 2 KiB.
@@ -49,7 +49,7 @@ impl Enrolment {
         let payload: Payload = serde_json::from_slice(&jws.payload).context("the payload of the enrolment file")?;
         ensure!(payload.spec == "lingate/1", "spec must be \"lingate/1\", it is {:?}", payload.spec);
         ensure!(jws.kid == payload.jwk.kid, "signed by {:?}, but asks for key {:?}", jws.kid, payload.jwk.kid);
-        jws.verify(&payload.jwk.public_key(Curve::Ed25519)?).context("the enrolment file")?;
+        jws.verify(&payload.jwk.verifying_key()?).context("the enrolment file")?;
         let request = Request::verify(&payload.csr)?;
         ensure!(
             request.common_name() == Some(&payload.gateway),
@@ -70,5 +70,5 @@ impl Enrolment {
 /// What `lingate enroll` writes. For tests that need an enrolled gateway without the daemon.
 pub(crate) fn sign(payload: &Payload, key: &SigningKey) -> Vec<u8> {
     let payload = serde_json::to_vec(payload).expect("strings serialize");
-    lingate_seal::jws::sign_general(&payload, &[(&key.kid(), key)])
+    jws::sign(&payload, key)
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use hpke::aead::AesGcm128;
+use hpke::aead::{Aead, AesGcm128, AesGcm256};
 use hpke::kdf::HkdfSha256;
-use hpke::kem::X25519HkdfSha256;
+use hpke::kem::{DhP256HkdfSha256, X25519HkdfSha256, XWing};
 use hpke::{Deserializable, Kem, OpModeR};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
+use lingate_seal::suite::{SUITE_P256, SUITE_XWING};
 use lingate_seal::{Claims, ContentKey, DataMessage, KeyMessage, Kid, WrappedKey, wire};
 
 use crate::keys::sha256;
@@ -71,23 +72,29 @@ impl OpenEpoch {
     }
 }
 
-/// HPKE base mode (RFC 9180, 5.1.1): X25519, HKDF-SHA256, AES-128-GCM, empty aad.
+/// HPKE base mode (RFC 9180, 5.1.1) with an empty aad, by the suite of the role's key.
 fn unwrap(role: &RoleKey, encapsulated: &[u8], info: &[u8], wrapped: &[u8]) -> Result<Zeroizing<[u8; 32]>, Rejected> {
-    let refused = |_| Rejected::Wrap;
-    let secret = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(role.secret()).map_err(refused)?;
-    let encapsulated = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(encapsulated).map_err(refused)?;
-    let mode = OpModeR::Base;
-    let opened = hpke::single_shot_open::<AesGcm128, HkdfSha256, X25519HkdfSha256>(
-        &mode,
-        &secret,
-        &encapsulated,
-        info,
-        wrapped,
-        &[],
-    );
-    let opened = Zeroizing::new(opened.map_err(refused)?);
+    let open = match role.suite() {
+        SUITE_P256 => open::<AesGcm256, DhP256HkdfSha256>,
+        SUITE_XWING => open::<AesGcm256, XWing>,
+        _ => open::<AesGcm128, X25519HkdfSha256>,
+    };
+    let opened = open(role.secret(), encapsulated, info, wrapped).ok_or(Rejected::Wrap)?;
     let key: [u8; 32] = opened.as_slice().try_into().map_err(|_| Rejected::Wrap)?;
     Ok(Zeroizing::new(key))
+}
+
+fn open<A: Aead, K: Kem>(
+    secret: &[u8],
+    encapsulated: &[u8],
+    info: &[u8],
+    wrapped: &[u8],
+) -> Option<Zeroizing<Vec<u8>>> {
+    let secret = K::PrivateKey::from_bytes(secret).ok()?;
+    let encapsulated = K::EncappedKey::from_bytes(encapsulated).ok()?;
+    let mode = OpModeR::Base;
+    let opened = hpke::single_shot_open::<A, HkdfSha256, K>(&mode, &secret, &encapsulated, info, wrapped, &[]);
+    opened.ok().map(Zeroizing::new)
 }
 
 fn gcm_open(key: &[u8; 32], nonce: [u8; 12], aad: &[u8], ciphertext: &[u8]) -> Option<Zeroizing<Vec<u8>>> {

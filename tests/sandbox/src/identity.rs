@@ -1,13 +1,13 @@
 //! A complete gateway identity without the daemon: for tests and the demo.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 
 use lingate_model::{GatewayId, TenantId};
-use lingate_seal::SigningKey;
+use lingate_seal::{SignatureAlgorithm, SigningKey};
 
 use crate::enroll::{self, Payload, Software};
-use crate::keys::{Curve, Jwk};
+use crate::keys::Jwk;
 use crate::{Authority, Issued, KeyChange, clock, keys};
 
 /// What a gateway holds after its enrolment. Has no Debug: it contains private keys.
@@ -15,7 +15,7 @@ use crate::{Authority, Issued, KeyChange, clock, keys};
 pub struct GatewayIdentity {
     pub gateway: GatewayId,
     pub tenant: TenantId,
-    /// Ed25519 in PKCS#8, DER: what `lingate_seal::SigningKey::from_pkcs8` takes.
+    /// Ed25519 or P-256 in PKCS#8, DER: what `lingate_seal::SigningKey::from_pkcs8` takes.
     pub signing_pkcs8: Vec<u8>,
     pub tls_key_pem: String,
     /// The gateway's certificate and its issuer, PEM.
@@ -32,14 +32,27 @@ pub struct GatewayIdentity {
 impl Authority {
     /// Makes keys, enrols and issues in one step. An already known gateway gets new keys.
     pub fn enroll_for_test(&mut self, gateway: &str, tenant: &str) -> Result<GatewayIdentity> {
-        let (signing_pem, tls_key) = (keys::generate_ed25519_pem(), KeyPair::generate()?);
-        let enroll = request(gateway, tenant, &keys::ed25519_from_pem(&signing_pem)?, &tls_key)?;
+        self.enroll_with(gateway, tenant, SignatureAlgorithm::Ed25519)
+    }
+
+    /// A P-256 signing key is what suite 0x0002 needs.
+    pub fn enroll_with(
+        &mut self,
+        gateway: &str,
+        tenant: &str,
+        algorithm: SignatureAlgorithm,
+    ) -> Result<GatewayIdentity> {
+        let signing_pkcs8 = match algorithm {
+            SignatureAlgorithm::Ed25519 => SigningKey::generate_pkcs8(&mut keys::SystemEntropy),
+            SignatureAlgorithm::Esp256 => SigningKey::generate_p256_pkcs8(),
+        };
+        let (signing_pkcs8, tls_key) = (signing_pkcs8?.to_vec(), KeyPair::generate()?);
+        let enroll = request(gateway, tenant, &SigningKey::from_pkcs8(&signing_pkcs8)?, &tls_key)?;
         let Issued { gateway, tenant, chain_pem, bundle, .. } = self.issue(&enroll, KeyChange::Accept)?;
-        let (_, signing) = x509_parser::pem::parse_x509_pem(signing_pem.as_bytes()).context("the PEM made above")?;
         Ok(GatewayIdentity {
             gateway,
             tenant,
-            signing_pkcs8: signing.contents,
+            signing_pkcs8,
             tls_key_pem: tls_key.serialize_pem(),
             chain_pem,
             ca_pem: self.ca_pem().to_owned(),
@@ -59,7 +72,7 @@ fn request(gateway: &str, tenant: &str, signing: &SigningKey, tls_key: &KeyPair)
         spec: "lingate/1".to_owned(),
         gateway: gateway.to_owned(),
         tenant: tenant.to_owned(),
-        jwk: Jwk::okp(Curve::Ed25519, &signing.public_key()),
+        jwk: Jwk::of(signing.verifying_key()),
         csr: params.serialize_request(tls_key)?.pem()?,
         software: Software { version: env!("CARGO_PKG_VERSION").to_owned(), sha256: "0".repeat(64) },
         iat: clock::unix_seconds(),

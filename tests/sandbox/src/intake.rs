@@ -1,21 +1,21 @@
 //! One message after the other, in the order that wire.md section 4 gives: signature, known kid, same signer, new
 //! sequence number, decrypt, parse. What was decided is in the store before anybody is told.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod content;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use lingate_model::UtcMicros;
-use lingate_seal::{
-    BatchRefused, DataMessage, GapCause, KeyMessage, Kid, MessageRefused, PlaintextRefused, RecordKind, wire,
-};
+use lingate_seal::{BatchRefused, DataMessage, KeyMessage, Kid, MessageRefused, PlaintextRefused, RecordKind, wire};
 
 use crate::epoch::OpenEpoch;
 use crate::keys::sha256;
 use crate::merkle;
-use crate::opened::{Event, OpenedBatch, OpenedGap, OpenedReading};
-use crate::store::{Alarm, Close, NewRecord, StoreError, bounded};
+use crate::opened::Event;
+use crate::store::{Alarm, NewRecord, StoreError, bounded};
 use crate::topic::{Channel, Topic};
 use crate::{Rejected, Store, Trust};
+use content::Content;
 
 /// Sequence numbers stay below this (wire.md section 2).
 const SEQ_END: u64 = 1 << 20;
@@ -24,6 +24,8 @@ const HELD_MESSAGES_MAX: i64 = 4096;
 const HELD_BYTES_MAX: i64 = 64 << 20;
 /// Open epochs in memory; others are opened again when they are needed.
 const EPOCHS_CACHED: usize = 256;
+/// Times that a bunch is begun again because another receiver was in its way.
+const CONFLICTS_MAX: u32 = 10;
 
 /// A message as the broker gave it.
 #[derive(Clone, Debug)]
@@ -37,6 +39,15 @@ pub struct Intake {
     trust: Trust,
     store: Store,
     epochs: BTreeMap<Kid, OpenEpoch>,
+    order: Order,
+}
+
+/// Whether records arrive here in the order in which they were sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Kept,
+    /// Several receivers share the stream.
+    Shared,
 }
 
 /// What happened to one message.
@@ -72,7 +83,12 @@ refusals!(Rejected, MessageRefused, PlaintextRefused, BatchRefused);
 
 impl Intake {
     pub fn new(trust: Trust, store: Store) -> Intake {
-        Intake { trust, store, epochs: BTreeMap::new() }
+        Intake { trust, store, epochs: BTreeMap::new(), order: Order::Kept }
+    }
+
+    /// One of a group of receivers with one store.
+    pub fn shared(trust: Trust, store: Store) -> Intake {
+        Intake { order: Order::Shared, ..Intake::new(trust, store) }
     }
 
     /// Gateways that were enrolled and policies that were changed since.
@@ -88,9 +104,25 @@ impl Intake {
     /// Takes a bunch of messages in one transaction. After `Ok` all of it is durable and may be acknowledged; after
     /// `Err` nothing of it happened.
     pub fn take(&mut self, arrivals: &[Arrival], utc: UtcMicros) -> Result<Vec<Event>, StoreError> {
-        let Intake { trust, store, epochs } = self;
-        let done = store.bunch(|store| {
-            let mut desk = Desk { trust, store, epochs, utc, events: Vec::new() };
+        let kids = arrivals.iter().filter_map(|arrival| claimed(&arrival.payload)).map(|(kid, _)| kid).collect();
+        for _ in 0..CONFLICTS_MAX {
+            match self.take_once(arrivals, &kids, utc) {
+                Err(error) if error.is_conflict() => {}
+                done => return done,
+            }
+        }
+        self.take_once(arrivals, &kids, utc)
+    }
+
+    fn take_once(
+        &mut self,
+        arrivals: &[Arrival],
+        kids: &BTreeSet<Kid>,
+        utc: UtcMicros,
+    ) -> Result<Vec<Event>, StoreError> {
+        let Intake { trust, store, epochs, order } = self;
+        let done = store.bunch(kids, |store| {
+            let mut desk = Desk { trust, store, epochs, order: *order, utc, events: Vec::new() };
             for arrival in arrivals {
                 desk.take(&arrival.topic, &arrival.payload)?;
             }
@@ -109,6 +141,7 @@ struct Desk<'a> {
     trust: &'a Trust,
     store: &'a Store,
     epochs: &'a mut BTreeMap<Kid, OpenEpoch>,
+    order: Order,
     utc: UtcMicros,
     events: Vec<Event>,
 }
@@ -149,7 +182,7 @@ impl Desk<'_> {
 
     fn take_key(&mut self, topic: &Topic, payload: &[u8]) -> Result<Taken, Refusal> {
         let key = KeyMessage::parse(payload)?;
-        if !key.is_signed_by(&self.trust.signer(key.signer, topic)?.public_key) {
+        if !key.is_signed_by_key(&self.trust.signer(key.signer, topic)?.key) {
             return Err(Rejected::Signature.into());
         }
         let kid = key.kid();
@@ -174,7 +207,7 @@ impl Desk<'_> {
 
     fn take_data(&mut self, topic: &Topic, name: &str, payload: &[u8]) -> Result<Taken, Refusal> {
         let data = DataMessage::parse(payload)?;
-        if !data.is_signed_by(&self.trust.signer(data.signer, topic)?.public_key) {
+        if !data.is_signed_by_key(&self.trust.signer(data.signer, topic)?.key) {
             return Err(Rejected::Signature.into());
         }
         if !self.load(data.kid)? {
@@ -225,9 +258,11 @@ impl Desk<'_> {
         // Checks of content come first, because a rejected record must leave no trace but its count.
         let content = Content { topic, kid, seq: data.seq, body: &body };
         let taken = content.write(self.store, epoch, message, || {
-            self.store.add_record(&NewRecord { kid, seq, kind, digest, bytes, arrival })
+            let is_new = self.store.add_record(&NewRecord { kid, seq, kind, digest, bytes, arrival })?;
+            if is_new { Ok(()) } else { Err(StoreError::Raced) }
         })?;
-        if state.max_seq.is_some_and(|max| seq < max) || state.is_overtaken {
+        let is_late = state.max_seq.is_some_and(|max| seq < max) || state.is_overtaken;
+        if is_late && self.order == Order::Kept {
             self.store.add_order_violation(kid)?;
         }
         if !self.close_agrees(kid)? {
@@ -258,19 +293,21 @@ impl Desk<'_> {
         Ok(Taken::Nothing)
     }
 
-    /// Whether the epoch is open: in memory, or opened again from its KEY in the store.
+    /// Whether the epoch is open: in memory, or opened again from its KEY in the store. Another receiver may have
+    /// stored KEY or catalogue.
     fn load(&mut self, kid: Kid) -> Result<bool, Refusal> {
-        if self.epochs.contains_key(&kid) {
-            return Ok(true);
+        if !self.epochs.contains_key(&kid) {
+            let Some(bytes) = self.store.key_message(kid)? else { return Ok(false) };
+            let epoch = OpenEpoch::open(&KeyMessage::parse(&bytes)?, &self.trust.keys)?;
+            self.cache(epoch);
         }
-        let Some(bytes) = self.store.key_message(kid)? else { return Ok(false) };
-        let mut epoch = OpenEpoch::open(&KeyMessage::parse(&bytes)?, &self.trust.keys)?;
-        if let Some(body) = self.store.catalogue(kid)?
+        let epoch = self.epochs.get_mut(&kid).expect("cached above");
+        if epoch.catalogue.is_none()
+            && let Some(body) = self.store.catalogue(kid)?
             && let wire::sealed::Message::Catalogue(catalogue) = lingate_seal::parse_body(&body)?
         {
             epoch.set_catalogue(&body, catalogue)?;
         }
-        self.cache(epoch);
         Ok(true)
     }
 
@@ -294,7 +331,7 @@ impl Desk<'_> {
 }
 
 /// What a rejected message says that it is, for the alarm.
-fn claimed(payload: &[u8]) -> Option<(Kid, u64)> {
+pub(crate) fn claimed(payload: &[u8]) -> Option<(Kid, u64)> {
     match DataMessage::parse(payload) {
         Ok(data) => Some((data.kid, data.seq)),
         Err(_) => Some((KeyMessage::parse(payload).ok()?.kid(), 0)),
@@ -312,102 +349,4 @@ fn kind_at(seq: u64, message: &wire::sealed::Message) -> Option<RecordKind> {
         (2.., Message::Close(_)) => Some(RecordKind::EpochClose),
         _ => None,
     }
-}
-
-/// A decrypted record and where it belongs.
-struct Content<'a> {
-    topic: &'a Topic,
-    kid: Kid,
-    seq: u64,
-    body: &'a [u8],
-}
-
-impl Content<'_> {
-    /// Checks the message, calls `accept`, then writes what it says.
-    fn write(
-        &self,
-        store: &Store,
-        epoch: &mut OpenEpoch,
-        message: wire::sealed::Message,
-        accept: impl FnOnce() -> Result<(), StoreError>,
-    ) -> Result<Taken, Refusal> {
-        use wire::sealed::Message;
-        let seq = bounded(self.seq);
-        match message {
-            Message::Catalogue(catalogue) => {
-                epoch.set_catalogue(self.body, catalogue.clone())?;
-                accept()?;
-                store.add_catalogue(self.kid, self.body, &catalogue)?;
-                Ok(Taken::Unblocked(self.kid))
-            }
-            Message::Lineage(lineage) => {
-                if sha256(&lineage.document) != epoch.claims.lineage_sha256 {
-                    return Err(Rejected::Lineage.into());
-                }
-                accept()?;
-                store.add_lineage(self.kid, &lineage.document)?;
-                Ok(Taken::Nothing)
-            }
-            Message::Batch(batch) => {
-                let catalogue = epoch.catalogue.as_ref().ok_or(Rejected::OutOfPlace)?;
-                let readings = lingate_seal::decode_batch(&batch, catalogue)?;
-                accept()?;
-                store.add_readings(self.kid, seq, &readings)?;
-                store.add_steps(self.kid, &batch.steps)?;
-                Ok(Taken::Event(Event::Batch(self.opened(epoch, readings))))
-            }
-            Message::Gap(gap) => {
-                check_gap(&gap)?;
-                accept()?;
-                store.add_gap(self.kid, seq, &gap)?;
-                let (gateway, dataset) = self.origin(epoch);
-                Ok(Taken::Event(Event::Gap(OpenedGap { gateway, dataset, kid: self.kid, seq: self.seq, gap })))
-            }
-            Message::Close(close) => {
-                let close = self.checked_close(store, &close)?;
-                accept()?;
-                store.set_close(self.kid, &close)?;
-                Ok(Taken::Nothing)
-            }
-        }
-    }
-
-    /// Nothing may stand behind the end of an epoch.
-    fn checked_close(&self, store: &Store, close: &wire::EpochClose) -> Result<Close, Refusal> {
-        let seq = bounded(self.seq);
-        let is_last = store.epoch_state(self.kid)?.max_seq.is_none_or(|max| max < seq);
-        let fits = is_last && close.last_seq == self.seq && close.data_root.len() == 32;
-        if !fits {
-            return Err(Rejected::Close.into());
-        }
-        Ok(Close { seq, readings: bounded(close.readings), root: close.data_root.clone() })
-    }
-
-    fn opened(&self, epoch: &OpenEpoch, readings: Vec<lingate_seal::DecodedReading>) -> OpenedBatch {
-        let (gateway, dataset) = self.origin(epoch);
-        let readings = readings
-            .into_iter()
-            .map(|reading| OpenedReading {
-                point: epoch.names[reading.alias as usize].clone(),
-                time: UtcMicros(reading.time_us),
-                source_time: reading.source_time,
-                server_time: reading.server_time,
-                origin: reading.origin,
-                value: reading.value,
-                status: reading.status,
-            })
-            .collect();
-        OpenedBatch { gateway, dataset, kid: self.kid, seq: self.seq, readings }
-    }
-
-    fn origin(&self, epoch: &OpenEpoch) -> (Arc<str>, Arc<str>) {
-        (self.topic.gateway.as_str().into(), epoch.claims.subject.as_str().into())
-    }
-}
-
-fn check_gap(gap: &wire::Gap) -> Result<(), Rejected> {
-    let is_records = gap.kid.len() == 8 && gap.first_seq <= gap.last_seq && gap.last_seq < SEQ_END;
-    let is_slots = gap.kid.is_empty() && !gap.device.is_empty() && gap.from_us <= gap.to_us;
-    let has_cause = GapCause::from_id(gap.cause).is_some();
-    if (is_records || is_slots) && has_cause { Ok(()) } else { Err(Rejected::Gap) }
 }

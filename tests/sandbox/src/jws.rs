@@ -1,11 +1,12 @@
-//! RFC 7515 JWS in General JSON form with one Ed25519 signature, as the enrolment file uses it (RFC 9864; the older
-//! name EdDSA of RFC 8037 is understood).
+//! RFC 7515 JWS in General JSON form with one signature, as the enrolment file uses it: Ed25519 or ESP256 (RFC 9864;
+//! the older names EdDSA and ES256 are understood).
 
 use anyhow::{Context, Result, anyhow, ensure};
-use ring::signature::{ED25519, UnparsedPublicKey};
+use lingate_seal::{SignatureAlgorithm, SigningKey, VerifyingKey};
 use serde::Deserialize;
+use serde_json::json;
 
-use crate::keys::from_base64url;
+use crate::keys::{base64url, from_base64url};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,8 +35,9 @@ struct Protected {
 pub(crate) struct Single {
     pub(crate) payload: Vec<u8>,
     pub(crate) kid: String,
+    algorithm: SignatureAlgorithm,
     signed: String,
-    signature: Vec<u8>,
+    signature: [u8; 64],
 }
 
 impl Single {
@@ -46,22 +48,37 @@ impl Single {
         };
         let protected: Protected =
             serde_json::from_slice(&from_base64url(&signature.protected)?).context("the protected header")?;
-        ensure!(
-            matches!(protected.alg.as_str(), "EdDSA" | "Ed25519"),
-            "alg must be Ed25519, it is {:?}",
-            protected.alg
-        );
+        let algorithm = match protected.alg.as_str() {
+            "EdDSA" | "Ed25519" => SignatureAlgorithm::Ed25519,
+            "ES256" | "ESP256" => SignatureAlgorithm::Esp256,
+            other => return Err(anyhow!("alg must be Ed25519 or ESP256, it is {other:?}")),
+        };
         Ok(Single {
             payload: from_base64url(&jws.payload).context("payload")?,
             kid: protected.kid,
+            algorithm,
             signed: format!("{}.{}", signature.protected, jws.payload),
-            signature: from_base64url(&signature.signature).context("signature")?,
+            signature: from_base64url(&signature.signature)
+                .context("signature")?
+                .try_into()
+                .map_err(|_| anyhow!("a signature has 64 bytes"))?,
         })
     }
 
-    pub(crate) fn verify(&self, public_key: &[u8; 32]) -> Result<()> {
-        UnparsedPublicKey::new(&ED25519, public_key)
-            .verify(self.signed.as_bytes(), &self.signature)
-            .map_err(|_| anyhow!("the signature is wrong"))
+    pub(crate) fn verify(&self, key: &VerifyingKey) -> Result<()> {
+        let is_right = key.algorithm() == self.algorithm && key.verifies(self.signed.as_bytes(), &self.signature);
+        ensure!(is_right, "the signature is wrong");
+        Ok(())
     }
+}
+
+/// What `lingate enroll` writes, by a key of either kind.
+pub(crate) fn sign(payload: &[u8], key: &SigningKey) -> Vec<u8> {
+    let payload = base64url(payload);
+    let header = json!({"alg": key.algorithm().name(), "kid": key.kid().to_string()}).to_string();
+    let protected = base64url(header.as_bytes());
+    let signature = base64url(&key.sign(format!("{protected}.{payload}").as_bytes()));
+    json!({"payload": payload, "signatures": [{"protected": protected, "signature": signature}]})
+        .to_string()
+        .into_bytes()
 }

@@ -1,15 +1,17 @@
-//! Keys of the sandbox: Ed25519 roots that sign bundles, X25519 role keys that open epochs.
+//! Keys of the sandbox: Ed25519 roots that sign bundles, role keys that open epochs.
 
 use anyhow::{Context, Result, anyhow, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL;
-use hpke::kem::X25519HkdfSha256;
+use hpke::kem::{DhP256HkdfSha256, X25519HkdfSha256, XWing};
 use hpke::{Deserializable, Kem, Serializable};
 use ring::rand::SecureRandom;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use lingate_seal::{Entropy, EntropyFailed, Kid, SigningKey};
+use lingate_seal::suite::{SUITE_P256, SUITE_X25519, SUITE_XWING, SUITES, Suite};
+use lingate_seal::{Entropy, EntropyFailed, Kid, SigningKey, VerifyingKey};
 
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -33,21 +35,7 @@ pub(crate) fn from_base64url(text: &str) -> Result<Vec<u8>> {
     BASE64URL.decode(text).map_err(|_| anyhow!("not base64url without padding"))
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Curve {
-    X25519,
-    Ed25519,
-}
-
-/// First 8 bytes of the RFC 9679 thumbprint of an OKP key.
-pub(crate) fn thumbprint_kid(curve: Curve, x: &[u8; 32]) -> Kid {
-    match curve {
-        Curve::X25519 => lingate_seal::x25519_kid(x),
-        Curve::Ed25519 => lingate_seal::ed25519_kid(x),
-    }
-}
-
-/// An OKP public key as the bundle and the enrolment file carry it; `kid` is checked against the key.
+/// A public signing key as the bundle and the enrolment file carry it; `kid` is checked against the key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Jwk {
     pub kty: String,
@@ -56,27 +44,21 @@ pub struct Jwk {
     pub kid: String,
     /// base64url of 32 bytes.
     pub x: String,
+    /// Of a P-256 key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub y: Option<String>,
 }
 
 impl Jwk {
-    pub(crate) fn okp(curve: Curve, x: &[u8; 32]) -> Jwk {
-        Jwk {
-            kty: "OKP".to_owned(),
-            crv: format!("{curve:?}"),
-            kid: thumbprint_kid(curve, x).to_string(),
-            x: base64url(x),
-        }
+    pub(crate) fn of(key: &VerifyingKey) -> Jwk {
+        serde_json::from_value(key.to_jwk()).expect("a signing key has these members")
     }
 
-    /// The raw public key, if this is a consistent key of the curve.
-    pub(crate) fn public_key(&self, curve: Curve) -> Result<[u8; 32]> {
-        let x = from_base64url(&self.x).context("jwk.x")?;
-        let x: [u8; 32] = x.try_into().map_err(|_| anyhow!("jwk.x must have 32 bytes"))?;
-        let expected = Jwk::okp(curve, &x);
-        if *self != expected {
-            bail!("jwk must be {{kty: OKP, crv: {}, kid: {}}} for its x", expected.crv, expected.kid);
-        }
-        Ok(x)
+    /// The key, if this is consistent.
+    pub(crate) fn verifying_key(&self) -> Result<VerifyingKey> {
+        let value = serde_json::to_value(self).expect("strings serialize");
+        let key = VerifyingKey::from_jwk(&value).filter(|key| Jwk::of(key) == *self);
+        key.with_context(|| format!("jwk is not an Ed25519 or P-256 key with the kid of its coordinates: {}", self.kid))
     }
 }
 
@@ -92,7 +74,7 @@ pub(crate) fn ed25519_from_pem(pem: &str) -> Result<SigningKey> {
     Ok(SigningKey::from_pkcs8(&pem.contents)?)
 }
 
-struct SystemEntropy;
+pub(crate) struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyFailed> {
@@ -100,61 +82,107 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// The private X25519 key of a recipient role. Has no Debug.
+/// The private key of a recipient role, of one suite. Has no Debug.
 #[derive(Clone)]
 pub struct RoleKey {
-    secret: Zeroizing<[u8; 32]>,
-    public: [u8; 32],
+    suite: &'static Suite,
+    /// As HPKE serializes them.
+    secret: Zeroizing<Vec<u8>>,
+    public: Vec<u8>,
     /// Nothing is sealed to it from then on, in seconds since 1970; `None`: it is its role's current key.
     pub(crate) ends: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct PrivateJwk {
-    #[serde(flatten)]
-    public: Jwk,
-    d: String,
+    kty: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crv: Option<String>,
+    kid: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    alg: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exp: Option<i64>,
+    /// base64url of the private key as HPKE serializes it; the public one follows from it.
+    d: String,
 }
 
 impl RoleKey {
-    pub(crate) fn generate() -> RoleKey {
-        RoleKey::from_secret(random()).expect("any 32 bytes are an X25519 key")
+    pub(crate) fn generate(suite: &'static Suite) -> RoleKey {
+        fn draw<K: Kem>() -> Zeroizing<Vec<u8>> {
+            let material = Zeroizing::new(random::<64>());
+            Zeroizing::new(K::derive_keypair(&*material).0.to_bytes().to_vec())
+        }
+        let secret = match suite.id {
+            SUITE_P256 => draw::<DhP256HkdfSha256>(),
+            SUITE_XWING => draw::<XWing>(),
+            _ => draw::<X25519HkdfSha256>(),
+        };
+        RoleKey::from_secret(suite, secret).expect("a key that was just made is one")
     }
 
-    fn from_secret(secret: [u8; 32]) -> Result<RoleKey> {
-        let secret = Zeroizing::new(secret);
-        let key =
-            <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(&*secret).map_err(|_| anyhow!("not an X25519 key"))?;
-        let public = X25519HkdfSha256::sk_to_pk(&key).to_bytes().as_slice().try_into().expect("X25519 has 32 bytes");
-        Ok(RoleKey { secret, public, ends: None })
+    fn from_secret(suite: &'static Suite, secret: Zeroizing<Vec<u8>>) -> Result<RoleKey> {
+        fn public<K: Kem>(secret: &[u8]) -> Result<Vec<u8>> {
+            let key = K::PrivateKey::from_bytes(secret).map_err(|_| anyhow!("not a private key of its suite"))?;
+            Ok(K::sk_to_pk(&key).to_bytes().to_vec())
+        }
+        let public = match suite.id {
+            SUITE_X25519 => public::<X25519HkdfSha256>(&secret),
+            SUITE_P256 => public::<DhP256HkdfSha256>(&secret),
+            SUITE_XWING => public::<XWing>(&secret),
+            other => bail!("suite {other:#06x} is not built in"),
+        }?;
+        Ok(RoleKey { suite, secret, public, ends: None })
     }
 
     pub(crate) fn to_json(&self) -> String {
-        let jwk = PrivateJwk { public: self.jwk(), d: base64url(&*self.secret), exp: self.ends };
+        let jwk = PrivateJwk {
+            kty: self.suite.kty.to_owned(),
+            crv: self.suite.crv.map(str::to_owned),
+            kid: self.kid().to_string(),
+            alg: Some(self.suite.wrap.to_owned()),
+            exp: self.ends,
+            d: base64url(&self.secret),
+        };
         serde_json::to_string_pretty(&jwk).expect("strings serialize") + "\n"
     }
 
     pub(crate) fn from_json(text: &str) -> Result<RoleKey> {
-        let jwk: PrivateJwk = serde_json::from_str(text).context("not a private OKP key (JWK)")?;
-        let secret = from_base64url(&jwk.d)?.try_into().map_err(|_| anyhow!("jwk.d must have 32 bytes"))?;
-        let key = RoleKey { ends: jwk.exp, ..RoleKey::from_secret(secret)? };
-        if key.jwk() != jwk.public {
-            bail!("the private key does not belong to the public one beside it");
+        let jwk: PrivateJwk = serde_json::from_str(text).context("not a private role key (JWK)")?;
+        let form = (jwk.kty.as_str(), jwk.crv.as_deref());
+        let suite = SUITES.iter().find(|suite| (suite.kty, suite.crv) == form);
+        let suite = suite.with_context(|| format!("no suite has keys of kty {:?} and crv {:?}", jwk.kty, jwk.crv))?;
+        let secret = Zeroizing::new(from_base64url(&jwk.d).context("jwk.d")?);
+        let key = RoleKey { ends: jwk.exp, ..RoleKey::from_secret(suite, secret)? };
+        if key.kid().to_string() != jwk.kid {
+            bail!("the private key does not belong to the kid beside it");
         }
         Ok(key)
     }
 
-    pub fn jwk(&self) -> Jwk {
-        Jwk::okp(Curve::X25519, &self.public)
+    /// The public key as a bundle carries it, but for its use and its validity.
+    pub(crate) fn jwk(&self) -> Value {
+        let mut jwk = json!({"kty": self.suite.kty, "kid": self.kid().to_string(), "alg": self.suite.wrap});
+        self.suite.crv.iter().for_each(|crv| jwk["crv"] = json!(crv));
+        match self.suite.id {
+            SUITE_X25519 => jwk["x"] = json!(base64url(&self.public)),
+            SUITE_P256 => {
+                (jwk["x"], jwk["y"]) = (json!(base64url(&self.public[1..33])), json!(base64url(&self.public[33..])));
+            }
+            _ => jwk["pub"] = json!(base64url(&self.public)),
+        }
+        jwk
     }
 
     pub fn kid(&self) -> Kid {
-        thumbprint_kid(Curve::X25519, &self.public)
+        lingate_seal::recipient_kid(self.suite, &self.public).expect("the key was made for its suite")
     }
 
-    pub(crate) fn secret(&self) -> &[u8; 32] {
+    pub fn suite(&self) -> u16 {
+        self.suite.id
+    }
+
+    pub(crate) fn secret(&self) -> &[u8] {
         &self.secret
     }
 }
@@ -162,22 +190,27 @@ impl RoleKey {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panic")]
 mod tests {
+    use lingate_seal::suite::Support;
+
     use super::*;
 
     #[test]
-    fn a_role_key_survives_its_file() {
-        let key = RoleKey::generate();
-        let read = RoleKey::from_json(&key.to_json()).unwrap();
-        assert_eq!(read.jwk(), key.jwk());
-        assert!(read.secret() == key.secret());
+    fn a_role_key_of_any_suite_survives_its_file() {
+        for suite in SUITES.iter().filter(|suite| suite.support != Support::Reserved) {
+            let key = RoleKey { ends: Some(7), ..RoleKey::generate(suite) };
+            let read = RoleKey::from_json(&key.to_json()).unwrap();
+            assert_eq!((read.jwk(), read.ends, read.suite()), (key.jwk(), Some(7), suite.id));
+            assert!(read.secret() == key.secret());
+            assert_ne!(RoleKey::generate(suite).kid(), key.kid());
+        }
     }
 
     #[test]
     fn a_jwk_whose_kid_is_not_its_thumbprint_is_refused() {
-        let mut jwk = RoleKey::generate().jwk();
-        assert!(jwk.public_key(Curve::X25519).is_ok());
-        assert!(jwk.public_key(Curve::Ed25519).is_err(), "another curve");
+        let key = ed25519_from_pem(&generate_ed25519_pem()).unwrap();
+        let mut jwk = Jwk::of(key.verifying_key());
+        assert_eq!(jwk.verifying_key().unwrap(), *key.verifying_key());
         jwk.kid = "0000000000000000".to_owned();
-        assert!(jwk.public_key(Curve::X25519).is_err());
+        assert!(jwk.verifying_key().is_err());
     }
 }

@@ -13,7 +13,7 @@ use rustls::ClientConfig;
 use tokio::sync::{mpsc, watch};
 
 use crate::intake::Arrival;
-use crate::topic::FILTERS;
+use crate::topic;
 
 /// The broker's window towards us: so many messages can be unacknowledged.
 const WINDOW: u16 = 256;
@@ -57,6 +57,14 @@ pub(crate) struct LinkSettings {
     pub(crate) client_id: String,
     pub(crate) broker: BrokerAddress,
     pub(crate) tls: Arc<ClientConfig>,
+    pub(crate) group: Option<String>,
+}
+
+/// What the connection hands to the store's thread.
+pub(crate) enum Item {
+    /// The subscriptions stand; publish by this client.
+    Connected(AsyncClient),
+    Delivery(Delivery),
 }
 
 /// A message with the means to acknowledge it on the connection that brought it.
@@ -106,13 +114,14 @@ async fn forget_session(settings: &LinkSettings) -> Result<(), String> {
 pub(crate) async fn run(
     settings: &LinkSettings,
     subscribed: Subscribed,
-    deliveries: &mpsc::Sender<Delivery>,
+    deliveries: &mpsc::Sender<Item>,
     stop: &mut watch::Receiver<bool>,
     on_up: impl FnOnce(bool),
 ) -> Ended {
     let capacity = 2 * usize::from(WINDOW);
     let (client, mut events) = AsyncClient::builder(options(settings)).capacity(capacity).build();
-    let inbox = Inbox { client: &client, deliveries, unacknowledged: AtomicI64::new(0) };
+    let group = settings.group.as_deref();
+    let inbox = Inbox { client: &client, deliveries, group, unacknowledged: AtomicI64::new(0) };
     let life = async {
         if subscribed == Subscribed::Unknown {
             forget_session(settings).await?;
@@ -124,6 +133,9 @@ pub(crate) async fn run(
             (false, _) => inbox.subscribe(&mut events).await?,
         }
         on_up(connack.session_present);
+        if deliveries.send(Item::Connected(client.clone())).await.is_err() {
+            return Err("the intake has ended".to_owned());
+        }
         Err(inbox.pump(&mut events).await)
     };
     let ended = tokio::select! {
@@ -175,7 +187,8 @@ async fn connected(events: &mut EventLoop) -> Result<ConnAck, ConnectionError> {
 /// What a connection does with what it brings.
 struct Inbox<'a> {
     client: &'a AsyncClient,
-    deliveries: &'a mpsc::Sender<Delivery>,
+    deliveries: &'a mpsc::Sender<Item>,
+    group: Option<&'a str>,
     /// Messages that were handed on and whose PUBACK has not been written.
     unacknowledged: AtomicI64,
 }
@@ -183,7 +196,7 @@ struct Inbox<'a> {
 impl Inbox<'_> {
     /// Retained KEYs may arrive before the answer does, so the connection is served meanwhile.
     async fn subscribe(&self, events: &mut EventLoop) -> Result<(), String> {
-        let filters = FILTERS.map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
+        let filters = topic::filters(self.group).map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
         let notice = self.client.subscribe_many_tracked(filters).await.map_err(|error| error.to_string())?;
         let answer = tokio::select! {
             reason = self.pump(events) => return Err(reason),
@@ -211,7 +224,7 @@ impl Inbox<'_> {
             };
             self.unacknowledged.fetch_add(i64::from(delivery.ack.is_some()), Relaxed);
             // A full queue stops the connection's clock as well: seconds at most, far below the keep-alive.
-            if self.deliveries.send(delivery).await.is_err() {
+            if self.deliveries.send(Item::Delivery(delivery)).await.is_err() {
                 return "the intake has ended".to_owned();
             }
         }

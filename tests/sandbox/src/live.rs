@@ -2,48 +2,49 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::OptionalExtension;
-
 use lingate_model::UtcMicros;
 
+use crate::keys::hex;
 use crate::receiver::LiveDataset;
 use crate::{Store, StoreError};
 
 impl Store {
     /// Every record that was taken: content key in hex, and sequence number.
     pub fn identities(&self) -> Result<BTreeSet<(String, u64)>, StoreError> {
-        let mut query = self.sql.prepare("SELECT lower(hex(kid)), seq FROM records")?;
-        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let rows = self.sql.query("SELECT kid, seq FROM records", vec![])?;
+        rows.iter().map(|row| Ok((hex(&row.kid(0)?.0), row.count(1)?))).collect()
     }
 
     pub(crate) fn live(&self) -> Result<BTreeMap<String, LiveDataset>, StoreError> {
-        let mut query = self.sql.prepare_cached(
-            "SELECT dataset, sum(readings), sum(records), sum(bytes), sum(duplicates),
-                    sum(coalesce(max_seq, -1) + 1 - records), max(newest_us) FROM epochs GROUP BY dataset",
+        let rows = self.sql.query(
+            "SELECT dataset, CAST(sum(readings) AS BIGINT), CAST(sum(records) AS BIGINT), CAST(sum(bytes) AS BIGINT),
+                    CAST(sum(duplicates) AS BIGINT), CAST(sum(coalesce(max_seq, -1) + 1 - records) AS BIGINT),
+                    max(newest_us) FROM epochs GROUP BY dataset",
+            vec![],
         )?;
-        let rows = query.query_map([], |row| {
+        let live = |row: &crate::database::Row| {
             let live = LiveDataset {
-                readings: row.get(1)?,
-                records: row.get(2)?,
-                bytes: row.get(3)?,
-                duplicates: row.get(4)?,
-                holes: row.get(5)?,
-                newest: row.get::<_, Option<i64>>(6)?.map(UtcMicros),
+                readings: row.count(1)?,
+                records: row.count(2)?,
+                bytes: row.count(3)?,
+                duplicates: row.count(4)?,
+                holes: row.count(5)?,
+                newest: row.opt_int(6)?.map(UtcMicros),
             };
-            Ok((row.get(0)?, live))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+            Ok((row.text(0)?, live))
+        };
+        rows.iter().map(live).collect()
     }
 
     /// Whether this client's session at this broker is known to hold the subscriptions.
     pub(crate) fn is_subscribed(&self, session: &str) -> Result<bool, StoreError> {
-        let query = "SELECT 1 FROM subscribed WHERE session = ?";
-        Ok(self.sql.query_row(query, [session], |_| Ok(())).optional()?.is_some())
+        let query = "SELECT session FROM subscribed WHERE session = ?1";
+        Ok(self.sql.first(query, vec![session.into()])?.is_some())
     }
 
     pub(crate) fn set_subscribed(&self, session: &str) -> Result<(), StoreError> {
-        self.sql.execute("INSERT OR IGNORE INTO subscribed (session) VALUES (?)", [session])?;
+        let insert = "INSERT INTO subscribed (session) VALUES (?1) ON CONFLICT DO NOTHING";
+        self.sql.execute(insert, vec![session.into()])?;
         Ok(())
     }
 }

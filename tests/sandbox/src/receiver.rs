@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
+use rumqttc::{AsyncClient, PublishOptions, QoS};
 use tokio::sync::{mpsc, watch};
 
 use lingate_model::{Backoff, UtcMicros};
 
-use crate::intake::{Arrival, Intake};
-use crate::link::{self, BrokerAddress, Delivery, Ended, LinkSettings, Subscribed};
+use crate::intake::{Arrival, Intake, claimed};
+use crate::link::{self, BrokerAddress, Delivery, Ended, Item, LinkSettings, Subscribed};
 use crate::opened::Event;
+use crate::receipts::{ReceiptOut, Receipts};
 use crate::report::Report;
 use crate::tls::Material;
 use crate::{Authority, Store, StoreError, clock, keys};
@@ -31,9 +33,29 @@ pub struct ReceiverConfig {
     /// Such as `role:oem-quality`.
     pub role: String,
     pub broker: BrokerAddress,
-    /// `sqlite:FILE`.
+    /// As [`Store::open`] takes it.
     pub store: String,
     pub sink: Option<Sink>,
+}
+
+/// What most receivers do without.
+#[derive(Clone, Debug, Default)]
+pub struct ReceiverOptions {
+    /// Roles beside the one of the configuration.
+    pub more_roles: Vec<String>,
+    /// Share the work with others.
+    pub group: Option<Group>,
+    /// Send signed receipts to the gateways.
+    pub receipts: bool,
+}
+
+/// Receivers of one group have one store; the broker gives each record to one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub name: String,
+    /// Of this receiver: its session waits under it at the broker, so it must be the same after a restart, and
+    /// another one than that of every other member.
+    pub member: String,
 }
 
 /// Stops when dropped; [`ReceiverHandle::stop`] waits for it.
@@ -75,22 +97,33 @@ pub struct Receiver;
 impl Receiver {
     /// Starts inside of a tokio runtime. Errors are those of folder and store; the broker may come later.
     pub fn start(config: ReceiverConfig) -> Result<ReceiverHandle> {
+        Receiver::start_with(config, ReceiverOptions::default())
+    }
+
+    pub fn start_with(config: ReceiverConfig, options: ReceiverOptions) -> Result<ReceiverHandle> {
         let authority = Authority::open(&config.authority)?;
+        let roles: Vec<String> = std::iter::once(config.role).chain(options.more_roles).collect();
         let settings = LinkSettings {
-            client_id: format!("receiver-{}", config.role.replace(':', "-")),
+            client_id: client_id(&roles, options.group.as_ref())?,
             broker: config.broker,
             tls: Material::read(authority.folder(), "receiver")?.client()?,
+            group: options.group.as_ref().map(|group| group.name.clone()),
         };
-        let store = Store::open(&config.store).with_context(|| config.store.clone())?;
+        let store = Store::open(&config.store).context("the store")?;
         let subscribed_to = format!("{}@{}:{}", settings.client_id, settings.broker.host, settings.broker.port);
         let subscribed = if store.is_subscribed(&subscribed_to)? { Subscribed::Yes } else { Subscribed::Unknown };
         let questions = Mutex::new(Store::open(&config.store)?);
         let state = Arc::new(Mutex::new(LinkState::default()));
         let (stop, stopped) = watch::channel(false);
         let (deliveries, queue) = mpsc::channel(QUEUE);
-        let trust = TrustFolder::new(authority.folder(), &config.role);
-        let worker =
-            Worker { intake: Intake::new(trust.read()?, store), trust, sink: config.sink, state: state.clone() };
+        let trust = TrustFolder::new(authority.folder(), roles);
+        let intake = match options.group {
+            Some(_) => Intake::shared(trust.read()?, store),
+            None => Intake::new(trust.read()?, store),
+        };
+        let receipts = options.receipts.then(|| authority.receipt_key()).transpose()?;
+        let receipts = receipts.map(|key| Receipts::new(key, authority.sandbox_id().to_owned()));
+        let worker = Worker { intake, trust, sink: config.sink, state: state.clone(), receipts, client: None };
         let intake = std::thread::Builder::new()
             .name("intake".to_owned())
             .spawn(move || worker.run(queue))
@@ -99,6 +132,20 @@ impl Receiver {
         let link = tokio::spawn(connection.run(deliveries, stopped));
         Ok(ReceiverHandle { stop, link, intake: Some(intake), state, questions })
     }
+}
+
+/// The name under which the broker keeps the session.
+fn client_id(roles: &[String], group: Option<&Group>) -> Result<String> {
+    let mut id = format!("receiver-{}", roles.join("-").replace(':', "-"));
+    if let Some(Group { name, member }) = group {
+        for part in [name, member] {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            let fits = (1..=64).contains(&part.len()) && part.chars().all(is_plain);
+            ensure!(fits, "{part:?} must be 1 to 64 letters, digits, -, _ or .");
+        }
+        id += &format!("-group-{name}-{member}");
+    }
+    Ok(id)
 }
 
 impl ReceiverHandle {
@@ -151,7 +198,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run(mut self, deliveries: mpsc::Sender<Delivery>, mut stop: watch::Receiver<bool>) {
+    async fn run(mut self, deliveries: mpsc::Sender<Item>, mut stop: watch::Receiver<bool>) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
         loop {
             let mut came_up = false;
@@ -200,19 +247,35 @@ struct Worker {
     trust: TrustFolder,
     sink: Option<Sink>,
     state: Arc<Mutex<LinkState>>,
+    receipts: Option<Receipts>,
+    /// Of the connection that stands, or of the last one.
+    client: Option<AsyncClient>,
 }
 
 impl Worker {
-    fn run(mut self, mut queue: mpsc::Receiver<Delivery>) -> Result<()> {
+    fn run(mut self, mut queue: mpsc::Receiver<Item>) -> Result<()> {
         while let Some(first) = queue.blocking_recv() {
-            let mut bunch = vec![first];
-            while bunch.len() < BUNCH
-                && let Ok(next) = queue.try_recv()
-            {
-                bunch.push(next);
+            let mut bunch = Vec::new();
+            let mut item = Some(first);
+            while let Some(next) = item {
+                match next {
+                    Item::Connected(client) => self.connected(client)?,
+                    Item::Delivery(delivery) => bunch.push(delivery),
+                }
+                item = if bunch.len() < BUNCH { queue.try_recv().ok() } else { None };
             }
-            self.take(bunch)?;
+            if !bunch.is_empty() {
+                self.take(bunch)?;
+            }
         }
+        Ok(())
+    }
+
+    fn connected(&mut self, client: AsyncClient) -> Result<()> {
+        self.client = Some(client);
+        let Some(receipts) = &mut self.receipts else { return Ok(()) };
+        let out = receipts.again(self.intake.store())?;
+        self.send(out);
         Ok(())
     }
 
@@ -225,29 +288,42 @@ impl Worker {
         let arrivals: Vec<Arrival> = bunch.iter().map(|delivery| delivery.arrival.clone()).collect();
         let events = self.intake.take(&arrivals, utc).context("the store failed; nothing of it was acknowledged")?;
         bunch.into_iter().for_each(Delivery::acknowledge);
+        if let Some(receipts) = &mut self.receipts {
+            let kids = arrivals.iter().filter_map(|arrival| claimed(&arrival.payload)).map(|(kid, _)| kid);
+            let out = receipts.after(self.intake.store(), kids)?;
+            self.send(out);
+        }
         if let Some(sink) = &mut self.sink {
             sink(events);
         }
         Ok(())
+    }
+
+    /// What the connection does not take is sent again with the next one.
+    fn send(&self, receipts: Vec<ReceiptOut>) {
+        let Some(client) = &self.client else { return };
+        for ReceiptOut { topic, message } in receipts {
+            let _ = client.try_publish_tracked(topic, message, PublishOptions::new(QoS::AtLeastOnce));
+        }
     }
 }
 
 /// Notices that a gateway was enrolled or the policy changed, by the files' times.
 struct TrustFolder {
     folder: PathBuf,
-    role: String,
+    roles: Vec<String>,
     seen: Vec<Option<SystemTime>>,
 }
 
 impl TrustFolder {
-    fn new(folder: &Path, role: &str) -> TrustFolder {
-        let mut trust = TrustFolder { folder: folder.to_owned(), role: role.to_owned(), seen: Vec::new() };
+    fn new(folder: &Path, roles: Vec<String>) -> TrustFolder {
+        let mut trust = TrustFolder { folder: folder.to_owned(), roles, seen: Vec::new() };
         trust.seen = trust.times();
         trust
     }
 
     fn read(&self) -> Result<crate::Trust> {
-        Authority::open(&self.folder)?.trust(&self.role)
+        Authority::open(&self.folder)?.trust_of(&self.roles)
     }
 
     /// A file that is half written or wrong is looked at again with the next bunch; until then the old trust holds.
@@ -263,7 +339,8 @@ impl TrustFolder {
 
     fn times(&self) -> Vec<Option<SystemTime>> {
         let modified = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-        let mut times = vec![modified(&self.folder.join("policy.toml")), modified(&self.folder.join("gateways"))];
+        let mut times = Vec::new();
+        times.extend(["policy.toml", "gateways", "roles"].map(|name| modified(&self.folder.join(name))));
         let mut gateways: Vec<PathBuf> = std::fs::read_dir(self.folder.join("gateways"))
             .map(|entries| entries.flatten().map(|entry| entry.path().join("gateway.json")).collect())
             .unwrap_or_default();

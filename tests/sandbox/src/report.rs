@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::params;
 use serde::Serialize;
 
 use lingate_model::UtcMicros;
@@ -10,6 +9,7 @@ use lingate_seal::{Kid, wire};
 
 use crate::Store;
 use crate::clock::rfc3339;
+use crate::database::Row;
 use crate::store::StoreError;
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -49,6 +49,8 @@ pub struct DatasetReport {
     /// Gap records, and the readings that they declare lost.
     pub gaps: u64,
     pub gap_readings: BTreeMap<String, u64>,
+    /// Records that came after a later one; a group of receivers does not count them, because its broker deals out
+    /// one stream to many.
     pub order_violations: u64,
     /// Closed and complete epochs whose Merkle root or count is wrong.
     pub wrong_roots: u64,
@@ -116,109 +118,120 @@ impl Store {
     }
 
     fn totals(&self) -> Result<BTreeMap<String, DatasetReport>> {
-        let mut query = self.sql.prepare_cached(
-            "SELECT dataset, count(*), count(close_seq), sum(records), sum(bytes), sum(duplicates), sum(readings),
-                    sum(bad_readings), sum(order_violations), coalesce(sum(root_state = 'wrong'), 0), min(oldest_us),
-                    max(newest_us), group_concat(DISTINCT gateway),
+        let rows = self.sql.query(
+            "SELECT dataset, count(*), count(close_seq), CAST(sum(records) AS BIGINT), CAST(sum(bytes) AS BIGINT),
+                    CAST(sum(duplicates) AS BIGINT), CAST(sum(readings) AS BIGINT),
+                    CAST(sum(bad_readings) AS BIGINT), CAST(sum(order_violations) AS BIGINT),
+                    count(CASE WHEN root_state = 'wrong' THEN 1 END), min(oldest_us), max(newest_us),
                     (SELECT count(DISTINCT previous_kid) FROM epochs orphan WHERE orphan.dataset = epochs.dataset
                         AND previous_kid IS NOT NULL AND previous_kid NOT IN (SELECT kid FROM epochs)
                         AND EXISTS (SELECT 1 FROM epochs earlier WHERE earlier.dataset = orphan.dataset
                             AND earlier.gateway = orphan.gateway AND earlier.ordinal < orphan.ordinal))
              FROM epochs GROUP BY dataset",
+            vec![],
         )?;
         let time = |us: Option<i64>| us.map(|us| rfc3339(UtcMicros(us)));
-        let rows = query.query_map([], |row| {
-            let gateways: String = row.get(12)?;
+        let report = |row: &Row| {
             Ok(DatasetReport {
-                dataset: row.get(0)?,
-                epochs: row.get(1)?,
-                closed_epochs: row.get(2)?,
-                records: row.get(3)?,
-                bytes: row.get(4)?,
-                duplicates: row.get(5)?,
-                readings: row.get(6)?,
-                bad_readings: row.get(7)?,
-                order_violations: row.get(8)?,
-                wrong_roots: row.get(9)?,
-                first_time: time(row.get(10)?),
-                last_time: time(row.get(11)?),
-                gateways: gateways.split(',').map(str::to_owned).collect(),
-                missing_epochs: row.get(13)?,
+                dataset: row.text(0)?,
+                epochs: row.count(1)?,
+                closed_epochs: row.count(2)?,
+                records: row.count(3)?,
+                bytes: row.count(4)?,
+                duplicates: row.count(5)?,
+                readings: row.count(6)?,
+                bad_readings: row.count(7)?,
+                order_violations: row.count(8)?,
+                wrong_roots: row.count(9)?,
+                first_time: time(row.opt_int(10)?),
+                last_time: time(row.opt_int(11)?),
+                missing_epochs: row.count(12)?,
                 ..DatasetReport::default()
             })
-        })?;
-        rows.map(|row| row.map(|report| (report.dataset.clone(), report)).map_err(StoreError::from)).collect()
+        };
+        let mut datasets: BTreeMap<String, DatasetReport> =
+            rows.iter().map(|row| report(row).map(|report| (report.dataset.clone(), report))).collect::<Result<_>>()?;
+        let query = "SELECT DISTINCT dataset, gateway FROM epochs ORDER BY dataset, gateway";
+        for row in self.sql.query(query, vec![])? {
+            datasets.entry(row.text(0)?).or_default().gateways.push(row.text(1)?);
+        }
+        Ok(datasets)
     }
 
     fn add_gaps(&self, datasets: &mut BTreeMap<String, DatasetReport>) -> Result<()> {
-        let mut query = self.sql.prepare_cached(
-            "SELECT dataset, cause, count(*), sum(gaps.readings) FROM gaps JOIN epochs USING (kid) GROUP BY 1, 2",
+        let rows = self.sql.query(
+            "SELECT dataset, cause, count(*), CAST(sum(gaps.readings) AS BIGINT) FROM gaps JOIN epochs USING (kid)
+             GROUP BY dataset, cause",
+            vec![],
         )?;
-        let mut rows = query.query([])?;
-        while let Some(row) = rows.next()? {
-            let report = datasets.entry(row.get(0)?).or_default();
-            report.gaps += row.get::<_, u64>(2)?;
-            *report.gap_readings.entry(cause_name(row.get(1)?)).or_default() += row.get::<_, u64>(3)?;
+        for row in rows {
+            let report = datasets.entry(row.text(0)?).or_default();
+            report.gaps += row.count(2)?;
+            let cause = i32::try_from(row.int(1)?).map_err(|_| StoreError::Column(1))?;
+            *report.gap_readings.entry(cause_name(cause)).or_default() += row.count(3)?;
         }
         Ok(())
     }
 
     fn add_steps_of(&self, datasets: &mut BTreeMap<String, DatasetReport>) -> Result<()> {
-        let mut query = self.sql.prepare_cached(
-            "SELECT dataset, step, sum(seen), sum(kept) FROM steps JOIN epochs USING (kid) GROUP BY 1, 2 ORDER BY 1, 2",
+        let rows = self.sql.query(
+            "SELECT dataset, step, CAST(sum(seen) AS BIGINT), CAST(sum(kept) AS BIGINT)
+             FROM steps JOIN epochs USING (kid) GROUP BY dataset, step ORDER BY dataset, step",
+            vec![],
         )?;
-        let mut rows = query.query([])?;
-        while let Some(row) = rows.next()? {
-            let step = StepReport { step: row.get(1)?, seen: row.get(2)?, kept: row.get(3)? };
-            datasets.entry(row.get(0)?).or_default().steps.push(step);
+        for row in rows {
+            let step = u32::try_from(row.int(1)?).map_err(|_| StoreError::Column(1))?;
+            let step = StepReport { step, seen: row.count(2)?, kept: row.count(3)? };
+            datasets.entry(row.text(0)?).or_default().steps.push(step);
         }
         Ok(())
     }
 
     fn add_devices(&self, datasets: &mut BTreeMap<String, DatasetReport>) -> Result<()> {
-        // With max() alone SQLite takes the other columns from the row that has it.
-        let mut query = self.sql.prepare_cached(
-            "SELECT dataset, gateway, name, vendor, product, revision, security, max(ordinal)
-             FROM devices JOIN epochs USING (kid) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        let rows = self.sql.query(
+            "SELECT e.dataset, e.gateway, d.name, d.vendor, d.product, d.revision, d.security
+             FROM devices d JOIN epochs e USING (kid)
+             WHERE e.ordinal = (SELECT max(newer.ordinal) FROM devices same JOIN epochs newer USING (kid)
+                WHERE same.name = d.name AND newer.dataset = e.dataset AND newer.gateway = e.gateway)
+             ORDER BY 1, 2, 3",
+            vec![],
         )?;
-        let mut rows = query.query([])?;
-        while let Some(row) = rows.next()? {
+        for row in rows {
             let device = DescribedDevice {
-                gateway: row.get(1)?,
-                device: row.get(2)?,
-                vendor: row.get(3)?,
-                product: row.get(4)?,
-                revision: row.get(5)?,
-                security: row.get(6)?,
+                gateway: row.text(1)?,
+                device: row.text(2)?,
+                vendor: row.text(3)?,
+                product: row.text(4)?,
+                revision: row.text(5)?,
+                security: row.text(6)?,
             };
-            datasets.entry(row.get(0)?).or_default().devices.push(device);
+            datasets.entry(row.text(0)?).or_default().devices.push(device);
         }
         Ok(())
     }
 
     fn add_alarms(&self, datasets: &mut BTreeMap<String, DatasetReport>) -> Result<()> {
-        let query = "SELECT dataset, count(*) FROM alarms JOIN epochs USING (kid) GROUP BY 1";
-        let mut query = self.sql.prepare_cached(query)?;
-        let mut rows = query.query([])?;
-        while let Some(row) = rows.next()? {
-            datasets.entry(row.get(0)?).or_default().alarms = row.get(1)?;
+        let query = "SELECT dataset, count(*) FROM alarms JOIN epochs USING (kid) GROUP BY dataset";
+        for row in self.sql.query(query, vec![])? {
+            datasets.entry(row.text(0)?).or_default().alarms = row.count(1)?;
         }
         Ok(())
     }
 
     /// The end of an epoch is known from its records, from its close, from its successor and from gaps.
     fn epoch_rows(&self) -> Result<Vec<EpochRow>> {
-        let mut query = self.sql.prepare_cached(
+        let rows = self.sql.query(
             "SELECT kid, dataset, records,
-                max(coalesce(max_seq, -1), coalesce(close_seq, -1),
+                greatest(coalesce(max_seq, -1), coalesce(close_seq, -1),
                     coalesce((SELECT max(previous_last_seq) FROM epochs next WHERE next.previous_kid = epochs.kid), -1),
                     coalesce((SELECT max(last_seq) FROM gaps WHERE gaps.lost_kid = epochs.kid), -1))
              FROM epochs ORDER BY ordinal",
+            vec![],
         )?;
-        let rows = query.query_map([], |row| {
-            Ok(EpochRow { kid: Kid(row.get(0)?), dataset: row.get(1)?, records: row.get(2)?, last_known: row.get(3)? })
-        })?;
-        Ok(rows.collect::<std::result::Result<_, _>>()?)
+        let row = |row: &Row| {
+            Ok(EpochRow { kid: row.kid(0)?, dataset: row.text(1)?, records: row.int(2)?, last_known: row.int(3)? })
+        };
+        rows.iter().map(row).collect()
     }
 
     fn add_holes(&self, epoch: &EpochRow, report: &mut DatasetReport) -> Result<()> {
@@ -226,9 +239,7 @@ impl Store {
         if !declared.iter().any(|range| range.is_certain) && epoch.records == epoch.last_known + 1 {
             return Ok(());
         }
-        let mut query = self.sql.prepare_cached("SELECT seq FROM records WHERE kid = ? ORDER BY seq")?;
-        let received: Vec<i64> =
-            query.query_map([epoch.kid.0], |row| row.get(0))?.collect::<std::result::Result<_, _>>()?;
+        let received = self.numbers(epoch.kid, 0)?;
         let mut missing = Vec::new();
         let mut expected = 0;
         for seq in received.iter().copied().chain([epoch.last_known + 1]) {
@@ -246,42 +257,36 @@ impl Store {
     }
 
     /// Gaps about this epoch's records, ascending.
-    fn declared(&self, kid: Kid) -> Result<Vec<Declared>> {
-        let mut query = self.sql.prepare_cached(
-            "SELECT first_seq, last_seq, maybe_delivered FROM gaps WHERE lost_kid = ? ORDER BY first_seq",
-        )?;
-        let rows = query.query_map(params![kid.0], |row| {
-            Ok(Declared { first: row.get(0)?, last: row.get(1)?, is_certain: !row.get::<_, bool>(2)? })
-        })?;
-        Ok(rows.collect::<std::result::Result<_, _>>()?)
+    pub(crate) fn declared(&self, kid: Kid) -> Result<Vec<Declared>> {
+        let query = "SELECT first_seq, last_seq, maybe_delivered FROM gaps WHERE lost_kid = ?1 ORDER BY first_seq";
+        let rows = self.sql.query(query, vec![kid.into()])?;
+        let range = |row: &Row| Ok(Declared { first: row.int(0)?, last: row.int(1)?, is_certain: row.int(2)? == 0 });
+        rows.iter().map(range).collect()
     }
 
     fn rejected(&self) -> Result<BTreeMap<String, u64>> {
-        let mut query = self.sql.prepare_cached("SELECT reason, count FROM rejected")?;
-        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<std::result::Result<_, _>>()?)
+        let rows = self.sql.query("SELECT reason, count FROM rejected", vec![])?;
+        rows.iter().map(|row| Ok((row.text(0)?, row.count(1)?))).collect()
     }
 
     fn alarm_texts(&self) -> Result<Vec<String>> {
-        let mut query = self.sql.prepare_cached("SELECT at_us, topic, text FROM alarms ORDER BY id DESC LIMIT 100")?;
-        let rows = query.query_map([], |row| {
-            let (at, topic, text): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok(format!("{} {topic}: {text}", rfc3339(UtcMicros(at))))
-        })?;
-        let mut texts = rows.collect::<std::result::Result<Vec<_>, _>>()?;
-        texts.reverse();
-        Ok(texts)
+        let query = "SELECT at_us, topic, text FROM alarms ORDER BY id DESC LIMIT 100";
+        let rows = self.sql.query(query, vec![])?;
+        let text = |row: &Row| Ok(format!("{} {}: {}", rfc3339(UtcMicros(row.int(0)?)), row.text(1)?, row.text(2)?));
+        rows.iter().rev().map(text).collect()
     }
 
     fn count(&self, query: &str) -> Result<u64> {
-        Ok(self.sql.query_row(query, [], |row| row.get(0))?)
+        self.sql.first(query, vec![])?.map_or(Ok(0), |row| row.count(0))
     }
 }
 
-struct Declared {
-    first: i64,
-    last: i64,
-    is_certain: bool,
+/// Numbers that a gap record says will not come.
+pub(crate) struct Declared {
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    /// False: they may have been delivered.
+    pub(crate) is_certain: bool,
 }
 
 impl Declared {

@@ -2,8 +2,13 @@
 
 use lingate_model::{DatasetAlias, GatewayId, TenantId};
 
-/// What a receiver subscribes to.
-pub(crate) const FILTERS: [&str; 2] = ["lingate/1/+/+/k/+", "lingate/1/+/+/d/+"];
+/// What a receiver subscribes to. In a group everybody gets every KEY, because a broker gives retained messages to no
+/// shared subscription; each DATA goes to one of the group.
+pub(crate) fn filters(group: Option<&str>) -> [String; 2] {
+    let data = "lingate/1/+/+/d/+";
+    let data = group.map_or_else(|| data.to_owned(), |group| format!("$share/{group}/{data}"));
+    ["lingate/1/+/+/k/+".to_owned(), data]
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topic {

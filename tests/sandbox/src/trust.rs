@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 
 use lingate_model::Class;
-use lingate_seal::{Claims, Kid};
+use lingate_seal::{Claims, Kid, VerifyingKey};
 
 use crate::bundle::granted_by;
-use crate::keys::{Curve, sha256};
+use crate::keys::sha256;
 use crate::{Authority, Rejected, RoleKey, policy, topic::Topic};
 
 /// An epoch lasts 24 h at most (wire.md section 2).
@@ -31,7 +31,7 @@ pub struct Trust {
 pub(crate) struct Signer {
     gateway: String,
     tenant: String,
-    pub(crate) public_key: [u8; 32],
+    pub(crate) key: VerifyingKey,
 }
 
 /// By dataset alias.
@@ -65,14 +65,14 @@ impl Authority {
         }
         for known in self.known_gateways()? {
             for jwk in &known.keys {
-                let public_key = jwk.public_key(Curve::Ed25519).with_context(|| known.gateway.clone())?;
-                let kid = lingate_seal::ed25519_kid(&public_key);
+                let key = jwk.verifying_key().with_context(|| known.gateway.clone())?;
+                let kid = key.kid();
                 if known.revoked_at.is_some() {
                     trust.revoked.insert(kid);
                     continue;
                 }
                 let (gateway, tenant) = (known.gateway.clone(), known.tenant.clone());
-                trust.signers.insert(kid, Signer { gateway, tenant, public_key });
+                trust.signers.insert(kid, Signer { gateway, tenant, key });
             }
             for bundle in self.bundle_history(&known.gateway)? {
                 let granted = granted_by(&bundle).with_context(|| format!("a bundle of {}", known.gateway))?;

@@ -6,89 +6,34 @@ mod common;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use common::publisher::{Publisher, is_taken, tls};
 use common::*;
 use lingate_sandbox::{
-    Arrival, Broker, BrokerAddress, Event, GatewayIdentity, Receiver, ReceiverConfig, ReceiverHandle, Report,
+    Broker, BrokerAddress, Event, Receiver, ReceiverConfig, ReceiverHandle, ReceiverOptions, Report, publish_bundles,
 };
-use rumqttc::{AsyncClient, EventLoop, MqttOptions, PubAckReason, PublishOptions, PublishResult, QoS, Transport};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use lingate_seal::{Bundle, Receipt, RootSet};
+use rumqttc::{PubAckReason, PublishOptions, QoS};
 
 const DEADLINE: Duration = Duration::from_secs(30);
-
-fn tls(identity: Option<&GatewayIdentity>, ca_pem: &str) -> Arc<rustls::ClientConfig> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_root_certificates(roots);
-    Arc::new(match identity {
-        None => builder.with_no_client_auth(),
-        Some(identity) => {
-            let chain = CertificateDer::pem_slice_iter(identity.chain_pem.as_bytes()).map(Result::unwrap).collect();
-            let key = PrivateKeyDer::from_pem_slice(identity.tls_key_pem.as_bytes()).unwrap();
-            builder.with_client_auth_cert(chain, key).unwrap()
-        }
-    })
-}
-
-/// One connection of a gateway; its event loop runs in a task until it fails or the client is dropped.
-struct Publisher {
-    client: AsyncClient,
-    events: tokio::task::JoinHandle<String>,
-}
-
-impl Publisher {
-    fn connect(broker: &Broker, tls: Arc<rustls::ClientConfig>) -> Publisher {
-        let mut options = MqttOptions::new("gateway", ("localhost", broker.address().port()));
-        options.set_transport(Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(tls)));
-        let (client, events) = AsyncClient::builder(options).capacity(1024).build();
-        Publisher { client, events: tokio::spawn(run(events)) }
-    }
-
-    /// The reason of the PUBACK; `None` if the connection ended first.
-    async fn publish(&mut self, arrival: &Arrival) -> Option<PubAckReason> {
-        let is_key = arrival.topic.contains("/k/");
-        let options = PublishOptions::new(QoS::AtLeastOnce);
-        let options = if is_key { options.retained() } else { options };
-        let notice = self.client.try_publish_tracked(&arrival.topic, arrival.payload.clone(), options).ok()?;
-        tokio::select! {
-            answer = notice.wait_async() => match answer.ok()? {
-                PublishResult::Qos1(ack) => Some(ack.reason),
-                _ => None,
-            },
-            _ = &mut self.events => None,
-        }
-    }
-}
-
-async fn run(mut events: EventLoop) -> String {
-    loop {
-        if let Err(error) = events.poll().await {
-            return error.to_string();
-        }
-    }
-}
-
-fn is_taken(reason: Option<PubAckReason>) -> bool {
-    matches!(reason, Some(PubAckReason::Success | PubAckReason::NoMatchingSubscribers))
-}
 
 type Seen = Arc<Mutex<Vec<Event>>>;
 
 fn receiver(world: &World, broker: &Broker) -> (ReceiverHandle, Seen) {
     let seen = Seen::default();
     let sink = seen.clone();
-    let receiver = Receiver::start(ReceiverConfig {
+    let sink = Box::new(move |events| sink.lock().unwrap().extend(events));
+    let receiver = Receiver::start(config(world, broker, Some(sink)));
+    (receiver.unwrap(), seen)
+}
+
+fn config(world: &World, broker: &Broker, sink: Option<lingate_sandbox::Sink>) -> ReceiverConfig {
+    ReceiverConfig {
         authority: world.authority.folder().to_owned(),
         role: ROLE.to_owned(),
         broker: BrokerAddress { host: "localhost".to_owned(), port: broker.address().port() },
         store: world.store_file(),
-        sink: Some(Box::new(move |events| sink.lock().unwrap().extend(events))),
-    });
-    (receiver.unwrap(), seen)
+        sink,
+    }
 }
 
 /// Waits on the receiver's own answers; fails with its report when it takes too long.
@@ -125,7 +70,8 @@ async fn what_a_gateway_publishes_arrives_opened() {
     until(&receiver, "connected", |receiver| receiver.link().connected).await;
     let sent = gateway.epoch(40);
     broker.tap().keep_payloads();
-    let mut publisher = Publisher::connect(&broker, tls(Some(&gateway.identity), world.authority.ca_pem()));
+    let mut publisher =
+        Publisher::connect(broker.address().port(), tls(Some(&gateway.identity), world.authority.ca_pem()));
     for arrival in &sent {
         assert!(is_taken(publisher.publish(arrival).await));
     }
@@ -153,7 +99,7 @@ async fn an_outage_and_a_new_receiver_lose_nothing() {
     let client_tls = tls(Some(&gateway.identity), world.authority.ca_pem());
     let (first, _) = receiver(&world, &broker);
     until(&first, "connected", |receiver| receiver.link().connected).await;
-    let mut publisher = Publisher::connect(&broker, client_tls.clone());
+    let mut publisher = Publisher::connect(broker.address().port(), client_tls.clone());
     for arrival in &sent[..20] {
         assert!(is_taken(publisher.publish(arrival).await));
     }
@@ -161,7 +107,7 @@ async fn an_outage_and_a_new_receiver_lose_nothing() {
     assert_eq!(publisher.publish(&sent[20]).await, None);
     until(&first, "outage noticed", |receiver| !receiver.link().connected).await;
     broker.start_again().await.unwrap();
-    let mut publisher = Publisher::connect(&broker, client_tls);
+    let mut publisher = Publisher::connect(broker.address().port(), client_tls);
     for arrival in &sent[20..40] {
         assert!(is_taken(publisher.publish(arrival).await));
     }
@@ -189,7 +135,7 @@ async fn a_receiver_that_is_stopped_in_the_middle_opens_everything_once() {
     let broker = broker(&world).await;
     let (first, seen_first) = receiver(&world, &broker);
     until(&first, "connected", |receiver| receiver.link().connected).await;
-    let publisher = Publisher::connect(&broker, tls(Some(&gateway.identity), world.authority.ca_pem()));
+    let publisher = Publisher::connect(broker.address().port(), tls(Some(&gateway.identity), world.authority.ca_pem()));
     for arrival in gateway.epoch(297) {
         let options = PublishOptions::new(QoS::AtLeastOnce);
         publisher.client.publish_tracked(arrival.topic, arrival.payload, options).await.unwrap();
@@ -220,7 +166,8 @@ async fn a_store_that_fails_acknowledges_nothing() {
             "CREATE TRIGGER full BEFORE INSERT ON records WHEN new.seq = 5 BEGIN SELECT RAISE(ABORT, 'disk full'); END",
         )
         .unwrap();
-    let mut publisher = Publisher::connect(&broker, tls(Some(&gateway.identity), world.authority.ca_pem()));
+    let mut publisher =
+        Publisher::connect(broker.address().port(), tls(Some(&gateway.identity), world.authority.ca_pem()));
     for arrival in &gateway.epoch(10) {
         assert!(is_taken(publisher.publish(arrival).await));
     }
@@ -243,7 +190,8 @@ async fn a_gateway_that_is_enrolled_later_is_known_at_once() {
     until(&receiver, "connected", |receiver| receiver.link().connected).await;
     for name in ["gw-0001", "gw-0002"] {
         let gateway = world.gateway(name);
-        let mut publisher = Publisher::connect(&broker, tls(Some(&gateway.identity), world.authority.ca_pem()));
+        let mut publisher =
+            Publisher::connect(broker.address().port(), tls(Some(&gateway.identity), world.authority.ca_pem()));
         for arrival in &gateway.epoch(2) {
             assert!(is_taken(publisher.publish(arrival).await));
         }
@@ -261,7 +209,8 @@ async fn refusals_and_late_acknowledgements_are_as_ordered() {
     let gateway = world.gateway("gw-0001");
     let broker = broker(&world).await;
     let sent = gateway.epoch(3);
-    let mut publisher = Publisher::connect(&broker, tls(Some(&gateway.identity), world.authority.ca_pem()));
+    let mut publisher =
+        Publisher::connect(broker.address().port(), tls(Some(&gateway.identity), world.authority.ca_pem()));
     broker.tap().refuse(Box::new(|topic, _| topic.contains("/d/").then_some(0x97)));
     assert!(is_taken(publisher.publish(&sent[0]).await));
     assert_eq!(publisher.publish(&sent[1]).await, Some(PubAckReason::QuotaExceeded));
@@ -282,10 +231,72 @@ async fn who_has_no_certificate_or_another_name_is_refused() {
     let stranger = World::new().gateway("gw-0001");
     let ca = world.authority.ca_pem();
     for tls in [tls(None, ca), tls(Some(&stranger.identity), ca)] {
-        assert_eq!(Publisher::connect(&broker, tls).publish(&one.epoch(0)[0]).await, None);
+        assert_eq!(Publisher::connect(broker.address().port(), tls).publish(&one.epoch(0)[0]).await, None);
     }
-    let mut publisher = Publisher::connect(&broker, tls(Some(&one.identity), ca));
+    let mut publisher = Publisher::connect(broker.address().port(), tls(Some(&one.identity), ca));
     assert_eq!(publisher.publish(&two.epoch(0)[0]).await, Some(PubAckReason::NotAuthorized));
     assert!(is_taken(publisher.publish(&one.epoch(0)[0]).await));
+    broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn bundles_wait_at_the_broker_for_a_gateway_that_is_away() {
+    let mut world = World::new();
+    let gateway = world.gateway("gw-0001");
+    let broker = broker(&world).await;
+    let address = BrokerAddress { host: "localhost".to_owned(), port: broker.address().port() };
+    let issued = world.authority.rotate_role(ROLE, 7).unwrap();
+    publish_bundles(&world.authority, &address, &issued).await.unwrap();
+    let late = Publisher::connect(address.port, tls(Some(&gateway.identity), world.authority.ca_pem()));
+    late.client.subscribe("lingate/1/acme/gw-0001/b", QoS::AtLeastOnce).await.unwrap();
+    let arrives = async {
+        while late.received.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, arrives).await.unwrap();
+    assert_eq!(late.received.lock().unwrap()[0].payload, issued[0].bundle);
+    let unreachable = BrokerAddress { host: "localhost".to_owned(), port: 1 };
+    assert!(publish_bundles(&world.authority, &unreachable, &issued).await.is_err());
+    broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn receipts_tell_the_gateway_what_is_stored_and_what_is_not() {
+    let mut world = World::new();
+    let policy = world.authority.folder().join("policy.toml");
+    let text = std::fs::read_to_string(&policy).unwrap().replace("[bundle]", "[bundle]\nack = \"receipt\"");
+    std::fs::write(&policy, text).unwrap();
+    let gateway = world.gateway("gw-0001");
+    let broker = broker(&world).await;
+    let port = broker.address().port();
+    let mut publisher = Publisher::connect(port, tls(Some(&gateway.identity), world.authority.ca_pem()));
+    publisher.client.subscribe("lingate/1/acme/gw-0001/r", QoS::AtLeastOnce).await.unwrap();
+    let config = config(&world, &broker, None);
+    let options = ReceiverOptions { receipts: true, ..ReceiverOptions::default() };
+    let receiver = Receiver::start_with(config, options).unwrap();
+    until(&receiver, "connected", |receiver| receiver.link().connected).await;
+    let mut sent = gateway.epoch(5);
+    let late = sent.remove(4);
+    for arrival in &sent {
+        assert!(is_taken(publisher.publish(arrival).await));
+    }
+    let roots = RootSet::from_file(&gateway.identity.root_json, &gateway.identity.root_sha256).unwrap();
+    let id = &gateway.identity.gateway;
+    let bundle = Bundle::verify(&gateway.identity.bundle, &roots, None, id, now().utc).unwrap();
+    let newest = |publisher: &Publisher| {
+        let received = publisher.received.lock().unwrap();
+        let mut receipts = received.iter().map(|r| Receipt::verify(&r.payload, &bundle, id, now().utc).unwrap());
+        receipts.next_back().map(|receipt| (receipt.epochs[0].next, receipt.epochs[0].beyond.clone()))
+    };
+    // KEY, catalogue, lineage, two batches, (one is missing), two batches, close: numbers 0 to 7 without 3.
+    until(&receiver, "a receipt with a hole", |_| newest(&publisher) == Some((3, vec![(4, 7)]))).await;
+    assert!(is_taken(publisher.publish(&late).await));
+    until(&receiver, "a whole receipt", |_| newest(&publisher) == Some((8, vec![]))).await;
+    let before = publisher.received.lock().unwrap().len();
+    assert!(is_taken(publisher.publish(&sent[3]).await));
+    let told_again = |_: &ReceiverHandle| publisher.received.lock().unwrap().len() > before;
+    until(&receiver, "a receipt for a duplicate", told_again).await;
+    receiver.stop().await.unwrap();
     broker.shutdown().await;
 }

@@ -6,7 +6,8 @@ mod common;
 use common::*;
 use lingate_model::Class;
 use lingate_sandbox::{Authority, InitOptions, Intake, Store};
-use lingate_seal::EpochTerms;
+use lingate_seal::suite::{SUITE_P256, SUITE_X25519, SUITE_XWING};
+use lingate_seal::{EpochTerms, PlantTerms, SignatureAlgorithm};
 
 const ROLES: [&str; 3] = ["role:oem-quality", "role:service", "role:insurer"];
 const PURPOSES: [&str; 2] = ["urn:lingate:purpose:remote-quality", "urn:lingate:purpose:maintenance"];
@@ -124,5 +125,42 @@ fn who_holds_two_roles_opens_what_either_may() {
     let of = |at: usize, purpose: usize| seal(&gateway, &bundle, at, PURPOSES[purpose]).unwrap();
     for (at, purpose) in [(0, 0), (1, 1), (2, 0), (2, 1), (3, 0)] {
         assert_eq!(opened(&desk.take(&of(at, purpose))), expected(&rows(0, 2)), "{at}");
+    }
+}
+
+#[test]
+fn every_suite_is_sealed_for_and_opened_by_its_own_keys() {
+    for (id, algorithm) in [
+        (SUITE_X25519, SignatureAlgorithm::Ed25519),
+        (SUITE_P256, SignatureAlgorithm::Esp256),
+        (SUITE_XWING, SignatureAlgorithm::Ed25519),
+    ] {
+        let policy = policy().replace("[bundle]", &format!("[bundle]\nsuites = [{id}]"));
+        let mut world = World::with(&InitOptions { policy: Some(policy), ..InitOptions::default() });
+        let identity = world.authority.enroll_with("gw-0001", "acme", algorithm).unwrap();
+        let roots = lingate_seal::RootSet::from_file(&identity.root_json, &identity.root_sha256).unwrap();
+        let bundle =
+            lingate_seal::Bundle::verify(&identity.bundle, &roots, None, &identity.gateway, now().utc).unwrap();
+        let plant = PlantTerms { suites: vec![id], signature: algorithm, ..PlantTerms::default() };
+        let (dataset, purpose) = (dataset(3).parse().unwrap(), PURPOSES[0].parse().unwrap());
+        let grant = bundle.grant_within(&dataset, &purpose, Class::General, now().utc, &plant).unwrap();
+        assert_eq!((grant.suite, grant.recipients.len()), (id, 3));
+        let gateway = Gateway { identity, grant: grant.clone() };
+        let terms = EpochTerms {
+            gateway: gateway.identity.gateway.clone(),
+            software: "lingate 0.1.0 sha256:00".to_owned(),
+            dataset: lingate_refine::DatasetPlan { id: dataset, purpose, ..plan() },
+            points: points(),
+            devices: Vec::new(),
+            grant,
+        };
+        let mut stream = gateway.open_with(terms, None);
+        stream.batch(&rows(0, 2));
+        let sealed = stream.close().0;
+        for role in ROLES {
+            let store = Store::open("sqlite::memory:").unwrap();
+            let mut desk = Desk { intake: Intake::new(world.authority.trust(role).unwrap(), store) };
+            assert_eq!(opened(&desk.take(&sealed)), expected(&rows(0, 2)), "suite {id:#06x}, {role}");
+        }
     }
 }

@@ -33,7 +33,7 @@ impl Authority {
     /// A new key for a role; the old one stays a recipient for `overlap_days`.
     pub fn rotate_role(&mut self, role: &str, overlap_days: u32) -> Result<Vec<Issued>> {
         self.expect_role(role)?;
-        self.replace_role_key(role, clock::unix_seconds() + i64::from(overlap_days) * DAY_SECONDS)?;
+        self.replace_role_keys(role, clock::unix_seconds() + i64::from(overlap_days) * DAY_SECONDS)?;
         self.sign_all(None)
     }
 
@@ -56,14 +56,14 @@ impl Authority {
         let mut owner = None;
         for role in self.policy()?.roles {
             let keys = self.role_keys_of(&role.id)?;
-            if let Some(at) = keys.iter().position(|key| key.kid().to_string() == kid) {
-                owner = Some((role.id, at == 0));
+            if let Some(key) = keys.iter().find(|key| key.kid().to_string() == kid) {
+                owner = Some((role.id, key.ends.is_none()));
             }
         }
         let (role, is_current) = owner.with_context(|| format!("no role has a key {kid:?}: see roles/*.jwk"))?;
         self.note_revoked(kid, reason)?;
         if is_current {
-            self.replace_role_key(&role, clock::unix_seconds())?;
+            self.replace_role_keys(&role, clock::unix_seconds())?;
         }
         self.sign_all(None)
     }

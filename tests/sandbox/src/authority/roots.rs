@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use lingate_seal::SigningKey;
 
 use crate::files::{self, Readers};
-use crate::keys::{self, Curve, Jwk};
+use crate::keys::{self, Jwk};
 
 /// As many as a gateway takes.
 const KEYS_MAX: usize = 16;
@@ -78,7 +78,7 @@ impl RootKeys {
 
     /// The content of `root.json`, also inside every bundle.
     pub(crate) fn json(&self) -> Value {
-        let jwk = |root: &RootKey| Jwk::okp(Curve::Ed25519, &root.key.public_key());
+        let jwk = |root: &RootKey| Jwk::of(root.key.verifying_key());
         let keys: Vec<_> = self.keys.iter().map(jwk).collect();
         json!({"version": self.version, "threshold": self.threshold, "keys": keys})
     }

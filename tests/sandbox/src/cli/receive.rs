@@ -1,21 +1,31 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use lingate_sandbox::{BrokerAddress, Receiver, ReceiverConfig, ReceiverHandle, Store};
+use lingate_sandbox::{BrokerAddress, Group, Receiver, ReceiverConfig, ReceiverHandle, ReceiverOptions, Store};
 
 #[derive(Args)]
 pub(crate) struct Receive {
     dir: PathBuf,
-    #[arg(long, default_value = "role:oem-quality")]
-    role: String,
+    /// Whose keys open the data; repeat for a holder of several roles
+    #[arg(long = "role", default_value = "role:oem-quality")]
+    roles: Vec<String>,
     /// mqtts://HOST:PORT
     #[arg(long)]
     broker: String,
-    /// sqlite:FILE
+    /// sqlite:FILE, or postgres://USER@HOST/DATABASE, which many receivers can share
     #[arg(long)]
     store: String,
+    /// Share the work with the other receivers of this group (MQTT shared subscription); they need one PostgreSQL store
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    /// This receiver's name in its group: the same after a restart, another than everybody else's [default: hostname]
+    #[arg(long, value_name = "NAME", requires = "group")]
+    member: Option<String>,
+    /// Send signed receipts; gateways whose bundle says ack = "receipt" keep their records until they have them
+    #[arg(long)]
+    receipts: bool,
     /// End after so many seconds
     #[arg(long = "for", value_name = "SECONDS", conflicts_with = "until_idle")]
     run_for: Option<u64>,
@@ -26,13 +36,20 @@ pub(crate) struct Receive {
 
 pub(crate) async fn receive(args: Receive) -> Result<()> {
     let broker: BrokerAddress = args.broker.parse().map_err(anyhow::Error::msg)?;
-    let receiver = Receiver::start(ReceiverConfig {
+    if args.group.is_some() && args.store.starts_with("sqlite:") {
+        bail!("a group needs one store for all its members: --store postgres://...");
+    }
+    let mut roles = args.roles.into_iter();
+    let config = ReceiverConfig {
         authority: args.dir,
-        role: args.role,
+        role: roles.next().context("--role")?,
         broker,
         store: args.store.clone(),
         sink: None,
-    })?;
+    };
+    let group = args.group.map(|name| args.member.map_or_else(hostname, Ok).map(|member| Group { name, member }));
+    let options = ReceiverOptions { more_roles: roles.collect(), group: group.transpose()?, receipts: args.receipts };
+    let receiver = Receiver::start_with(config, options)?;
     let until = match (args.run_for, args.until_idle) {
         (Some(seconds), _) => Until::Elapsed(Duration::from_secs(seconds)),
         (None, Some(seconds)) => Until::Idle(Duration::from_secs(seconds)),
@@ -51,6 +68,11 @@ pub(crate) async fn receive(args: Receive) -> Result<()> {
         bail!("the broker was never reached");
     }
     Ok(())
+}
+
+fn hostname() -> Result<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").context("no hostname: say --member NAME")?;
+    Ok(name.trim().to_owned())
 }
 
 enum Until {

@@ -6,7 +6,7 @@ use lingate_sandbox::Store;
 
 #[derive(Args)]
 pub(crate) struct ReportArgs {
-    /// sqlite:FILE
+    /// sqlite:FILE or postgres://USER@HOST/DATABASE
     #[arg(long)]
     store: String,
     #[arg(long)]
@@ -14,15 +14,22 @@ pub(crate) struct ReportArgs {
 }
 
 pub(crate) fn report(args: &ReportArgs) -> Result<()> {
-    let file = args.store.strip_prefix("sqlite:").unwrap_or_default();
-    if !Path::new(file).is_file() {
-        bail!("{:?} is not an existing store: sqlite:FILE is expected", args.store);
-    }
-    let report = Store::open(&args.store)?.report()?;
+    let store = existing(&args.store)?;
+    let report = store.report()?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         print!("{report}");
     }
     Ok(())
+}
+
+/// Asking a file that is not there would make it.
+pub(super) fn existing(address: &str) -> Result<Store> {
+    if let Some(file) = address.strip_prefix("sqlite:")
+        && !Path::new(file).is_file()
+    {
+        bail!("{file:?} is not an existing store");
+    }
+    Ok(Store::open(address)?)
 }

@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "every test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panic")]
 
+pub mod publisher;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,8 +49,12 @@ pub struct World {
 
 impl World {
     pub fn new() -> World {
+        World::with(&InitOptions::default())
+    }
+
+    pub fn with(options: &InitOptions) -> World {
         let folder = tempfile::tempdir().unwrap();
-        let authority = Authority::init(&folder.path().join("sandbox"), &InitOptions::default()).unwrap();
+        let authority = Authority::init(&folder.path().join("sandbox"), options).unwrap();
         World { folder, authority }
     }
 
