@@ -11,6 +11,7 @@ use lingate_refine::PointPlan;
 use crate::DevicePlan;
 use crate::dataset::Datasets;
 use crate::keys::require;
+use crate::line::{Lines, User};
 use crate::point::{self, Common};
 use crate::source::Source;
 
@@ -29,6 +30,7 @@ pub(crate) struct Devices {
     pub(crate) points: Vec<Arc<PointPlan>>,
     by_name: BTreeMap<DeviceName, usize>,
     points_read: usize,
+    lines: Lines,
 }
 
 pub(crate) fn read(
@@ -80,7 +82,7 @@ fn equipment(text: &str) -> Result<EquipmentPath, (String, Option<String>)> {
 
 impl Devices {
     fn add(&mut self, mut table: Table<'_>, datasets: &mut Datasets, source: &Source<'_>, problems: &mut Vec<Problem>) {
-        let name_span = table.span_of("name");
+        let (name_span, path) = (table.span_of("name"), table.path().to_owned());
         let head = Head::take(&mut table);
         self.report_known_name(&head, &name_span, source, &mut table);
         let (points, commons) = points(&mut table, datasets, source, problems);
@@ -101,6 +103,10 @@ impl Devices {
         match (driver.parse)(DeviceSettings { name, every, first_point, table, points }) {
             Err(error) => problems.extend(error.0),
             Ok(device) => {
+                let line = device.line().zip(head.name.clone());
+                let joined =
+                    line.map(|(line, name)| self.lines.join(line, User { name, span: name_span.clone(), path }));
+                problems.extend(joined.unwrap_or_default());
                 self.name_spans.push(name_span);
                 self.join(head, driver, device, commons, problems);
             }

@@ -142,7 +142,9 @@ impl Root<'_> {
             purpose: below(&dataset.path, &dataset.spans[1], "purpose"),
             class: below(&dataset.path, &dataset.spans[2], "class"),
         };
-        let device = |(index, span): (usize, &Range<usize>)| below(&format!("device[{index}]"), span, "name");
+        let device = |(index, span): (usize, &Range<usize>)| {
+            self.source.place(span.clone(), subject(self.table, &format!("device[{index}]")))
+        };
         Places {
             file: self.file.to_owned(),
             gateway: at("gateway", "id"),

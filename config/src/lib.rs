@@ -7,6 +7,7 @@
 //! - All [`Problems`] come at once, in file order, each with its place, what is wrong and what to do. Only a file that is
 //!   not TOML is reported without its meaning.
 //! - No secret is in the file, and a message never repeats one that somebody put there.
+//! - Devices that share a line agree on its settings.
 //! - No input panics, and time grows with the size of the file, which is limited to [`FILE_BYTES_MAX`].
 //!
 //! Refused: every broker without TLS, a health address that is not loopback, a point without class, core data.
@@ -20,6 +21,7 @@ mod file;
 mod gateway;
 mod health;
 mod keys;
+mod line;
 mod minimize;
 mod plan;
 mod point;

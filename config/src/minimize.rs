@@ -1,7 +1,8 @@
 use std::ops::Range;
 
+use lingate_drivers::Point;
 use lingate_drivers::settings::{Problem, Table};
-use lingate_model::{BuiltinType, Decimal};
+use lingate_model::Decimal;
 use lingate_refine::{Step, StepId};
 
 const STEPS_MAX: usize = 16;
@@ -85,12 +86,11 @@ fn parameter(table: &mut Table<'_>, key: &'static str, step: fn(Decimal) -> Step
 }
 
 impl Placed {
-    /// What keeps the step from being applied to values of this type.
-    pub(crate) fn misfit(&self, builtin_type: BuiltinType, range: Option<(Decimal, Decimal)>) -> Option<Problem> {
+    /// What keeps the step from being applied to the values of this point.
+    pub(crate) fn misfit(&self, point: &Point, range: Option<(Decimal, Decimal)>) -> Option<Problem> {
+        let builtin_type = point.builtin_type;
         let (what, hint) = match self.step {
-            _ if !builtin_type.is_numeric() => {
-                (format!("applies to numbers, this point is a {builtin_type:?}"), "take the step out".to_owned())
-            }
+            _ if no_number(point).is_some() => (no_number(point)?, "take the step out".to_owned()),
             Step::Round { to } if !builtin_type.is_floating() && to.places() > 0 => {
                 let what = format!("is {to}, but this point is an integer ({builtin_type:?})");
                 (what, "round to a whole number, or take the step out".to_owned())
@@ -102,6 +102,18 @@ impl Placed {
             _ => return None,
         };
         Some(Problem { span: self.span.clone(), path: self.path.clone(), what, hint: Some(hint) })
+    }
+}
+
+/// Why steps and ranges for numbers do not apply to the point's values.
+pub(crate) fn no_number(point: &Point) -> Option<String> {
+    let builtin_type = point.builtin_type;
+    match point.rank {
+        0 if builtin_type.is_numeric() => None,
+        0 => Some(format!("applies to numbers, this point is a {builtin_type:?}")),
+        rank => {
+            Some(format!("applies to single numbers, this point is an array of {builtin_type:?} ({rank}-dimensional)"))
+        }
     }
 }
 

@@ -87,12 +87,12 @@ impl Common {
         point: &Point,
         problems: &mut Vec<Problem>,
     ) -> Arc<PointPlan> {
-        problems.extend(self.steps.iter().filter_map(|placed| placed.misfit(point.builtin_type, self.range)));
-        if self.range.is_some() && !point.builtin_type.is_numeric() {
+        problems.extend(self.steps.iter().filter_map(|placed| placed.misfit(point, self.range)));
+        if let Some(what) = minimize::no_number(point).filter(|_| self.range.is_some()) {
             problems.push(Problem {
                 span: self.range_span,
                 path: format!("{}.range", self.path),
-                what: format!("applies to numbers, this point is a {:?}", point.builtin_type),
+                what,
                 hint: Some("take it out".to_owned()),
             });
         }

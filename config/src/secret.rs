@@ -20,7 +20,8 @@ pub(crate) fn holds_private_key(text: &str) -> bool {
 
 /// A wrong value at this path may be a secret itself.
 pub(crate) fn concerns(path: &str) -> bool {
-    path == "sandbox.key"
+    let key = path.rsplit('.').next().unwrap_or(path);
+    path == "sandbox.key" || (path.starts_with("device[") && (is_key_name(key) || key.ends_with("key")))
 }
 
 /// A secret seems to be given a value in this part of a line: `password = "x"`, `{ key = "x" }`, `mqtts://user:x@host`.
@@ -47,6 +48,16 @@ fn has_userinfo(part: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_s_secrets_are_known_by_their_keys() {
+        for path in ["sandbox.key", "device[3].password", "device[0].user.private_key", "device[0].key"] {
+            assert!(concerns(path), "{path}");
+        }
+        for path in ["device[0].address", "device[0].point[1].name", "gateway.id"] {
+            assert!(!concerns(path), "{path}");
+        }
+    }
 
     #[test]
     fn a_line_that_gives_a_secret_a_value_is_known_by_its_key() {

@@ -24,6 +24,7 @@ pub(crate) enum Setting {
     DatasetId(usize),
     DatasetPurpose(usize),
     DatasetClass(usize),
+    Device(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,7 @@ impl Setting {
             Setting::DatasetId(index) => &places.datasets[index].id,
             Setting::DatasetPurpose(index) => &places.datasets[index].purpose,
             Setting::DatasetClass(index) => &places.datasets[index].class,
+            Setting::Device(index) => &places.devices[index],
         }
     }
 }
@@ -72,6 +74,7 @@ impl fmt::Display for Setting {
             Setting::DatasetId(index) => write!(f, "dataset[{index}].id"),
             Setting::DatasetPurpose(index) => write!(f, "dataset[{index}].purpose"),
             Setting::DatasetClass(index) => write!(f, "dataset[{index}].class"),
+            Setting::Device(index) => write!(f, "device[{index}]"),
         }
     }
 }

@@ -4,9 +4,11 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-use lingate_config::{Plan, Problem, Problems, load_bytes};
-use lingate_model::UtcMicros;
+use lingate_config::{DevicePlan, Plan, Problem, Problems, load_bytes};
+use lingate_drivers::{Lines, Site, SiteProblem};
+use lingate_model::{Clock, UtcMicros};
 use lingate_seal::{NotGranted, SigningKey};
 
 use crate::fault::{Fault, Setting, Weight};
@@ -40,7 +42,8 @@ pub(crate) enum Refused {
     Problems(Problems),
 }
 
-pub(crate) fn prepare(config: &Path, utc: UtcMicros, mode: Mode) -> Result<Prepared, Refused> {
+pub(crate) fn prepare(config: &Path, clock: &Arc<dyn Clock>, mode: Mode) -> Result<Prepared, Refused> {
+    let utc = clock.now().utc;
     let plan = load(config)?;
     let tls = TlsFiles::new(&plan.sandbox, &plan.gateway);
     let mut faults = Vec::new();
@@ -51,6 +54,7 @@ pub(crate) fn prepare(config: &Path, utc: UtcMicros, mode: Mode) -> Result<Prepa
     if let Some(material) = &material {
         faults.extend(material.warnings.iter().cloned());
     }
+    faults.extend(of_devices(&plan, &site(&plan, clock.clone())));
     let fatal = faults.iter().any(|fault| fault.weight == Weight::Refuse);
     match (signer, bundles, material) {
         (Some(signer), Some(bundles), Some(material)) if !fatal => {
@@ -71,6 +75,28 @@ pub(crate) fn problems(plan: &Plan, faults: &[Fault]) -> Problems {
         plan.problem_at(fault.setting.place(&plan.places), fault.what.clone(), Some(fault.hint.clone()))
     };
     Problems::new(plan.places.file.clone(), faults.iter().map(problem).collect())
+}
+
+/// What the gateway lends to its devices.
+pub(crate) fn site(plan: &Plan, clock: Arc<dyn Clock>) -> Site {
+    Site {
+        gateway: plan.gateway.clone(),
+        folder: plan.state_dir.join("devices"),
+        secret: Box::new(crate::files::secret),
+        lines: Lines::default(),
+        clock,
+    }
+}
+
+/// One device's files never keep the others from running: it says what it lacks when it is connected, too.
+fn of_devices(plan: &Plan, site: &Site) -> Vec<Fault> {
+    let faults = |(index, device): (usize, &DevicePlan)| {
+        let fault = move |SiteProblem { setting, what, hint }| {
+            Fault::warn(Setting::Device(index), format!("{setting}: {what}"), hint)
+        };
+        device.device.problems(site).into_iter().map(fault)
+    };
+    plan.devices.iter().enumerate().flat_map(faults).collect()
 }
 
 fn keep<T>(found: Result<T, Fault>, faults: &mut Vec<Fault>) -> Option<T> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lingate_buffer::{Buffer, RealDisk};
 use lingate_config::HealthListen;
-use lingate_drivers::{Device, Lines, Site};
+use lingate_drivers::{Device, Site};
 use lingate_engine::Setup;
 use lingate_model::{Clock, DeviceName, PointId, UtcMicros};
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,7 +24,7 @@ use crate::heart::{self, End, Heart, Message, Remains};
 use crate::inbox;
 use crate::link::Link;
 use crate::poller::Poller;
-use crate::prepare::{Mode, Prepared, Refused, prepare};
+use crate::prepare::{Mode, Prepared, Refused, prepare, site};
 use crate::recent::Recent;
 use crate::supervise::{Restarted, Stop, Stopper, stop};
 use crate::systemd;
@@ -57,7 +57,7 @@ pub(crate) enum Failure {
 /// Runs until a signal comes, `once` is over, or something fails that a restart has to mend.
 pub(crate) fn run(config: &Path, once: Option<Duration>) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let prepared = prepare(config, clock.now().utc, Mode::Run).map_err(Failure::Refused)?;
+    let prepared = prepare(config, &clock, Mode::Run).map_err(Failure::Refused)?;
     prepared.warnings.iter().for_each(|warning| tracing::error!("{warning}"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -135,15 +135,9 @@ impl Running {
                 return Err(Failure::Health { address: plan.health, error });
             }
         };
+        let site = Arc::new(site(&plan, clock.clone()));
         let devices: Vec<(DeviceName, Arc<dyn Device>)> =
             plan.devices.into_iter().map(|plan| (plan.name, Arc::from(plan.device))).collect();
-        let site = Arc::new(Site {
-            gateway: plan.gateway.clone(),
-            folder: plan.state_dir.join("devices"),
-            secret: Arc::new(crate::files::secret),
-            lines: Lines::default(),
-            clock: clock.clone(),
-        });
         let setup = Setup {
             gateway: plan.gateway.clone(),
             tenant: plan.tenant.clone(),

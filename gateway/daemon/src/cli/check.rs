@@ -1,5 +1,6 @@
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use lingate_model::Clock;
 
@@ -10,8 +11,8 @@ use crate::words::plural;
 
 /// All problems at once, with their places.
 pub(crate) fn check(config: &Path, start: bool) -> Result<ExitCode, Failed> {
-    let utc = SystemClock::start().now().utc;
-    let prepared = prepare(config, utc, Mode::Check).map_err(|refused| Failed::refused(config, &refused))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    let prepared = prepare(config, &clock, Mode::Check).map_err(|refused| Failed::refused(config, &refused))?;
     if !prepared.warnings.is_empty() {
         let problems = problems(&prepared.plan, &prepared.warnings).to_string();
         if !start {
