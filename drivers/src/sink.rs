@@ -44,6 +44,11 @@ impl Sink {
         Sink { downtime: Arc::new(Mutex::new(downtime)), ..self }
     }
 
+    /// As [`Sink::after`]; what nobody took can still be told by whoever keeps the other end.
+    pub fn after_shared(self, downtime: Arc<Mutex<Option<Missed>>>) -> Sink {
+        Sink { downtime, ..self }
+    }
+
     /// What was missed while the device was down and is not told yet. Whoever takes it tells of it: by readings, and by
     /// [`DeviceEvent::Missed`] for the slots that stay empty.
     pub fn take_downtime(&self) -> Option<Missed> {

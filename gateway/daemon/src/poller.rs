@@ -8,6 +8,10 @@
 //! From the loss of a session until the next connection the device is down, and every slot that was due is reported as
 //! missed: about every 10 s, and the rest at the reconnect. The slots that a session takes with it, because it is cut at
 //! the shutdown or panics, are reported as well.
+//!
+//! A device that backfills gets its downtime with the next session, to fill it from its history, and nothing is reported
+//! meanwhile. What the session does not take, what is not told when the gateway stops, and a downtime longer than a day are
+//! reported as missed like any other.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -30,6 +34,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const USEFUL_SESSION: Duration = Duration::from_secs(5);
 /// The pollers' part of the shutdown is bounded by this and the last report.
 const LAST_POLL: Duration = Duration::from_secs(2);
+/// A longer downtime is reported as missed, and no history is asked for it.
+const BACKFILL_MAX: Duration = Duration::from_secs(24 * 3600);
 /// A last resort: a driver's own deadline for `connect` is shorter.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -45,6 +51,8 @@ pub(crate) struct Poller {
     pub(crate) downtime: Arc<Mutex<Option<Downtime>>>,
     /// Of the session that runs.
     pub(crate) ledger: Arc<Mutex<Option<Ledger>>>,
+    /// The downtime that the session may take, as long as it did not.
+    pub(crate) handed_over: Arc<Mutex<Option<Missed>>>,
 }
 
 impl Poller {
@@ -62,8 +70,12 @@ impl Poller {
         // From here on no event of the session passes any more.
         drop(polling);
         let last = async {
-            self.send(self.rest()).await?;
-            self.report().await
+            // The device's next session is another process's, which does not know what this one took.
+            let taken = lock(&self.ledger).as_mut().and_then(Ledger::untold_downtime);
+            let taken = taken.filter(|_| lock(&self.handed_over).is_none());
+            self.send(taken).await?;
+            self.send_all(self.rest()).await?;
+            self.send(self.with_downtime(|downtime| downtime.report(&self.name, self.clock.now())).flatten()).await
         };
         // Waiting for a full queue must not hold up the shutdown: the heart empties it only as long as it lives.
         let _ = tokio::time::timeout(Duration::from_secs(2), last).await;
@@ -73,23 +85,22 @@ impl Poller {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let left = self.rest();
         self.down();
-        self.send(left).await?;
+        self.send_all(left).await?;
         // Only the first time: from then on the reason of the last failure is worth more.
         self.tell(DeviceState::Connecting).await?;
         loop {
             let error = match self.while_reporting(&mut stop, self.connect()).await? {
                 Ok(session) => {
-                    self.report().await?;
-                    self.up();
+                    self.up().await?;
                     self.tell(DeviceState::Connected).await?;
                     let started = self.clock.now().monotonic;
                     let ended = self.session(session, &stop).await;
                     if stop.is_told() {
                         return Err(SinkClosed);
                     }
-                    let left = self.rest().filter(|_| ended.is_err());
+                    let left = self.left_by(&ended);
                     self.down();
-                    self.send(left).await?;
+                    self.send_all(left).await?;
                     if self.clock.now().monotonic.saturating_sub(started) >= USEFUL_SESSION {
                         backoff.succeeded();
                     }
@@ -119,15 +130,20 @@ impl Poller {
     async fn session(&self, mut session: Box<dyn Session>, stop: &Stop) -> Result<LinkError, Panicked> {
         let (events, mut queue) = mpsc::channel(1);
         let sink = Sink::new(events, self.clock.clone()).stopped_by(stop.watched());
-        let ledger = self.ledger.clone();
+        let sink = sink.after_shared(self.handed_over.clone());
+        let (ledger, handed_over) = (self.ledger.clone(), self.handed_over.clone());
         let running = guarded(async move {
-            *lock(&ledger) = Some(Ledger::start(sink.now()));
-            session.run(&sink).await
+            let downtime = lock(&handed_over).clone();
+            *lock(&ledger) = Some(Ledger::start(sink.now(), downtime));
+            let error = session.run(&sink).await;
+            lock(&ledger).as_mut().into_iter().for_each(Ledger::ended);
+            error
         });
         let passing_on = async move {
             while let Some(event) = queue.recv().await {
                 let Ok(place) = self.events.reserve().await else { return };
-                lock(&self.ledger).as_mut().into_iter().for_each(|ledger| ledger.enter(&event));
+                let now = self.clock.now();
+                lock(&self.ledger).as_mut().into_iter().for_each(|ledger| ledger.enter(now, &event));
                 place.send(event);
             }
         };
@@ -149,15 +165,33 @@ impl Poller {
         }
     }
 
-    /// Sends the slots that became due since the last report, if the device is down.
+    /// Sends the slots that became due since the last report, if the device is down and nothing will fill them.
     async fn report(&self) -> Result<(), SinkClosed> {
-        let now = self.clock.now();
-        self.send(self.with_downtime(|downtime| downtime.report(&self.name, now)).flatten()).await
+        let (now, backfills) = (self.clock.now(), self.device.backfills());
+        let report = |downtime: &mut Downtime| match backfills && downtime.may_be_filled(now) {
+            true => downtime.wait(now),
+            false => downtime.report(&self.name, now),
+        };
+        self.send(self.with_downtime(report).flatten()).await
     }
 
     /// The slots of the session, which is over, that nothing was told of.
-    fn rest(&self) -> Option<Missed> {
-        lock(&self.ledger).take()?.rest(&self.name, self.device.points(), self.clock.now())
+    fn rest(&self) -> Vec<Missed> {
+        let untaken = lock(&self.handed_over).take();
+        let ledger = lock(&self.ledger).take();
+        let rest = ledger.and_then(|ledger| ledger.rest(&self.name, self.device.points(), self.clock.now()));
+        untaken.into_iter().chain(rest).collect()
+    }
+
+    /// A driver that ends by itself has told of every slot, and of the downtime if it took it.
+    fn left_by(&self, ended: &Result<LinkError, Panicked>) -> Vec<Missed> {
+        match ended {
+            Err(_) => self.rest(),
+            Ok(_) => {
+                *lock(&self.ledger) = None;
+                lock(&self.handed_over).take().into_iter().collect()
+            }
+        }
     }
 
     async fn send(&self, missed: Option<Missed>) -> Result<(), SinkClosed> {
@@ -165,6 +199,13 @@ impl Poller {
             Some(missed) => self.events.send(DeviceEvent::Missed(missed)).await.map_err(|_| SinkClosed),
             None => Ok(()),
         }
+    }
+
+    async fn send_all(&self, missed: Vec<Missed>) -> Result<(), SinkClosed> {
+        for missed in missed {
+            self.send(Some(missed)).await?;
+        }
+        Ok(())
     }
 
     async fn tell(&self, state: DeviceState) -> Result<(), SinkClosed> {
@@ -177,8 +218,17 @@ impl Poller {
         lock(&self.downtime).get_or_insert_with(|| Downtime::start(&*self.device, self.clock.now()));
     }
 
-    fn up(&self) {
+    /// What was missed is told, or handed to the session that can fill it.
+    async fn up(&self) -> Result<(), SinkClosed> {
+        let now = self.clock.now();
+        let missed = self.with_downtime(|downtime| (downtime.may_be_filled(now), downtime.report(&self.name, now)));
+        let (may_be_filled, missed) = missed.unwrap_or_default();
         *lock(&self.downtime) = None;
+        if self.device.backfills() && may_be_filled {
+            *lock(&self.handed_over) = missed;
+            return Ok(());
+        }
+        self.send(missed).await
     }
 
     fn with_downtime<T>(&self, act: impl FnOnce(&mut Downtime) -> T) -> Option<T> {
@@ -202,6 +252,18 @@ impl Downtime {
     fn start(device: &dyn Device, now: Now) -> Downtime {
         let points = device.points().iter().map(|point| (point.id, point.interval, 0)).collect();
         Downtime { since: now.monotonic, reported_at: now.monotonic, reported_utc: now.utc, points }
+    }
+
+    /// Nothing of it is reported yet, and it is short enough.
+    fn may_be_filled(&self, now: Now) -> bool {
+        let is_untold = self.points.iter().all(|(_, _, reported)| *reported == 0);
+        is_untold && now.monotonic.saturating_sub(self.since) <= BACKFILL_MAX
+    }
+
+    /// Looks again later.
+    fn wait(&mut self, now: Now) -> Option<Missed> {
+        self.reported_at = now.monotonic;
+        None
     }
 
     /// Counted from the start each time, so that no part of an interval is lost between two reports.

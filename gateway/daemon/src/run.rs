@@ -126,6 +126,7 @@ impl Running {
     async fn start(prepared: Prepared, clock: Arc<dyn Clock>) -> Result<Running, Failure> {
         let Prepared { plan, signer, bundles, tls, material, .. } = prepared;
         let started = clock.now();
+        let site = Arc::new(site(&plan, clock.clone()));
         let (buffer, recovery) = open_buffer(&plan.state_dir.join("buffer"), plan.buffer.settings)?;
         // Only behind the lock: a second daemon by mistake must not take the socket away from the first.
         let health = match Health::bind(&plan.health).await {
@@ -135,7 +136,6 @@ impl Running {
                 return Err(Failure::Health { address: plan.health, error });
             }
         };
-        let site = Arc::new(site(&plan, clock.clone()));
         let devices: Vec<(DeviceName, Arc<dyn Device>)> =
             plan.devices.into_iter().map(|plan| (plan.name, Arc::from(plan.device))).collect();
         let setup = Setup {
@@ -296,6 +296,7 @@ fn start_pollers(
             clock: clock.clone(),
             downtime: Arc::default(),
             ledger: Arc::default(),
+            handed_over: Arc::default(),
         };
         let stop: Stop = told.clone();
         tasks.spawn(task, move || poller.clone().run(stop.clone()));

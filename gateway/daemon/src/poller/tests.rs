@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
 use lingate_drivers::{Acquisition, BoxFuture, Point};
-use lingate_model::{BuiltinType, ClockState, Reading, StatusCode};
+use lingate_model::{BuiltinType, ClockState, Origin, Reading, StatusCode};
 use tokio::time::Instant;
 
 use super::*;
@@ -32,10 +32,18 @@ enum Attempt {
     ServeThenHang(Duration),
     PanicAtWork,
     HangForEver,
+    /// Takes its downtime, tells so many slots of each point from the history, the rest as missed, and lives on.
+    Backfill(u64),
+    /// Takes its downtime and hangs over it.
+    TakeAndHang,
 }
 
 /// A device that follows a script and then lives for ever.
-struct Scripted(Vec<Point>, Mutex<VecDeque<Attempt>>);
+struct Scripted {
+    points: Vec<Point>,
+    script: Mutex<VecDeque<Attempt>>,
+    backfills: bool,
+}
 
 impl Scripted {
     fn new(script: impl IntoIterator<Item = Attempt>) -> Scripted {
@@ -49,19 +57,22 @@ impl Scripted {
             source: String::new(),
         };
         let points = INTERVALS.iter().enumerate().map(point).collect();
-        Scripted(points, Mutex::new(script.into_iter().collect()))
+        Scripted { points, script: Mutex::new(script.into_iter().collect()), backfills: false }
     }
 }
 
 impl Device for Scripted {
     fn points(&self) -> &[Point] {
-        &self.0
+        &self.points
+    }
+    fn backfills(&self) -> bool {
+        self.backfills
     }
     fn address(&self) -> String {
         "test".to_owned()
     }
     fn connect<'a>(&'a self, _: &'a Site) -> BoxFuture<'a, Result<Box<dyn Session>, LinkError>> {
-        let attempt = self.1.lock().unwrap().pop_front();
+        let attempt = self.script.lock().unwrap().pop_front();
         Box::pin(async move {
             match attempt {
                 Some(Attempt::FailAfter(time)) => {
@@ -91,6 +102,15 @@ impl Session for Living {
                 }
                 Some(Attempt::LiveFor(time)) => tokio::time::sleep(time).await,
                 Some(Attempt::PanicAtWork) => panic!("a defect at work"),
+                Some(Attempt::Backfill(slots)) => {
+                    backfill(sink, slots).await.unwrap();
+                    let Err(closed) = sink.pause(Duration::MAX).await else { unreachable!("nobody lives so long") };
+                    return closed.into();
+                }
+                Some(Attempt::TakeAndHang) => {
+                    assert!(sink.take_downtime().is_some());
+                    std::future::pending().await
+                }
                 _ => std::future::pending().await,
             }
             LinkError::Closed
@@ -113,6 +133,17 @@ async fn serve(sink: &Sink, time: Duration) -> Result<(), SinkClosed> {
     Ok(())
 }
 
+async fn backfill(sink: &Sink, slots: u64) -> Result<(), SinkClosed> {
+    let Some(mut downtime) = sink.take_downtime() else { return Ok(()) };
+    for (point, owed) in &mut downtime.slots {
+        let filled = slots.min(*owed);
+        *owed -= filled;
+        let reading = Reading { origin: Origin::Backfilled, ..Reading::bad(*point, StatusCode::BAD, sink.now().utc) };
+        sink.send(DeviceEvent::Readings(vec![reading; usize::try_from(filled).unwrap()])).await?;
+    }
+    sink.send(DeviceEvent::Missed(downtime)).await
+}
+
 struct Outcome {
     /// Missed while the device was down.
     slots: BTreeMap<u32, u64>,
@@ -128,18 +159,23 @@ const INTERVALS: [u64; 3] = [7, 500, 3000];
 
 /// Lets a poller follow the script for `time`, then stops it.
 async fn follow(script: &[Attempt], time: Duration) -> Outcome {
+    follow_device(Scripted::new(script.iter().copied()), time).await
+}
+
+async fn follow_device(device: Scripted, time: Duration) -> Outcome {
     let clock: Arc<dyn Clock> = Arc::new(Paused(Instant::now()));
     let (heart, mut messages) = mpsc::channel(10_000);
     let (events, mut sent) = mpsc::channel(10_000);
     let poller = Poller {
         name: "press-1".parse().unwrap(),
-        device: Arc::new(Scripted::new(script.iter().copied())),
+        device: Arc::new(device),
         site: Arc::new(Site::bare(std::env::temp_dir())),
         heart,
         events,
         clock: clock.clone(),
         downtime: Arc::default(),
         ledger: Arc::default(),
+        handed_over: Arc::default(),
     };
     let (stopper, told) = stop();
     let task = tokio::spawn(poller.run(told));
@@ -284,4 +320,73 @@ async fn what_a_panic_in_a_driver_was_reading_is_missed() {
     let outcome = follow(&[Attempt::PanicAtWork, Attempt::HangForEver], Duration::from_secs(20)).await;
     let [left] = &outcome.left[..] else { panic!("{:?}", outcome.left) };
     assert_eq!(left.slots, [(PointId(0), 1), (PointId(1), 1), (PointId(2), 1)]);
+}
+
+/// Follows the script with a device that fills its downtimes from its history.
+async fn follow_backfilling(script: &[Attempt], time: Duration) -> Outcome {
+    follow_device(Scripted { backfills: true, ..Scripted::new(script.iter().copied()) }, time).await
+}
+
+fn slots_of(missed: &[Missed]) -> BTreeMap<u32, u64> {
+    missed.iter().flat_map(|missed| &missed.slots).map(|(point, slots)| (point.0, *slots)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_downtime_is_handed_to_the_session_that_can_fill_it_and_told_once() {
+    let down = Duration::from_secs(60);
+    let script = [Attempt::FailAfter(down), Attempt::Backfill(10)];
+    let outcome = follow_backfilling(&script, Duration::from_secs(120)).await;
+    let expected = expected(&outcome, Duration::from_secs(120));
+    assert_eq!(outcome.reports.len(), 1, "nothing is reported while the history may fill it: {:?}", outcome.reports);
+    for (point, slots) in expected {
+        let (told, missed) = (outcome.readings[&point], slots_of(&outcome.reports)[&point]);
+        assert_eq!((told, told + missed), (slots.min(10), slots), "point {point}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_downtime_that_no_session_takes_is_reported_as_missed() {
+    let script = [Attempt::FailAfter(Duration::from_secs(60)), Attempt::LiveFor(Duration::from_secs(30))];
+    for (script, stopped) in [(&script[..], 100), (&script[..1], 30), (&script[..], 80)] {
+        let outcome = follow_backfilling(script, Duration::from_secs(stopped)).await;
+        let end = Duration::from_secs(stopped);
+        assert_eq!(outcome.slots, expected(&outcome, end), "stopped after {stopped} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_downtime_that_a_session_is_cut_over_is_reported_at_the_stop() {
+    let script = [Attempt::FailAfter(Duration::from_secs(60)), Attempt::TakeAndHang];
+    let outcome = follow_backfilling(&script, Duration::from_secs(90)).await;
+    assert_eq!(outcome.slots, expected(&outcome, Duration::from_secs(90)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_downtime_longer_than_a_day_is_reported_and_no_history_is_asked_for_it() {
+    let day = Duration::from_secs(24 * 3600);
+    let script = [Attempt::HangForEver; 3000];
+    let outcome = follow_backfilling(&script, day + Duration::from_secs(100)).await;
+    assert_eq!(outcome.slots, expected(&outcome, day + Duration::from_secs(100)));
+    assert!(outcome.reports[0].to.0 > day.as_micros() as i64, "not before the day is over");
+    assert!(outcome.reports.len() > 5, "and from then on like any other device's");
+}
+
+#[test]
+fn a_subscribed_point_misses_only_what_its_device_could_not_say_any_more() {
+    let at = |seconds: u64| Now {
+        monotonic: Duration::from_secs(seconds),
+        utc: UtcMicros(seconds as i64 * 1_000_000),
+        clock: ClockState::Synced,
+    };
+    let mut points = Scripted::new([]).points;
+    points.iter_mut().for_each(|point| point.acquisition = Acquisition::Subscribed);
+    let name = "press-1".parse().unwrap();
+    let mut ledger = Ledger::start(at(0), None);
+    ledger.enter(at(100), &DeviceEvent::Readings(vec![Reading::bad(PointId(0), StatusCode::BAD, at(100).utc)]));
+    let left = ledger.rest(&name, &points, at(103)).unwrap();
+    assert_eq!(left.slots, [(PointId(0), 428), (PointId(1), 6), (PointId(2), 1)]);
+    assert_eq!((left.from, left.to), (at(100).utc, at(103).utc));
+    assert_eq!(ledger.rest(&name, &points, at(100)), None);
+    ledger.ended();
+    assert_eq!(ledger.rest(&name, &points, at(9_999)), None, "a device that is quiet has nothing to say");
 }
