@@ -109,7 +109,7 @@ impl Session for Living {
                 }
                 Some(Attempt::TakeAndHang) => {
                     assert!(sink.take_downtime().is_some());
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
                 _ => std::future::pending().await,
             }
