@@ -82,7 +82,7 @@ pub(crate) fn site(plan: &Plan, clock: Arc<dyn Clock>) -> Site {
     Site {
         gateway: plan.gateway.clone(),
         folder: plan.state_dir.join("devices"),
-        secret: Box::new(crate::files::secret),
+        secret: Arc::new(crate::files::secret),
         lines: Lines::default(),
         clock,
     }
