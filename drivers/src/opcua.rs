@@ -61,6 +61,7 @@ mod subscription;
 mod target;
 mod text;
 pub mod tool;
+mod transport;
 pub mod trust;
 mod watchdog;
 mod wire;
@@ -117,7 +118,7 @@ pub(crate) struct Link {
     pub(crate) session: Arc<Client>,
     pub(crate) about: About,
     pub(crate) cursors: CursorFile,
-    lost: watch::Receiver<bool>,
+    pub(crate) lost: watch::Receiver<bool>,
 }
 
 impl Link {

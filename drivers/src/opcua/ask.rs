@@ -13,6 +13,7 @@ use opcua::types::{
     NotificationMessage, PublishResponse, ReadRawModifiedDetails, ReadValueId, SubscriptionAcknowledgement,
     TimestampsToReturn,
 };
+use tokio::sync::watch;
 
 /// Every service that a session ever asks for: each of them reads, and nothing else is sent.
 ///
@@ -20,6 +21,7 @@ use opcua::types::{
 #[derive(Clone)]
 pub(crate) struct Ask {
     session: Arc<Session>,
+    lost: watch::Receiver<bool>,
 }
 
 /// What a server has read.
@@ -34,8 +36,8 @@ const BAD_UNKNOWN_RESPONSE: StatusCode = StatusCode(0x8009_0000);
 type Answer<T> = Result<T, StatusCode>;
 
 impl Ask {
-    pub(crate) fn new(session: Arc<Session>) -> Ask {
-        Ask { session }
+    pub(crate) fn new(session: Arc<Session>, lost: watch::Receiver<bool>) -> Ask {
+        Ask { session, lost }
     }
 
     /// `max_age` is 0: from the device and not from the server's memory, where the server can tell them apart.
@@ -44,10 +46,16 @@ impl Ask {
         // The channel may be renewed meanwhile, and the clocks be compared anew.
         let before = self.offset();
         let request = Read::new(&self.session).timestamps_to_return(TimestampsToReturn::Both).nodes_to_read(nodes);
-        let response = request.send(self.session.channel()).await.map_err(|error| status(&error))?;
+        let response = request.send(self.session.channel()).await.map_err(|error| self.status(&error))?;
         let after = self.offset();
         let values = counted(response.results, asked)?;
         if before == after { Ok(Values { values, offset: after }) } else { Err(StatusCode::BAD_TIMEOUT) }
+    }
+
+    /// The library forgets a request whose answer cannot be read, and says that the connection was closed.
+    fn status(&self, error: &Error) -> StatusCode {
+        let is_forgotten = error.status() == opcua::types::StatusCode::BadConnectionClosed && !*self.lost.borrow();
+        if is_forgotten { StatusCode::BAD_DECODING_ERROR } else { StatusCode(error.status().bits()) }
     }
 
     fn offset(&self) -> i64 {
@@ -58,14 +66,14 @@ impl Ask {
     pub(crate) async fn translate(&self, paths: Vec<BrowsePath>) -> Answer<Vec<BrowsePathResult>> {
         let asked = paths.len();
         let request = TranslateBrowsePaths::new(&self.session).browse_paths(paths);
-        let response = request.send(self.session.channel()).await.map_err(|error| status(&error))?;
+        let response = request.send(self.session.channel()).await.map_err(|error| self.status(&error))?;
         counted(response.results, asked)
     }
 
     pub(crate) async fn browse(&self, nodes: Vec<BrowseDescription>) -> Answer<Vec<BrowseResult>> {
         let asked = nodes.len();
         let request = Browse::new(&self.session).max_references_per_node(100).nodes_to_browse(nodes);
-        let response = request.send(self.session.channel()).await.map_err(|error| status(&error))?;
+        let response = request.send(self.session.channel()).await.map_err(|error| self.status(&error))?;
         counted(response.results, asked)
     }
 
@@ -73,7 +81,7 @@ impl Ask {
     pub(crate) async fn register(&self, nodes: Vec<NodeId>) -> Answer<Vec<NodeId>> {
         let asked = nodes.len();
         let request = RegisterNodes::new(&self.session).nodes_to_register(nodes);
-        let response = request.send(self.session.channel()).await.map_err(|error| status(&error))?;
+        let response = request.send(self.session.channel()).await.map_err(|error| self.status(&error))?;
         counted(response.registered_node_ids, asked)
     }
 
@@ -84,7 +92,7 @@ impl Ask {
             .max_keep_alive_count(wanted.keep_alive_count)
             .max_notifications_per_publish(wanted.notifications_max)
             .publishing_enabled(true);
-        request.send(self.session.channel()).await.map_err(|error| status(&error))
+        request.send(self.session.channel()).await.map_err(|error| self.status(&error))
     }
 
     pub(crate) async fn create(
@@ -95,7 +103,7 @@ impl Ask {
         let request = CreateMonitoredItems::new(subscription, &self.session)
             .timestamps_to_return(TimestampsToReturn::Both)
             .items_to_create(items);
-        let response = request.send(self.session.channel()).await.map_err(|error| status(&error))?;
+        let response = request.send(self.session.channel()).await.map_err(|error| self.status(&error))?;
         Ok(response.results.into_iter().map(|created| created.result).collect())
     }
 
@@ -105,12 +113,12 @@ impl Ask {
         patience: Duration,
     ) -> Answer<PublishResponse> {
         let request = Publish::new(&self.session).timeout(patience).acks(used);
-        request.send(self.session.channel()).await.map_err(|error| status(&error))
+        request.send(self.session.channel()).await.map_err(|error| self.status(&error))
     }
 
     pub(crate) async fn republish(&self, subscription: u32, number: u32) -> Answer<NotificationMessage> {
         let request = Republish::new(subscription, number, &self.session);
-        let response = request.send(self.session.channel()).await.map_err(|error| status(&error))?;
+        let response = request.send(self.session.channel()).await.map_err(|error| self.status(&error))?;
         Ok(response.notification_message)
     }
 
@@ -123,7 +131,7 @@ impl Ask {
         let request = HistoryRead::new(HistoryReadAction::ReadRawModifiedDetails(details), &self.session)
             .timestamps_to_return(TimestampsToReturn::Both)
             .nodes_to_read(nodes);
-        let response = request.send(self.session.channel()).await.map_err(|error| status(&error))?;
+        let response = request.send(self.session.channel()).await.map_err(|error| self.status(&error))?;
         counted(response.results, asked)
     }
 }
@@ -141,6 +149,3 @@ fn counted<T>(results: Option<Vec<T>>, asked: usize) -> Answer<Vec<T>> {
     results.filter(|results| results.len() == asked).ok_or(BAD_UNKNOWN_RESPONSE)
 }
 
-fn status(error: &Error) -> StatusCode {
-    StatusCode(error.status().bits())
-}

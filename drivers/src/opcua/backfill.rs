@@ -305,27 +305,23 @@ impl Desk<'_> {
         }
     }
 
-    /// What the next session, or the gateway's end, is to be told: slots that wait for the history.
+    /// The end of a session: what its history did not fill by now is told as missed. The next session may fill it all
+    /// the same, from where this one came to.
     pub(crate) async fn leave(&mut self, down: Debt, cause: MissedCause, now: Now) -> Result<(), SinkClosed> {
+        self.miss(down, cause, now).await?;
         if self.filling.is_none() {
-            return self.miss(down, cause, now).await;
-        }
-        let first = self.plan.points.first().map_or(0, |point| point.id.0);
-        if let Some(missed) = down.into_missed(&self.plan.name, cause, now) {
-            self.plan.memory.kept().delivered.owe(&missed, first);
-        }
-        if !self.sink.is_stopping() {
             return Ok(());
         }
-        self.save_last();
+        if self.sink.is_stopping() {
+            self.save_last();
+        }
         let (owed, from) = self.plan.memory.kept().delivered.take_owed();
-        let from = from.unwrap_or(now.utc).min(now.utc);
         let slots: Vec<_> = owed.into_iter().map(|(point, slots)| (self.id(point), slots)).collect();
         if slots.is_empty() {
             return Ok(());
         }
-        let missed = Missed { device: self.plan.name.clone(), from, to: now.utc, slots, cause };
-        self.sink.send(DeviceEvent::Missed(missed)).await
+        let (device, from) = (self.plan.name.clone(), from.unwrap_or(now.utc).min(now.utc));
+        self.sink.send(DeviceEvent::Missed(Missed { device, from, to: now.utc, slots, cause })).await
     }
 }
 

@@ -94,7 +94,7 @@ const PUBLISHING_MAX: usize = 10;
 impl<'a> Desk<'a> {
     pub(crate) fn new(link: &'a Link, plan: &'a Plan, sink: &'a Sink) -> Desk<'a> {
         let now = sink.now().monotonic;
-        let ask = Ask::new(link.session.clone());
+        let ask = Ask::new(link.session.clone(), link.lost.clone());
         let points = plan.items.len();
         let groups = groups(&plan.items);
         let schedule = Schedule::new(now, groups.iter().map(|group| group.interval));

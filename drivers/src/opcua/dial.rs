@@ -2,20 +2,18 @@ use std::io;
 use std::time::Duration;
 
 use opcua::client::ConnectionSource;
-use opcua::client::transport::{
-    Connector, RequestRecv, SecureChannelState, StreamConnection, StreamConnector, StreamTransport,
-    TransportConfiguration,
-};
+use opcua::client::transport::{Connector, RequestRecv, SecureChannelState, TransportConfiguration};
 use opcua::core::comms::tcp_codec::TcpCodec;
 use opcua::types::{DecodingOptions, EndpointDescription, Error, StatusCode};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 
 use super::address::Address;
 use super::guard::{Guarded, Limits, Watch};
+use super::transport::{Frames, Patient};
 
 /// For each address that a host name stands for.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -47,14 +45,12 @@ impl Failure {
     }
 }
 
-type Reader = Guarded<OwnedReadHalf>;
-
 impl Dial {
-    async fn open(self, options: DecodingOptions) -> Result<StreamConnection<Reader, OwnedWriteHalf>, Error> {
+    async fn open(&self, options: DecodingOptions) -> Result<(Frames, OwnedWriteHalf), Error> {
         let stream = self.tcp().await.map_err(|error| self.failure.note(error))?;
         let (read, write) = stream.into_split();
-        let guarded = Guarded::new(read, self.limits, self.watch);
-        Ok(StreamConnection::new(FramedRead::new(guarded, TcpCodec::new(options)), write, self.address.to_string()))
+        let guarded = Guarded::new(read, self.limits.clone(), self.watch.clone());
+        Ok((FramedRead::new(guarded, TcpCodec::new(options)), write))
     }
 
     /// The first of the host's addresses that answers.
@@ -74,7 +70,7 @@ impl Dial {
 }
 
 impl Connector for Dial {
-    type Transport = StreamTransport<Reader, OwnedWriteHalf>;
+    type Transport = Patient;
 
     async fn connect(
         &self,
@@ -82,10 +78,13 @@ impl Connector for Dial {
         requests: RequestRecv,
         configuration: TransportConfiguration,
     ) -> Result<Self::Transport, Error> {
-        let open = |_: String, options| self.clone().open(options);
-        let inner = StreamConnector::new(open, self.address.to_string());
+        let options = channel.secure_channel().read().decoding_options();
+        let greeting = async {
+            let (read, write) = self.open(options).await?;
+            Patient::greet(read, write, self.address.to_string(), channel, requests, &configuration).await
+        };
         let deadline = CONNECT.saturating_mul(2) + HELLO;
-        let connected = timeout(deadline, inner.connect(channel, requests, configuration)).await;
+        let connected = timeout(deadline, greeting).await;
         connected.unwrap_or_else(|_| Err(self.failure.note(io::Error::from(io::ErrorKind::TimedOut))))
     }
 

@@ -20,7 +20,7 @@ pub(crate) struct Entry {
 
 /// Quick at first, because a server that starts may not have all its nodes yet; then as rare as a mistake in the file
 /// deserves.
-const PAUSES: [u64; 7] = [1, 5, 30, 300, 600, 1_200, 1_800];
+const PAUSES: [u64; 9] = [1, 2, 5, 10, 30, 60, 300, 600, 1_800];
 
 impl Quarantine {
     /// Set aside, or set aside for longer.
@@ -69,7 +69,8 @@ impl Quarantine {
 /// Whether an answer speaks of the node and not of its value at the moment (OPC 10000-4, 7.39.2): asking again with the
 /// next slot gives the same.
 pub(crate) fn is_refusal(status: StatusCode) -> bool {
-    const REFUSALS: [u32; 10] = [
+    const REFUSALS: [u32; 11] = [
+        0x8007_0000, // BadDecodingError: an answer that cannot be read
         0x801F_0000, // BadUserAccessDenied
         0x8033_0000, // BadNodeIdInvalid
         0x8034_0000, // BadNodeIdUnknown
@@ -101,13 +102,13 @@ mod tests {
         let mut quarantine = Quarantine::default();
         let mut seconds = 100;
         let mut pauses = Vec::new();
-        for _ in 0..9 {
+        for _ in 0..11 {
             quarantine.put(7, StatusCode::BAD_NODE_ID_UNKNOWN, now(seconds));
             let next = (seconds..).find(|s| quarantine.due(Duration::from_secs(*s)).is_some()).unwrap();
             pauses.push(next - seconds);
             seconds = next;
         }
-        assert_eq!(pauses, [1, 5, 30, 300, 600, 1_200, 1_800, 1_800, 1_800]);
+        assert_eq!(pauses, [1, 2, 5, 10, 30, 60, 300, 600, 1_800, 1_800, 1_800]);
         assert_eq!(quarantine.iter().next().unwrap().1.since, now(100).utc);
         assert!(quarantine.release(7));
         assert!(!quarantine.release(7));

@@ -12,7 +12,8 @@ use lingate_model::{
     Clock, ClockState, DeviceReport, Missed, MissedCause, Now, Origin, PointId, Reading, StatusCode, UtcMicros,
 };
 use lingate_plant::opcua::{
-    Connection, INSECURE, Machine, MachineKind, MachineLimits, MachineOptions, MachineSpec, machine_toml,
+    Connection, Evil, INSECURE, Machine, MachineKind, MachineLimits, MachineOptions, MachineSpec, Say, Script, When,
+    machine_toml,
 };
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
@@ -40,18 +41,11 @@ async fn every_change_of_a_subscribed_machine_arrives_once_and_exactly() {
 async fn polled_values_of_every_type_are_the_same_as_subscribed_ones() {
     for point in ["mode = \"poll\"\n", ""] {
         let mut bench = Bench::start(MachineKind::Types, MachineLimits::default(), point);
-        bench.run_for(Duration::from_secs(2)).await;
+        let points = bench.machine.spec().variables().len();
+        let empty = bench.point("empty_double");
+        bench.until(|bench| (0..points).all(|id| id == empty || bench.numbers_of(id).len() >= 3)).await;
         bench.stop().await;
         bench.judge();
-        let points = bench.machine.spec().variables().len();
-        for id in 0..points {
-            let name = &bench.machine.spec().variables()[id].name;
-            assert!(
-                bench.numbers_of(id).len() >= 3 || name == "empty_double",
-                "{name} {point}: {:?}",
-                bench.statuses(id)
-            );
-        }
     }
 }
 
@@ -159,6 +153,40 @@ async fn what_was_missed_is_filled_from_the_history_of_the_machine() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_cannot_be_read_costs_its_request_and_not_the_session() {
+    const READ: u32 = 631;
+    let evil = Evil::start(2).await.unwrap();
+    let mut text = format!(
+        "[[device]]\nname = \"evil\"\ndriver = \"opcua\"\nevery = \"50ms\"\nequipment = \"a/b\"\naddress = {:?}\n{INSECURE}\n",
+        evil.url()
+    );
+    for variable in 0..2 {
+        let node = format!("nsu={};s=v{variable}", Evil::NAMESPACE);
+        text += &format!("[[device.point]]\nname = \"v\"\nnode = {node:?}\ntype = \"uint32\"\nmode = \"poll\"\n");
+    }
+    let (events, mut queue) = mpsc::channel(64);
+    let (stop, stopped) = watch::channel(false);
+    let state = tempfile::tempdir().unwrap();
+    let running = tokio::spawn(supervise(parse(&text), state.path().to_owned(), events, stopped));
+    let mut good = 0;
+    let mut connections = None;
+    while good < 80 {
+        let event = timeout(Duration::from_secs(20), queue.recv()).await.unwrap().unwrap();
+        let DeviceEvent::Readings(readings) = event else { continue };
+        good += readings.iter().filter(|reading| !reading.status.is_bad()).count();
+        if good > 20 && connections.is_none() {
+            connections = Some(evil.seen().connections);
+            evil.play(Script::always(When::Service(READ), Say::Body(vec![0xFF; 40])).times(3));
+        }
+    }
+    assert_eq!(evil.tricks(), 3);
+    assert_eq!(Some(evil.seen().connections), connections);
+    stop.send(true).unwrap();
+    while queue.recv().await.is_some() {}
+    assert_eq!(running.await.unwrap(), Vec::<String>::new());
+}
+
 /// A machine, the driver on it, and what it said so far.
 struct Bench {
     machine: Machine,
@@ -226,13 +254,19 @@ impl Bench {
     async fn until(&mut self, is_reached: impl Fn(&Bench) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(30);
         while !is_reached(self) {
-            assert!(
-                Instant::now() < deadline,
-                "not reached: {:?}",
-                self.report.as_ref().map(|report| &report.counters)
-            );
+            assert!(Instant::now() < deadline, "not reached: {}", self.summary());
             self.run_for(Duration::from_millis(50)).await;
         }
+    }
+
+    fn summary(&self) -> String {
+        let of_point = |(point, all): (&usize, &Vec<Reading>)| {
+            let last = all.last().map(|reading| (reading.status, reading.source_time));
+            format!("{point}: {} of {}, last {last:?}", self.numbers_of(*point).len(), all.len())
+        };
+        let points: Vec<_> = self.readings.iter().map(of_point).collect();
+        let counters = self.report.as_ref().map(|report| (&report.counters, &report.set_aside));
+        format!("{}; {counters:?}; {:?}", points.join("; "), self.missed.last())
     }
 
     async fn stop(&mut self) -> Vec<String> {
