@@ -1,16 +1,16 @@
 """Opens the committed vectors with `cryptography` and `cbor2`, and refuses the damaged ones for their stated reasons:
-`vectors.py gateway/seal/tests/vectors/messages.json`. Suites 0x0001 and 0x0002; the experimental 0x0011 is skipped by name."""
+`vectors.py gateway/seal/tests/vectors/messages.json`. Suites 0x0001, 0x0002 and 0x0011."""
 import json, sys
 from base64 import urlsafe_b64decode
-from hashlib import sha256
+from hashlib import sha256, shake_256
 import cbor2, zstandard
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric import ec, mlkem, utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PrivateKey, Suite
 
 class Refused(Exception):
     pass
@@ -41,6 +41,16 @@ class P256:
         r, s = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
         public = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
         public.verify(utils.encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
+
+class XWing(X25519):
+    wrap = -91258
+    hpke = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+
+    @staticmethod
+    def role(private):  # the 32-byte seed of both parts (draft-connolly-cfrg-xwing-kem)
+        seeds = shake_256(private).digest(96)
+        parts = mlkem.MLKEM768PrivateKey.from_seed_bytes(seeds[:64]), X25519PrivateKey.from_private_bytes(seeds[64:])
+        return MLKEM768X25519PrivateKey(*parts)
 
 def strict(data):  # one deterministic item and nothing behind it
     item = cbor2.loads(data)
@@ -104,10 +114,7 @@ def open_data(suite, jwk, epoch, message):
 
 opened = refused = 0
 for vector in json.load(open(sys.argv[1]))["suites"]:
-    suite = {1: X25519, 2: P256}.get(vector["suite"])
-    if suite is None:
-        print(f"skipped: suite {vector['name']}")
-        continue
+    suite = {1: X25519, 2: P256, 0x11: XWing}[vector["suite"]]
     for role in vector["roles"]:
         epoch = open_key(suite, vector["gateway"], role, bytes.fromhex(vector["key"]))
         assert [part.hex() for part in epoch] == [vector["epoch_id"], vector["content_key"], vector["base_iv"]]

@@ -49,9 +49,14 @@ log_type notice
 }
 
 /// `%u` is the certificate's common name: a gateway reaches only what is below its own name. `shut_out` are gateways
-/// that were revoked; the broker reads the list again at SIGHUP.
+/// that were revoked: they may publish nothing, and still read the bundle that grants them nothing. The broker reads the
+/// list again at SIGHUP.
 pub(crate) fn access_list(shut_out: &[&str]) -> String {
-    let denied: String = shut_out.iter().map(|gateway| format!("\nuser {gateway}\ntopic deny #\n")).collect();
+    let deny = |gateway: &&str| {
+        let topics = ["k/#", "d/#", "a"].map(|channel| format!("topic deny lingate/1/+/{gateway}/{channel}\n"));
+        format!("\nuser {gateway}\n{}", topics.concat())
+    };
+    let denied: String = shut_out.iter().map(deny).collect();
     format!(
         "\
 pattern write lingate/1/+/%u/k/#

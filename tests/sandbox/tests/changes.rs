@@ -129,7 +129,7 @@ fn a_revoked_gateway_may_nothing_until_it_enrols_with_a_new_key() {
     assert!(desk.take(&gateway.epoch(1)).is_empty());
     assert_eq!((desk.rejected("revoked signer"), desk.report().alarm_count), (5, 0));
     let access = std::fs::read_to_string(world.authority.folder().join("acl")).unwrap();
-    assert!(access.contains("user gw-0001\ntopic deny #"), "{access}");
+    assert!(access.contains("user gw-0001\ntopic deny lingate/1/+/gw-0001/k/#"), "{access}");
     let old_key = world.authority.issue(&gateway.identity.enroll, KeyChange::Accept).unwrap_err();
     assert!(old_key.to_string().contains("must enrol with a new one"), "{old_key}");
     let back = world.gateway("gw-0001");
