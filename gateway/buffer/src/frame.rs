@@ -18,6 +18,8 @@ use lingate_seal::Kid;
 pub(crate) const HEADER_BYTES: usize = 104;
 pub(crate) const MAGIC: [u8; 4] = *b"LGf1";
 const ALIAS_BYTES: usize = 32;
+/// In `kind`: the sealed bytes were overwritten, only header and note are left.
+pub(crate) const PURGED: u8 = 0x80;
 
 /// A record as the log knows it: identity in clear, content sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +82,10 @@ pub(crate) fn frame_bytes(payload: usize) -> u64 {
 }
 
 impl Identity {
+    pub(crate) fn is_purged(&self) -> bool {
+        self.kind & PURGED != 0
+    }
+
     /// The sealed bytes and the note.
     pub(crate) fn split<'a>(&self, payload: &'a [u8]) -> (&'a [u8], &'a [u8]) {
         payload.split_at(payload.len().saturating_sub(usize::from(self.note)))

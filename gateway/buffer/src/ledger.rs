@@ -3,7 +3,7 @@
 //! ```text
 //!   0 crc32c of 4.. to end     4 end u64: the first position after the segment     12 losses, each:
 //!   length u8 and alias (0: none), kid 8 bytes, first, last, records, keys, readings u64, then
-//!   a byte each: corruption, loses the epoch, maybe delivered, then u32 count of notes, each: seq u64, length u8, bytes
+//!   a byte each: cause (0 overflow, 1 corruption, 2 purge), loses the epoch, maybe delivered, then u32 count of notes, each: seq u64, length u8, bytes
 //! ```
 
 use std::ops::Range;
@@ -15,6 +15,8 @@ use crate::disk::remove_if_present;
 use crate::report::{Loss, LossCause};
 use crate::{Disk, DiskError, segment};
 
+/// By number in the file.
+const CAUSES: [LossCause; 3] = [LossCause::Overflow, LossCause::Corruption, LossCause::Purge];
 const BYTES_MAX: u64 = 1024 * 1024;
 
 pub(crate) fn path(class: Priority, first: u64) -> String {
@@ -75,7 +77,8 @@ fn encode(end: u64, losses: &[Loss]) -> Vec<u8> {
         bytes.extend_from_slice(&loss.kid.0);
         let numbers = [loss.first_seq, loss.last_seq, loss.records, loss.keys, loss.readings];
         numbers.iter().for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()));
-        bytes.extend([loss.cause == LossCause::Corruption, loss.loses_epoch, loss.maybe_delivered].map(u8::from));
+        bytes.push(CAUSES.iter().position(|cause| *cause == loss.cause).expect("it holds every cause") as u8);
+        bytes.extend([loss.loses_epoch, loss.maybe_delivered].map(u8::from));
         bytes.extend_from_slice(&u32::try_from(loss.notes.len()).expect("a segment has fewer frames").to_le_bytes());
         for (seq, note) in &loss.notes {
             bytes.extend_from_slice(&seq.to_le_bytes());
@@ -94,8 +97,9 @@ fn decode(rest: &mut &[u8], priority: Priority) -> Option<Loss> {
     let kid = Kid(take(rest)?);
     let mut number = || take(rest).map(u64::from_le_bytes);
     let (first_seq, last_seq, records, keys, readings) = (number()?, number()?, number()?, number()?, number()?);
-    let [is_corruption, loses_epoch, maybe_delivered] = take(rest)?.map(|byte: u8| byte == 1);
-    let cause = if is_corruption { LossCause::Corruption } else { LossCause::Overflow };
+    let [cause, loses_epoch, maybe_delivered] = take(rest)?;
+    let (loses_epoch, maybe_delivered) = (loses_epoch == 1, maybe_delivered == 1);
+    let cause = *CAUSES.get(usize::from(cause))?;
     let count = u32::from_le_bytes(take(rest)?);
     let mut note = || Some((u64::from_le_bytes(take(rest)?), take_short(rest)?.to_vec()));
     let notes = (0..count).map(|_| note()).collect::<Option<_>>()?;

@@ -16,6 +16,9 @@
 //! Refusals: [`Buffer::open`] refuses a directory that another process holds or that cannot be used, and nothing else.
 //! [`Buffer::append`] refuses when nothing may be dropped to make room.
 //!
+//! [`Buffer::purge`] destroys: the sealed bytes of a dataset are overwritten with zeros in place and synced, and what of
+//! them waited is a [`Loss`]. Flash may keep old copies of a block: what protects those is that no key is on this disk.
+//!
 //! Losses: whoever takes them from [`Buffer::losses`] appends their gap records before the next commit. Only when that
 //! commit went through, and they are not held by [`Buffer::hold_losses`], does the buffer forget the lost records. An
 //! overflow waits for none of that: it writes the losses of the oldest segment into a ledger, and the segment goes. A
@@ -46,6 +49,7 @@ mod frame;
 mod ledger;
 mod log;
 mod positions;
+mod purge;
 mod reading;
 mod real_disk;
 mod recovery;
@@ -57,6 +61,7 @@ mod space;
 mod store;
 
 pub use disk::{Disk, DiskError, Entry, FileId};
+pub use purge::Purged;
 pub use real_disk::RealDisk;
 pub use report::{Committed, Loss, LossCause, RecordId, Recovery, Usage};
 pub use settings::{AppendError, BufferError, Overflow, Settings};

@@ -56,6 +56,10 @@ impl Log {
                     if position < self.read || self.skip.contains(position) {
                         continue;
                     }
+                    if header.identity.is_purged() {
+                        self.lose_purged(position, &header, &payload);
+                        continue;
+                    }
                     if self.dead.get(&header.identity.alias) == Some(&header.identity.kid) {
                         self.lose_dead(position, &header.identity, &payload);
                         continue;

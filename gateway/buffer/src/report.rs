@@ -6,7 +6,7 @@ use std::ops::Range;
 use lingate_model::{DatasetAlias, Priority, UtcMicros};
 use lingate_seal::{Kid, RecordKind};
 
-use crate::frame::Identity;
+use crate::frame::{Identity, PURGED};
 
 /// A record's place: `position` is dense per class, from 0, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +51,8 @@ pub struct Loss {
 pub enum LossCause {
     Overflow,
     Corruption,
+    /// The owner had its bytes destroyed.
+    Purge,
 }
 
 /// What `open` found.
@@ -83,6 +85,7 @@ pub struct Usage {
 
 impl Loss {
     pub(crate) fn of(priority: Priority, identity: &Identity, cause: LossCause, maybe_delivered: bool) -> Loss {
+        let kind = identity.kind & !PURGED;
         Loss {
             priority,
             alias: Some(identity.alias.clone()),
@@ -90,11 +93,11 @@ impl Loss {
             first_seq: identity.seq,
             last_seq: identity.seq,
             records: 1,
-            keys: u64::from(identity.kind == RecordKind::Key as u8),
-            loses_epoch: [RecordKind::Key as u8, RecordKind::Catalogue as u8].contains(&identity.kind),
+            keys: u64::from(kind == RecordKind::Key as u8),
+            loses_epoch: [RecordKind::Key as u8, RecordKind::Catalogue as u8].contains(&kind),
             notes: Vec::new(),
             readings: u64::from(identity.readings),
-            cause,
+            cause: if identity.is_purged() { LossCause::Purge } else { cause },
             maybe_delivered,
         }
     }

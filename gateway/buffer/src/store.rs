@@ -1,6 +1,6 @@
 use std::io;
 
-use lingate_model::{Priority, UtcMicros};
+use lingate_model::{DatasetAlias, Priority, UtcMicros};
 use lingate_seal::{RecordKind, Sealed};
 
 use crate::cursor::{self, Save};
@@ -9,7 +9,7 @@ use crate::frame::{Identity, frame_bytes};
 use crate::log::{Log, Pending, Stored};
 use crate::reserve::Reserve;
 use crate::{
-    AppendError, BufferError, Committed, Disk, DiskError, Loss, Overflow, RecordId, Recovery, Settings, Usage,
+    AppendError, BufferError, Committed, Disk, DiskError, Loss, Overflow, Purged, RecordId, Recovery, Settings, Usage,
 };
 
 /// So many losses are told at a time.
@@ -87,6 +87,20 @@ impl<D: Disk> Buffer<D> {
             Err(error) if stored.is_empty() => Err(error),
             _ => Ok(committed(stored)),
         }
+    }
+
+    /// Destroys the sealed bytes of these datasets on the disk, whether they were delivered or not, in every class. What
+    /// still waited is told by `losses`. Commit first: what was appended and not committed is not reached.
+    pub fn purge(&mut self, is_meant: &dyn Fn(&DatasetAlias) -> bool) -> Result<Purged, DiskError> {
+        let mut all = Purged::default();
+        let Buffer { logs, disk, .. } = self;
+        for log in logs {
+            let purged = log.purge(disk, is_meant)?;
+            all.records += purged.records;
+            all.bytes += purged.bytes;
+            all.lost += purged.lost;
+        }
+        Ok(all)
     }
 
     /// The next durable record of the class that was not handed out since `open` or `rewind` and is not acknowledged.

@@ -137,6 +137,7 @@ fn engine(folder: &std::path::Path, batch: u32, is_up: bool) -> Engine<RealDisk>
         export: plan(batch, true),
         devices: vec![("plant".parse().unwrap(), PointId(0))],
         signer: signing_key(),
+        rules: lingate_engine::Rules::default(),
         bundle: Some(bundle()),
         buffer,
         recovery,

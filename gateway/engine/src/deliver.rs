@@ -15,9 +15,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use lingate_buffer::{Disk, RecordId};
-use lingate_model::{Backoff, GatewayId, Priority, TenantId};
+use lingate_model::{Backoff, DatasetAlias, GatewayId, Priority, TenantId};
 use lingate_seal::{RecordKind, Sealed};
 
+use crate::receipts::Receipts;
 use crate::status::LinkStatus;
 use crate::store::Store;
 use crate::{Level, LinkLimits, LinkLoss, Notice, Output, PublishId, ReasonCode, Topic};
@@ -36,7 +37,8 @@ pub(crate) struct Deliver {
     in_flight: BTreeMap<PublishId, Record>,
     waiting: Vec<(Duration, Record)>,
     next_id: u64,
-    status: LinkStatus,
+    pub(crate) receipts: Receipts,
+    pub(crate) status: LinkStatus,
 }
 
 pub(crate) struct Record {
@@ -54,6 +56,7 @@ impl Deliver {
             in_flight: BTreeMap::new(),
             waiting: Vec::new(),
             next_id: 0,
+            receipts: Receipts::default(),
             status: LinkStatus { reason: Some("not connected yet".to_owned()), ..LinkStatus::default() },
         }
     }
@@ -61,8 +64,7 @@ impl Deliver {
     /// True if the link was up already: the caller rewinds the store.
     pub(crate) fn link_up(&mut self, limits: LinkLimits) -> bool {
         let was_up = self.link.replace(limits).is_some();
-        self.in_flight.clear();
-        self.waiting.clear();
+        self.forget();
         self.status.connects += 1;
         self.status.reason = None;
         was_up
@@ -71,9 +73,21 @@ impl Deliver {
     /// The caller rewinds the store: what was not acknowledged is handed out again.
     pub(crate) fn link_down(&mut self, loss: LinkLoss) {
         self.link = None;
+        self.forget();
+        self.status.reason = Some(loss.0);
+    }
+
+    fn forget(&mut self) {
         self.in_flight.clear();
         self.waiting.clear();
-        self.status.reason = Some(loss.0);
+        self.receipts.forget();
+    }
+
+    /// Their bytes are destroyed: nothing of them is sent again, and no answer frees them.
+    pub(crate) fn drop_those_of(&mut self, is_meant: &dyn Fn(&DatasetAlias) -> bool) {
+        self.in_flight.retain(|_, record| !is_meant(record.sealed.alias()));
+        self.waiting.retain(|(_, record)| !is_meant(record.sealed.alias()));
+        self.receipts.drop_those_of(is_meant);
     }
 
     /// Sends while the window has room: what was refused and may be tried again, then the classes by priority.
@@ -84,6 +98,8 @@ impl Deliver {
         for priority in Priority::ALL {
             while self.has_room(limits) && !self.is_held(priority) {
                 match store.next(monotonic, priority) {
+                    // Handed out again for want of a receipt, and still on its way.
+                    Ok(Some((record, _))) if self.is_under_way(record) => {}
                     Ok(Some((record, sealed))) => {
                         let refusals = Backoff::new(RETRY_FIRST, RETRY_CAP);
                         self.send(monotonic, limits, Record { record, sealed, refusals }, outputs);
@@ -98,8 +114,14 @@ impl Deliver {
         }
     }
 
+    fn is_under_way(&self, record: RecordId) -> bool {
+        let waiting = self.waiting.iter().map(|(_, record)| record);
+        self.in_flight.values().chain(waiting).any(|it| it.record == record)
+    }
+
     fn has_room(&self, limits: LinkLimits) -> bool {
-        self.in_flight.len() + self.waiting.len() < self.window.min(usize::from(limits.in_flight))
+        let window = self.window.min(usize::from(limits.in_flight));
+        self.in_flight.len() + self.waiting.len() < window && self.receipts.has_room()
     }
 
     fn is_held(&self, priority: Priority) -> bool {
@@ -161,11 +183,17 @@ impl Deliver {
     }
 
     pub(crate) fn wake_at(&self) -> Option<Duration> {
-        self.link.and(self.waiting.iter().map(|(at, _)| *at).min())
+        let due = self.waiting.iter().map(|(at, _)| *at).chain(self.receipts.wake_at());
+        self.link.and(due.min())
     }
 
     pub(crate) fn status(&self) -> LinkStatus {
         let in_flight = self.in_flight.len();
-        LinkStatus { up: self.link.is_some(), in_flight, ..self.status.clone() }
+        LinkStatus {
+            up: self.link.is_some(),
+            in_flight,
+            awaiting_receipt: self.receipts.awaiting(),
+            ..self.status.clone()
+        }
     }
 }

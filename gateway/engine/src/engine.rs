@@ -4,15 +4,18 @@ use std::time::Duration;
 use lingate_buffer::{Buffer, Disk, DiskError, Recovery};
 use lingate_model::{DeviceName, DeviceReport, GatewayId, Missed, Now, PointId, Priority, Reading, TenantId};
 use lingate_refine::{Batch, ExportPlan, Minimized, Refinery};
-use lingate_seal::{Entropy, Grant, SigningKey, VerifiedBundle};
+use lingate_seal::{Entropy, SigningKey, VerifiedBundle};
 
 use crate::deliver::Deliver;
 use crate::devices::{Devices, unprotected};
+use crate::endings::Endings;
 use crate::lost::Lost;
-use crate::status::{BundleStatus, LossCounter, Status};
+use crate::receipts::Sent;
+use crate::rights::{Purging, REGRANT_EVERY};
+use crate::status::{BundleStatus, LossCounter, RightsStatus, Status};
 use crate::store::Store;
 use crate::stream::{Sealing, Stream};
-use crate::{Input, Level, Notice, Output};
+use crate::{Input, Level, Notice, Output, Rules};
 
 /// Everything that an engine starts with.
 pub struct Setup<D: Disk> {
@@ -24,6 +27,7 @@ pub struct Setup<D: Disk> {
     /// With the number of each device's first point, ascending.
     pub devices: Vec<(DeviceName, PointId)>,
     pub signer: SigningKey,
+    pub rules: Rules,
     pub bundle: Option<VerifiedBundle>,
     pub buffer: Buffer<D>,
     pub recovery: Recovery,
@@ -35,25 +39,25 @@ pub struct Setup<D: Disk> {
 
 /// The state machine. Not one of its methods blocks on anything but the disk.
 pub struct Engine<D: Disk> {
-    export: ExportPlan,
-    refinery: Refinery,
+    pub(crate) export: ExportPlan,
+    pub(crate) refinery: Refinery,
     /// By dataset.
-    streams: Vec<Stream>,
-    sealing: Sealing,
-    bundle: Option<VerifiedBundle>,
-    store: Store<D>,
-    deliver: Deliver,
+    pub(crate) streams: Vec<Stream>,
+    pub(crate) sealing: Sealing,
+    pub(crate) rules: Rules,
+    pub(crate) bundle: Option<VerifiedBundle>,
+    pub(crate) endings: Endings,
+    pub(crate) purging: Purging,
+    pub(crate) store: Store<D>,
+    pub(crate) deliver: Deliver,
     devices: Devices,
     lost: LossCounter,
-    outputs: VecDeque<Output>,
+    pub(crate) outputs: VecDeque<Output>,
     draining: bool,
-    /// A right that was not there is looked for again at this monotonic time.
-    regrant_at: Duration,
+    /// Rights are looked at again at this monotonic time.
+    pub(crate) regrant_at: Duration,
     now: Now,
 }
-
-/// A purpose begins, or the wall clock is set after the start: rights can come without a new bundle.
-const REGRANT_EVERY: Duration = Duration::from_secs(60);
 
 impl<D: Disk> Engine<D> {
     pub fn new(now: Now, setup: Setup<D>) -> Engine<D> {
@@ -69,7 +73,10 @@ impl<D: Disk> Engine<D> {
                 signer: setup.signer,
                 entropy: setup.entropy,
             },
-            bundle: None,
+            rules: setup.rules,
+            bundle: setup.bundle,
+            endings: Endings::default(),
+            purging: Purging::default(),
             store: Store::new(setup.buffer, setup.commit_every),
             deliver: Deliver::new(&setup.tenant, &setup.gateway, setup.window),
             devices,
@@ -81,10 +88,8 @@ impl<D: Disk> Engine<D> {
             now,
         };
         engine.declare_unclean_stop(now, &setup.recovery);
-        match setup.bundle {
-            Some(bundle) => engine.take_bundle(now, bundle),
-            None => engine.regrant(now),
-        }
+        engine.tell_bundle();
+        engine.regrant(now);
         engine.settle(now);
         engine
     }
@@ -111,7 +116,10 @@ impl<D: Disk> Engine<D> {
                 let notice = self.deliver.refused(now.monotonic, id, reason);
                 self.outputs.extend(notice.map(Output::Notice));
             }
+            Input::Receipt(bytes) => self.receipt(now, &bytes),
             Input::Bundle(bundle) => self.take_bundle(now, *bundle),
+            Input::Veto(veto) => self.veto(now, *veto),
+            Input::Purge(dataset) => self.purge(now, dataset),
             Input::Wake => {}
             Input::Drain => self.drain(now),
         }
@@ -127,7 +135,9 @@ impl<D: Disk> Engine<D> {
     pub fn wake_at(&self) -> Option<Duration> {
         let epochs = self.streams.iter().filter_map(Stream::ends_at).min();
         let gaps = self.streams.iter().filter_map(Stream::gaps_due_at).min();
-        let steps = [self.refinery.wake_at(), self.store.wake_at(), self.deliver.wake_at(), epochs, gaps];
+        let (purge, rights) = (self.purging.wake_at(), Some(self.regrant_at));
+        let steps =
+            [self.refinery.wake_at(), self.store.wake_at(), self.deliver.wake_at(), epochs, gaps, purge, rights];
         steps.into_iter().flatten().min()
     }
 
@@ -153,6 +163,12 @@ impl<D: Disk> Engine<D> {
             unassigned: self.refinery.unassigned(),
             lost: self.lost.by_cause(),
             disk_fault: self.store.fault(),
+            rights: RightsStatus {
+                veto: self.rules.plant.veto.clone(),
+                asks_for_receipts: self.asks_for_receipts(),
+                endings: self.endings(),
+                ledger: self.rules.ledger.clone(),
+            },
         }
     }
 
@@ -191,10 +207,11 @@ impl<D: Disk> Engine<D> {
         }
     }
 
-    fn seal(&mut self, now: Now, batch: &Batch) {
+    pub(crate) fn seal(&mut self, now: Now, batch: &Batch) {
         let index = batch.dataset().index();
         self.open_epoch_if_needed(now, index);
         self.seal_into_epoch(now, index, batch);
+        self.heed_quota(now, index);
         // At once, so that the next batch begins with a reading of every point, as the next epoch must.
         if self.streams[index].is_spent(now) {
             self.close_epoch(now, index);
@@ -215,7 +232,7 @@ impl<D: Disk> Engine<D> {
         }
     }
 
-    fn open_epoch_if_needed(&mut self, now: Now, index: usize) {
+    pub(crate) fn open_epoch_if_needed(&mut self, now: Now, index: usize) {
         if self.streams[index].grant_ended(now) {
             self.regrant(now);
         }
@@ -231,7 +248,7 @@ impl<D: Disk> Engine<D> {
     }
 
     /// Pending readings first, so that an epoch that ends by age or at shutdown holds all that was read in it.
-    fn close_epoch(&mut self, now: Now, index: usize) {
+    pub(crate) fn close_epoch(&mut self, now: Now, index: usize) {
         let dataset = self.streams[index].dataset;
         if let Some(batch) = self.refinery.close(now, dataset) {
             if !self.streams[index].has_epoch() {
@@ -244,7 +261,7 @@ impl<D: Disk> Engine<D> {
     }
 
     /// Appends what a stream sealed. What cannot be appended is counted, and declared as soon as there is room.
-    fn keep(&mut self, now: Now, index: usize, result: Result<Vec<lingate_seal::Sealed>, Lost>) {
+    pub(crate) fn keep(&mut self, now: Now, index: usize, result: Result<Vec<lingate_seal::Sealed>, Lost>) {
         let records = match result {
             Ok(records) => records,
             Err(lost) => return self.lose(lost),
@@ -257,7 +274,13 @@ impl<D: Disk> Engine<D> {
                 false => Err(None),
             };
             match kept {
-                Ok(()) => stream.kept(sealed),
+                Ok(()) => {
+                    stream.kept(sealed);
+                    if let Some(grant) = stream.grant() {
+                        let (dataset, bytes) = (self.export.datasets[index].id.as_str(), sealed.bytes().len() as u64);
+                        self.rules.ledger.add(now.utc, dataset, grant, bytes);
+                    }
+                }
                 Err(error) => {
                     let lost = stream.refused_by_buffer(now.monotonic, sealed, error.as_ref());
                     self.lose(lost);
@@ -269,7 +292,7 @@ impl<D: Disk> Engine<D> {
         }
     }
 
-    fn lose(&mut self, lost: Lost) {
+    pub(crate) fn lose(&mut self, lost: Lost) {
         self.lost.add(lost.cause, lost.readings);
         self.outputs.extend(lost.notice.map(|text| Output::Notice(Notice { level: Level::Error, text })));
     }
@@ -280,7 +303,7 @@ impl<D: Disk> Engine<D> {
         }
     }
 
-    fn commit(&mut self, now: Now) {
+    pub(crate) fn commit(&mut self, now: Now) {
         self.hold_losses();
         match self.store.commit(now) {
             Ok(durable) => {
@@ -309,6 +332,9 @@ impl<D: Disk> Engine<D> {
     }
 
     fn publish(&mut self, now: Now) {
+        if self.deliver.receipts.is_resend_due(now.monotonic) {
+            self.store.rewind();
+        }
         let mut outputs = std::mem::take(&mut self.outputs);
         self.deliver.fill(now.monotonic, &mut self.store, &mut outputs);
         self.outputs = outputs;
@@ -316,67 +342,12 @@ impl<D: Disk> Engine<D> {
 
     fn acknowledge(&mut self, id: crate::PublishId) {
         let Some(done) = self.deliver.acknowledged(id) else { return };
-        if let Some(index) = self.stream_of(done.sealed.alias()) {
-            let newest = self.store.newest_reading(done.record);
-            self.streams[index].acknowledged(&done.sealed, newest);
-        }
-        let notice = self.store.acknowledge(done.record);
-        self.outputs.extend(notice.map(Output::Notice));
-    }
-
-    fn take_bundle(&mut self, now: Now, bundle: VerifiedBundle) {
-        let text = format!("bundle version {} of {} is in force", bundle.version(), bundle.sandbox());
-        self.outputs.push_back(Output::Notice(Notice { level: Level::Info, text }));
-        self.bundle = Some(bundle);
-        self.regrant(now);
-    }
-
-    fn regrant_if_due(&mut self, now: Now) {
-        if now.monotonic >= self.regrant_at {
-            self.regrant_at = now.monotonic + REGRANT_EVERY;
-            if self.streams.iter().any(|stream| stream.denied().is_some()) {
-                self.regrant(now);
-            }
-        }
-    }
-
-    /// Effective rights are bundle AND plant.
-    fn regrant(&mut self, now: Now) {
-        for index in 0..self.streams.len() {
-            let plan = &self.export.datasets[index];
-            let grant = match &self.bundle {
-                Some(bundle) => {
-                    bundle.grant(&plan.id, &plan.purpose, plan.ceiling, now.utc).map_err(|refusal| refusal.to_string())
-                }
-                None => Err("there is no sandbox bundle yet: put it into the inbox folder".to_owned()),
-            };
-            if self.streams[index].requires_new_terms(&grant) {
-                self.change_terms(now, index, grant);
-            }
-        }
-    }
-
-    /// The epoch ends at once. What is pending passed under the old ceiling: it goes under the new grant if that is
-    /// as wide, and is declared lost otherwise.
-    fn change_terms(&mut self, now: Now, index: usize, grant: Result<Grant, String>) {
-        let dataset = self.streams[index].dataset;
-        let pending = self.refinery.close(now, dataset);
-        let closing = self.streams[index].close(&self.sealing.signer);
-        self.keep(now, index, closing);
-        if let Err(reason) = &grant {
-            let text = format!("dataset {}: nothing is sealed for it: {reason}", self.export.datasets[index].id);
-            self.outputs.push_back(Output::Notice(Notice { level: Level::Warning, text }));
-        }
-        self.refinery.set_ceiling(dataset, grant.as_ref().ok().map(|grant| grant.ceiling));
-        let is_narrower = self.streams[index].set_grant(grant);
-        match pending {
-            Some(batch) if is_narrower => {
-                let lost = self.streams[index].withheld(&batch);
-                self.lose(lost);
-            }
-            Some(batch) => self.seal(now, &batch),
-            None => {}
-        }
+        let sent = Sent::new(done.record, &done.sealed);
+        let freed = match self.asks_for_receipts() {
+            true => self.deliver.receipts.wait_for(self.now.monotonic, sent),
+            false => Some(sent),
+        };
+        freed.iter().for_each(|sent| self.free(sent));
     }
 
     fn drain(&mut self, now: Now) {
@@ -440,7 +411,7 @@ impl<D: Disk> Engine<D> {
         }
     }
 
-    fn stream_of(&self, alias: &lingate_model::DatasetAlias) -> Option<usize> {
+    pub(crate) fn stream_of(&self, alias: &lingate_model::DatasetAlias) -> Option<usize> {
         self.streams.iter().position(|stream| stream.alias() == Some(alias))
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use lingate_model::{DeviceName, DeviceReport, DeviceState, Missed, Reading};
-use lingate_seal::{Kid, Sealed, VerifiedBundle};
+use lingate_model::{DatasetId, DeviceName, DeviceReport, DeviceState, Missed, Reading};
+use lingate_seal::{Kid, Sealed, VerifiedBundle, Veto};
 
 pub enum Input {
     /// One answer of one device.
@@ -20,8 +20,14 @@ pub enum Input {
     Acked(PublishId),
     /// PUBACK with a reason of 0x80 or above.
     Refused(PublishId, ReasonCode),
+    /// From the receipt topic, unverified: it frees what it names if a key of the bundle signed it.
+    Receipt(Vec<u8>),
     /// A bundle that passed every rule. Effective at once: new epochs, new recipients.
     Bundle(Box<VerifiedBundle>),
+    /// All of the plant's vetoes. What a new one forbids is destroyed where it waits.
+    Veto(Box<Veto>),
+    /// Destroys what was read for a dataset so far and is not delivered; reading goes on.
+    Purge(DatasetId),
     /// Time passed: `wake_at` is reached.
     Wake,
     /// Put everything on disk, close the epochs, then say `Drained`.
@@ -38,6 +44,11 @@ pub enum Output {
     Accepted(Accepted),
     /// Something that an operator should read once.
     Notice(Notice),
+    /// The disk has destroyed what these purges and this veto asked for.
+    Purged {
+        datasets: Vec<DatasetId>,
+        veto: Option<Veto>,
+    },
     Drained,
 }
 

@@ -12,14 +12,21 @@
 mod deliver;
 mod description;
 mod devices;
+mod endings;
 mod engine;
 mod gaps;
 mod io;
+mod ledger;
 mod lost;
+mod receipts;
+mod rights;
+mod rules;
 mod status;
 mod store;
 mod stream;
 
 pub use engine::{Engine, Setup};
 pub use io::{Accepted, Input, Level, LinkLimits, LinkLoss, Notice, Output, PublishId, ReasonCode, Topic};
-pub use status::{BundleStatus, DatasetStatus, DeviceStatus, LinkStatus, Status};
+pub use ledger::{Amount, ExportLedger, Line, Quota, day};
+pub use rules::Rules;
+pub use status::{BundleStatus, DatasetStatus, DeviceStatus, LinkStatus, RightsStatus, Status};

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use lingate_buffer::Usage;
 use lingate_model::{ClockState, DeviceReport, DeviceState, UtcMicros};
+use lingate_seal::{Ending, Veto};
+
+use crate::ExportLedger;
 
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -20,6 +23,17 @@ pub struct Status {
     pub lost: BTreeMap<&'static str, u64>,
     /// The disk refuses: reason of the last failed commit, until one succeeds.
     pub disk_fault: Option<String>,
+    pub rights: RightsStatus,
+}
+
+/// What limits sealing, and what was sealed within it.
+#[derive(Clone, Debug, Default)]
+pub struct RightsStatus {
+    pub veto: Veto,
+    /// A PUBACK is not enough to free a record.
+    pub asks_for_receipts: bool,
+    pub endings: Vec<Ending>,
+    pub ledger: ExportLedger,
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +77,11 @@ pub struct LinkStatus {
     pub last_refusal: Option<String>,
     pub connects: u64,
     pub published_bytes: u64,
+    /// The broker has them, the sandbox has not confirmed them.
+    pub awaiting_receipt: usize,
+    pub receipts: u64,
+    pub receipts_refused: u64,
+    pub last_receipt_refusal: Option<String>,
 }
 
 #[derive(Clone, Debug)]

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use lingate_buffer::{AppendError, Buffer, Disk, DiskError, Loss, RecordId, Usage};
-use lingate_model::{Now, Priority, UtcMicros};
+use lingate_buffer::{AppendError, Buffer, Disk, DiskError, Loss, Purged, RecordId, Usage};
+use lingate_model::{DatasetAlias, Now, Priority, UtcMicros};
 use lingate_seal::{RecordKind, Sealed};
 
 use crate::stream::Count;
@@ -164,6 +164,12 @@ impl<D: Disk> Store<D> {
                 Err(news(&mut self.read_fault, "the disk did not give back the buffer's records", &error))
             }
         }
+    }
+
+    /// Destroys the sealed bytes of these datasets. An error is a notice only when it is news.
+    pub(crate) fn purge(&mut self, is_meant: &dyn Fn(&DatasetAlias) -> bool) -> Result<Purged, Option<Notice>> {
+        let purged = self.buffer.purge(is_meant);
+        purged.map_err(|error| news(&mut self.fault, "the disk did not destroy the records of a purge", &error))
     }
 
     pub(crate) fn rewind(&mut self) {

@@ -17,6 +17,7 @@ use crate::description::Description;
 use crate::devices::Devices;
 use crate::gaps::{self, PendingGaps};
 use crate::lost::Lost;
+use crate::receipts::Sent;
 use crate::status::DatasetStatus;
 
 /// Above every sequence number (wire.md section 2).
@@ -114,6 +115,10 @@ impl Stream {
 
     pub(crate) fn denied(&self) -> Option<&String> {
         self.grant.as_ref().err()
+    }
+
+    pub(crate) fn grant(&self) -> Option<&Grant> {
+        self.grant.as_ref().ok()
     }
 
     pub(crate) fn alias(&self) -> Option<&DatasetAlias> {
@@ -334,6 +339,7 @@ impl Stream {
         let (cause, name) = match loss.cause {
             LossCause::Overflow => (GapCause::Overflow, "overflow"),
             LossCause::Corruption => (GapCause::Corruption, "corruption"),
+            LossCause::Purge => (GapCause::Purge, "purge"),
         };
         let loses_epoch = loss.loses_epoch;
         if loses_epoch && self.epoch.as_ref().is_some_and(|epoch| epoch.kid() == loss.kid) {
@@ -411,12 +417,12 @@ impl Stream {
         self.accepted.readings += count.readings;
     }
 
-    pub(crate) fn acknowledged(&mut self, sealed: &Sealed, newest: Option<UtcMicros>) {
+    pub(crate) fn acknowledged(&mut self, sent: &Sent, newest: Option<UtcMicros>) {
         self.acknowledged.records += 1;
-        self.acknowledged.readings += u64::from(sealed.readings());
+        self.acknowledged.readings += u64::from(sent.readings);
         self.newest_acknowledged = self.newest_acknowledged.max(newest);
-        if sealed.kind() == RecordKind::Gap {
-            self.declared.retain(|(kid, seq, _)| (*kid, *seq) != (sealed.kid(), sealed.seq()));
+        if sent.kind == RecordKind::Gap {
+            self.declared.retain(|(kid, seq, _)| (*kid, *seq) != (sent.kid, sent.seq));
         }
     }
 

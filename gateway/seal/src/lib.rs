@@ -90,5 +90,5 @@ pub use suite::SignatureAlgorithm;
 pub use terms::EpochTerms;
 pub use thumbprint::{ed25519_kid, p256_kid, recipient_kid, x25519_kid};
 pub use tree::Tree;
-pub use verified_bundle::VerifiedBundle;
+pub use verified_bundle::{Ending, VerifiedBundle};
 pub use veto::Veto;

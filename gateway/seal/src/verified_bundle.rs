@@ -3,7 +3,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use lingate_model::{Class, DatasetAlias, DatasetId, PurposeId, UtcMicros};
 
 use crate::suite::{Suite, built};
-use crate::{Acknowledgement, Grant, Kid, NotGranted, PlantTerms, Recipient, RootSet, VerifyingKey, Veto};
+use crate::{Acknowledgement, Grant, Kid, NotGranted, PlantTerms, Recipient, RootSet, VerifyingKey, Veto, civil};
+
+/// Something without which nothing is sealed, and when it ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    pub what: String,
+    pub at: UtcMicros,
+    /// `2026-11-23T05:30:11Z`
+    pub shown: String,
+}
 
 /// A bundle that passed; the only kind that the engine takes.
 #[derive(Clone, Debug)]
@@ -111,6 +120,22 @@ impl VerifiedBundle {
     /// Keys that the sandbox took back.
     pub fn revoked(&self) -> impl Iterator<Item = Kid> {
         self.revoked.iter().copied()
+    }
+
+    /// When what these datasets need ends: the bundle, their purposes, and the last key of each of their roles.
+    pub fn endings<'a>(&self, uses: impl Iterator<Item = (&'a DatasetId, &'a PurposeId)>) -> Vec<Ending> {
+        let mut endings =
+            BTreeMap::from([(format!("the sandbox bundle of version {}", self.version), self.valid.until)]);
+        for (dataset, purpose) in uses {
+            let stated = self.purposes.get(purpose);
+            endings.extend(stated.map(|stated| (format!("purpose {purpose}"), stated.valid.until)));
+            for role in self.datasets.get(dataset).iter().flat_map(|dataset| &dataset.roles) {
+                let kids = self.roles.get(role).into_iter().flat_map(|role| &role.kids);
+                let last = kids.filter_map(|kid| Some(self.keys.get(kid)?.valid.until)).max();
+                endings.extend(last.map(|until| (format!("the last key of {role}"), until)));
+            }
+        }
+        endings.into_iter().map(|(what, at)| Ending { what, at, shown: civil::format(at) }).collect()
     }
 
     /// Datasets of which a role, a party or a key by this name may read something.

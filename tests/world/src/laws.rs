@@ -153,6 +153,11 @@ impl Laws {
         self.accepted.iter().map(|(kid, _)| *kid).collect()
     }
 
+    /// The first sequence number of an epoch that did not arrive.
+    pub fn received_below(&self, kid: Kid) -> u64 {
+        (0..).find(|seq| !self.received.contains(&(kid, Some(*seq)))).expect("an epoch ends")
+    }
+
     pub fn accepted_records(&self) -> usize {
         self.accepted.len()
     }

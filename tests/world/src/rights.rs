@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use lingate_model::{GatewayId, UtcMicros};
 use lingate_sandbox::{Authority, InitOptions, Trust};
-use lingate_seal::{Bundle, RootSet, SigningKey, VerifiedBundle, jws};
+use lingate_seal::{Bundle, EpochReceipt, Receipt, RootSet, SigningKey, VerifiedBundle, jws};
 
 use crate::Chance;
 use crate::plan::DATASETS;
@@ -40,6 +40,8 @@ pub struct Rights {
     pub begins_after: Duration,
     pub epoch_seconds: u32,
     pub epoch_messages: u32,
+    /// Records are freed by receipts and not by the broker.
+    pub receipts: bool,
 }
 
 impl Rights {
@@ -52,6 +54,7 @@ impl Rights {
             begins_after: Duration::ZERO,
             epoch_seconds: 3_600,
             epoch_messages: 1 << 20,
+            receipts: false,
         }
     }
 }
@@ -60,6 +63,7 @@ impl Rights {
 /// and messages are fixed, so that a story has the same bytes every time.
 pub struct Sandbox {
     root: SigningKey,
+    receipts: SigningKey,
     roots: RootSet,
     trust: Trust,
 }
@@ -75,7 +79,7 @@ impl Sandbox {
         let root = signing_key(1);
         let (key, fingerprint) = (root_json(&root), "root");
         let roots = RootSet::from_stored(key.to_string().as_bytes()).unwrap_or_else(|e| panic!("{fingerprint}: {e}"));
-        Sandbox { root, roots, trust: trust() }
+        Sandbox { root, receipts: signing_key(3), roots, trust: trust() }
     }
 
     pub fn trust(&self) -> Trust {
@@ -87,6 +91,12 @@ impl Sandbox {
         let bytes = jws::sign_general(payload.as_bytes(), &[(&self.root.kid(), &self.root)]);
         let gateway: GatewayId = GATEWAY.parse().expect("a gateway id");
         Bundle::verify(&bytes, &self.roots, None, &gateway, utc).expect("the world signs what a gateway takes")
+    }
+
+    /// Signed by the key that the bundles name for it.
+    pub fn receipt(&self, utc: UtcMicros, epochs: Vec<EpochReceipt>) -> Vec<u8> {
+        let (issuer, gateway) = (SANDBOX.to_owned(), GATEWAY.to_owned());
+        Receipt { issuer, gateway, issued_at: utc.seconds(), epochs }.sign(&self.receipts)
     }
 
     fn payload(&self, rights: &Rights, utc: UtcMicros) -> Value {
@@ -101,13 +111,13 @@ impl Sandbox {
         json!({
             "spec": "lingate/1", "iss": SANDBOX, "aud": [GATEWAY], "version": rights.version, "iat": utc.seconds(),
             "nbf": from, "exp": until, "root": root_json(&self.root), "suites": [1],
-            "keys": [key_entry(from, until)],
+            "keys": [key_entry(from, until), receipt_key_entry(&self.receipts, from, until)],
             "roles": [{"id": ROLE, "party": "urn:lingate:party:oem", "kids": [role_kid()]}],
             "purposes": [{"id": PURPOSE, "statement": "Quality.",
                 "valid_from": rfc3339(from + rights.begins_after.as_secs() as i64), "valid_until": "2100-01-01T00:00:00Z"}],
             "datasets": datasets.collect::<Vec<_>>(),
             "rotation": {"epoch_s": rights.epoch_seconds, "epoch_msgs": rights.epoch_messages},
-            "ack": "broker",
+            "ack": if rights.receipts { "receipt" } else { "broker" },
         })
     }
 }
@@ -129,6 +139,15 @@ fn role_kid() -> String {
 fn key_entry(from: i64, until: i64) -> Value {
     json!({"kty": "OKP", "crv": "X25519", "kid": role_kid(), "alg": "HPKE-3-KE", "use": "enc",
         "x": BASE64URL.encode(ROLE_PUBLIC), "nbf": from, "exp": until})
+}
+
+fn receipt_key_entry(key: &SigningKey, from: i64, until: i64) -> Value {
+    let mut entry = signing_jwk(key);
+    for (name, value) in [("alg", json!("Ed25519")), ("use", json!("sig")), ("nbf", json!(from)), ("exp", json!(until))]
+    {
+        entry[name] = value;
+    }
+    entry
 }
 
 fn signing_jwk(key: &SigningKey) -> Value {

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use lingate_buffer::fake::{Call, Crash, FakeDisk};
 use lingate_buffer::{Buffer, Overflow, Recovery, Settings};
-use lingate_engine::{Engine, Input, LinkLimits, LinkLoss, Notice, Output, Setup, Status};
-use lingate_model::{ClockState, Now, Priority, UtcMicros};
-use lingate_seal::{Sealed, VerifiedBundle};
+use lingate_engine::{Engine, Input, LinkLimits, LinkLoss, Notice, Output, Rules, Setup, Status};
+use lingate_model::{ClockState, DatasetId, Now, Priority, UtcMicros};
+use lingate_seal::{Sealed, VerifiedBundle, Veto};
 
 use crate::broker::{Answer as BrokerAnswer, Taken};
 use crate::plant::Answer;
@@ -30,6 +30,10 @@ pub struct World {
     steps: u64,
     entropy: Chance,
     bundle: Option<VerifiedBundle>,
+    /// What the plant decides; the next process starts with it.
+    pub rules: Rules,
+    /// What the engine said that it destroyed.
+    pub purged: Vec<(Vec<DatasetId>, Option<Veto>)>,
     pub disk: FakeDisk,
     pub settings: Settings,
     pub recovery: Recovery,
@@ -50,6 +54,14 @@ impl World {
         world
     }
 
+    pub fn with_rules(seed: u64, sandbox: &Sandbox, rules: Rules) -> World {
+        let mut world = World::without_bundle(seed, sandbox, roomy());
+        world.rules = rules;
+        world.restart();
+        world.grant(sandbox, &Rights::full(1));
+        world
+    }
+
     pub fn without_bundle(seed: u64, sandbox: &Sandbox, settings: Settings) -> World {
         let mut chance = Chance::new(seed);
         let mut world = World {
@@ -61,6 +73,8 @@ impl World {
             steps: 0,
             entropy: chance.fork(),
             bundle: None,
+            rules: Rules::default(),
+            purged: Vec::new(),
             disk: FakeDisk::new(),
             settings,
             recovery: Recovery::default(),
@@ -127,6 +141,12 @@ impl World {
         self.feed(Input::Bundle(Box::new(bundle)));
     }
 
+    /// The plant's vetoes from here on, kept for the next process as the daemon keeps them.
+    pub fn veto(&mut self, veto: Veto) {
+        self.rules.plant.veto = veto.clone();
+        self.feed(Input::Veto(Box::new(veto)));
+    }
+
     /// The wall clock is set.
     pub fn jump(&mut self, micros: i64) {
         self.jumped += micros;
@@ -145,6 +165,7 @@ impl World {
         self.drain();
         let now = self.now();
         let engine = self.engine.take().expect("it runs");
+        self.rules.ledger = engine.status().rights.ledger;
         let finished = engine.finish(now);
         self.expect(finished.map_err(|error| format!("it could not finish: {error}")));
         self.lose_connection();
@@ -267,6 +288,7 @@ impl World {
                     self.expect(checked);
                 }
                 Output::Notice(notice) => self.notices.push(notice),
+                Output::Purged { datasets, veto } => self.purged.push((datasets, veto)),
                 Output::Drained => self.has_drained = true,
             }
         }
@@ -307,6 +329,7 @@ impl World {
             export: plan::export_plan(),
             devices: plan::devices(),
             signer: gateway_key(),
+            rules: self.rules.clone(),
             bundle: self.bundle.clone(),
             buffer,
             recovery,
