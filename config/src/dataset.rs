@@ -6,6 +6,7 @@ use lingate_drivers::settings::{Problem, Table, nearest};
 use lingate_model::{Class, DatasetId, Priority, PurposeId};
 use lingate_refine::{DatasetIndex, DatasetPlan, Flush};
 
+use crate::Quota;
 use crate::class;
 use crate::keys::{optional, require};
 use crate::source::Source;
@@ -16,6 +17,8 @@ const DATASETS_MAX: usize = 1_000;
 const POINTS_MAX: u32 = 10_000;
 
 const PADDING_MAX: u32 = 65_536;
+const RECORDS_MAX: u64 = 1_000_000_000;
+const BYTES_MAX: u64 = 1 << 50;
 const READINGS: u32 = 1_000;
 const READINGS_MAX: u32 = 100_000;
 const AGE: Duration = Duration::from_secs(1);
@@ -37,6 +40,7 @@ pub(crate) struct Datasets {
 pub(crate) struct Entry {
     /// `None`: wrong, and reported.
     plan: Option<DatasetPlan>,
+    quota: Option<Quota>,
     ceiling: Option<Class>,
     /// `None`: it cannot be read, or another dataset has it.
     id: Option<DatasetId>,
@@ -70,8 +74,8 @@ impl Datasets {
             self.by_id.insert(id, DatasetIndex(index));
         }
         problems.extend(table.finish());
-        let ceiling = read.ceiling;
-        self.entries.push(Entry { plan: read.plan(), ceiling, id, points: 0, path, spans });
+        let (ceiling, quota) = (read.ceiling, read.quota.flatten());
+        self.entries.push(Entry { plan: read.plan(), quota, ceiling, id, points: 0, path, spans });
     }
 
     fn is_new(&self, id: &DatasetId, source: &Source<'_>, table: &mut Table<'_>) -> bool {
@@ -150,6 +154,10 @@ impl Datasets {
         &self.entries
     }
 
+    pub(crate) fn quotas(&self) -> BTreeMap<DatasetId, Quota> {
+        self.entries.iter().filter_map(|entry| Some((entry.id.clone()?, entry.quota?))).collect()
+    }
+
     /// Complete if nothing was reported.
     pub(crate) fn plans(&self) -> Vec<DatasetPlan> {
         self.entries.iter().filter_map(|entry| entry.plan.clone()).collect()
@@ -164,6 +172,8 @@ struct Read {
     flush: Option<Flush>,
     priority: Option<Priority>,
     padding: Option<u32>,
+    /// `Some(None)`: not limited.
+    quota: Option<Option<Quota>>,
 }
 
 impl Read {
@@ -176,10 +186,12 @@ impl Read {
         let priorities = Priority::ALL.map(|priority| (priority.name(), priority));
         let priority = optional(table, "priority", Priority::Normal, |key| key.word(&priorities));
         let padding = optional(table, "padding", 0, |key| key.integer(0..=PADDING_MAX));
-        Read { id, purpose, ceiling, flush, priority, padding }
+        let quota = quota(table, problems);
+        Read { id, purpose, ceiling, flush, priority, padding, quota }
     }
 
     fn plan(self) -> Option<DatasetPlan> {
+        self.quota?;
         Some(DatasetPlan {
             id: self.id?,
             purpose: self.purpose?,
@@ -201,6 +213,21 @@ fn flush(dataset: &mut Table<'_>, problems: &mut Vec<Problem>) -> Option<Flush> 
     let age = optional(&mut table, "age", default.age, |key| key.duration(AGE_MIN..=AGE_MAX));
     problems.extend(table.finish());
     Some(Flush { readings: readings?, age: age? })
+}
+
+fn quota(dataset: &mut Table<'_>, problems: &mut Vec<Problem>) -> Option<Option<Quota>> {
+    if !dataset.has("quota") {
+        return optional(dataset, "quota", None, |_| None);
+    }
+    let mut table = dataset.take("quota").table()?;
+    let records = optional(&mut table, "records", None, |key| key.integer(1..=RECORDS_MAX).map(Some));
+    let bytes = optional(&mut table, "bytes", None, |key| key.size(1..=BYTES_MAX).map(Some));
+    let limits_nothing = (records, bytes) == (Some(None), Some(None));
+    if limits_nothing {
+        table.problem("bytes", "limits nothing", Some("write quota = { bytes = \"100MiB\" }, a day (UTC)".to_owned()));
+    }
+    problems.extend(table.finish());
+    (!limits_nothing).then_some(Some(Quota { records: records?, bytes: bytes? }))
 }
 
 /// At most 40 characters of what stands in the file.

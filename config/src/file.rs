@@ -125,6 +125,7 @@ impl Root<'_> {
             sandbox,
             buffer,
             health,
+            quotas: datasets.quotas(),
             export: ExportPlan { datasets: datasets.plans(), points: devices.points },
             devices: devices.devices,
             sha256: sha256(self.text),

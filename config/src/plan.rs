@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -5,7 +6,7 @@ use std::time::Duration;
 
 use lingate_drivers::Device;
 use lingate_drivers::settings::Credential;
-use lingate_model::{DeviceName, EquipmentPath, GatewayId, TenantId};
+use lingate_model::{DatasetId, DeviceName, EquipmentPath, GatewayId, TenantId};
 use lingate_refine::ExportPlan;
 
 use crate::{Place, Problem, Problems};
@@ -20,6 +21,8 @@ pub struct Plan {
     pub buffer: BufferPlan,
     pub health: HealthListen,
     pub export: ExportPlan,
+    /// By dataset; one without is not limited.
+    pub quotas: BTreeMap<DatasetId, Quota>,
     pub devices: Vec<DevicePlan>,
     /// SHA-256 of the file's bytes, shown in status.
     pub sha256: [u8; 32],
@@ -36,6 +39,8 @@ pub struct SandboxPlan {
     /// 64 hex digits in lower case.
     pub root_sha256: String,
     pub ack: Ack,
+    /// Numbers of crypto suites that may be used, the preferred first.
+    pub suites: Vec<u16>,
 }
 
 /// `mqtts://host:port`; no other scheme exists.
@@ -49,6 +54,8 @@ pub struct Broker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ack {
     Broker,
+    /// A receipt that the sandbox signed.
+    Receipt,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +63,13 @@ pub struct BufferPlan {
     pub settings: lingate_buffer::Settings,
     /// Time between two group commits: 0 to 10 s.
     pub commit: Duration,
+}
+
+/// A dataset's most per day (UTC), as it leaves: records and their sealed bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    pub records: Option<u64>,
+    pub bytes: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use lingate_drivers::settings::{Credential, DeTable, Problem, Table, parse_path};
+use lingate_seal::suite::{SUITE_X25519, SUITES, Support};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -9,6 +10,7 @@ use crate::keys::{optional, require, require_table};
 use crate::{Ack, Broker, SandboxPlan, broker, secret};
 
 const BROKERS_MAX: usize = 16;
+const ACKS: [(&str, Ack); 2] = [("broker", Ack::Broker), ("receipt", Ack::Receipt)];
 
 pub(crate) fn read(root: &mut Table<'_>, file: &DeTable<'_>, problems: &mut Vec<Problem>) -> Option<SandboxPlan> {
     let mut table = require_table(root, "sandbox", "broker, ca, certificate, key and root_sha256")?;
@@ -18,7 +20,8 @@ pub(crate) fn read(root: &mut Table<'_>, file: &DeTable<'_>, problems: &mut Vec<
     let key = key(&mut table, holds_key(file));
     let example = "\"9f86...0a08\", the 64 hex digits that the sandbox's operator told you";
     let root_sha256 = require(&mut table, "root_sha256", example).parsed_with(fingerprint);
-    let ack = ack(&mut table);
+    let ack = optional(&mut table, "ack", Ack::Broker, |key| key.word(&ACKS));
+    let suites = suites(&mut table);
     problems.extend(table.finish());
     Some(SandboxPlan {
         brokers: brokers?,
@@ -27,6 +30,7 @@ pub(crate) fn read(root: &mut Table<'_>, file: &DeTable<'_>, problems: &mut Vec<
         key: key?,
         root_sha256: root_sha256?,
         ack: ack?,
+        suites: suites?,
     })
 }
 
@@ -104,14 +108,28 @@ fn fingerprint(text: &str) -> Result<String, (String, Option<String>)> {
     }
 }
 
-fn ack(table: &mut Table<'_>) -> Option<Ack> {
-    let words = [("broker", true), ("receipt", false)];
-    match optional(table, "ack", true, |key| key.word(&words))? {
-        true => Some(Ack::Broker),
-        false => {
-            let hint = "write ack = \"broker\" or leave it out: a record is freed when the broker has acknowledged it";
-            table.problem("ack", "\"receipt\" is not available in this version", Some(hint.to_owned()));
-            None
+/// By number, in the order of preference. There is no other: what is not listed is never taken instead.
+fn suites(table: &mut Table<'_>) -> Option<Vec<u16>> {
+    if !table.has("suites") {
+        let _ = table.take("suites");
+        return Some(vec![SUITE_X25519]);
+    }
+    let built = || SUITES.iter().filter(|suite| suite.support != Support::Reserved);
+    let texts = table.take("suites").texts(1..=SUITES.len());
+    let mut suites = Vec::new();
+    for text in &texts {
+        match built().find(|suite| suite.name == text) {
+            Some(suite) if !suites.contains(&suite.id) => suites.push(suite.id),
+            Some(_) => table.problem("suites", format!("names {text:?} twice"), Some("leave one out".to_owned())),
+            None => {
+                let names = built().map(|suite| format!("{:?}", suite.name)).collect::<Vec<_>>().join(", ");
+                let hint = match text.as_str() {
+                    "sm" => format!("it is reserved and not built (docs/sm-profile.md); the suites are {names}"),
+                    _ => format!("the suites are {names}"),
+                };
+                table.problem("suites", "names no suite that this version has", Some(hint));
+            }
         }
     }
+    (!texts.is_empty() && suites.len() == texts.len()).then_some(suites)
 }

@@ -16,6 +16,10 @@ pub(crate) fn describe(plan: &Plan) -> String {
     }
     line(format!("ca {} certificate {}", sandbox.ca.display(), sandbox.certificate.display()));
     line(format!("key {:?} root {} ack {:?}", sandbox.key, sandbox.root_sha256, sandbox.ack));
+    let suites: Vec<String> = sandbox.suites.iter().map(|suite| format!("0x{suite:04x}")).collect();
+    if suites != ["0x0001"] {
+        line(format!("suites {}", suites.join(" ")));
+    }
     let (size, commit) = (show_size(buffer.settings.max_bytes), show_duration(buffer.commit));
     line(format!("buffer {size} {:?} commit {commit}", buffer.settings.overflow));
     line(format!("health {:?}", plan.health));
@@ -23,6 +27,9 @@ pub(crate) fn describe(plan: &Plan) -> String {
         let (age, readings) = (show_duration(dataset.flush.age), dataset.flush.readings);
         line(format!("dataset {} for {} up to {}", dataset.id, dataset.purpose, dataset.ceiling));
         line(format!("  flush {readings} {age} priority {} padding {}", dataset.priority.name(), dataset.padding));
+        if let Some(quota) = plan.quotas.get(&dataset.id) {
+            line(format!("  quota {:?} records {:?} bytes a day", quota.records, quota.bytes));
+        }
     }
     for device in &plan.devices {
         line(format!(

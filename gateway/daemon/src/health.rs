@@ -305,6 +305,7 @@ pub(crate) mod tests {
             unassigned: 0,
             lost: [("overflow", 9)].into(),
             disk_fault: None,
+            rights: lingate_engine::RightsStatus::default(),
         }
     }
 

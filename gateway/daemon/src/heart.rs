@@ -16,10 +16,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::changes::Changes;
 use crate::limiter::Limiter;
 use crate::supervise::words;
+use crate::veto::Destroyed;
 
 /// Answers of devices that wait for the engine. Full: the drivers wait, and report the slots that they miss.
 const DEVICE_QUEUE: usize = 1024;
 const MESSAGE_QUEUE: usize = 1024;
+const DESTROYED_QUEUE: usize = 64;
 /// The heart beats at least this often while it is healthy.
 const LONGEST_REST: Duration = Duration::from_millis(500);
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(200);
@@ -63,6 +65,8 @@ pub(crate) struct Heart {
     pub(crate) status: watch::Receiver<Arc<Status>>,
     pub(crate) beat: Beat,
     pub(crate) end: oneshot::Receiver<End>,
+    /// For the keeper of the veto folder.
+    pub(crate) destroyed: Option<mpsc::Receiver<Destroyed>>,
 }
 
 /// When the heart last beat, in milliseconds of monotonic time.
@@ -94,6 +98,7 @@ pub(crate) fn start<D: Disk + 'static>(
     let (messages, message_queue) = mpsc::channel(MESSAGE_QUEUE);
     let (devices, device_queue) = mpsc::channel(DEVICE_QUEUE);
     let (end_sender, end) = oneshot::channel();
+    let (destroyed_sender, destroyed) = mpsc::channel(DESTROYED_QUEUE);
     let engine = Engine::new(clock.now(), setup);
     let (status_sender, status) = watch::channel(Arc::new(engine.status()));
     let beat = Beat::at(clock.now());
@@ -103,6 +108,7 @@ pub(crate) fn start<D: Disk + 'static>(
         messages: message_queue,
         devices: device_queue,
         link: None,
+        destroyed: destroyed_sender,
         status: status_sender,
         snapshot_at: Duration::ZERO,
         beat: beat.clone(),
@@ -117,7 +123,7 @@ pub(crate) fn start<D: Disk + 'static>(
         };
         let _ = end_sender.send(end);
     })?;
-    Ok(Heart { messages, devices, status, beat, end })
+    Ok(Heart { messages, devices, status, beat, end, destroyed: Some(destroyed) })
 }
 
 struct Beating<D: Disk> {
@@ -126,6 +132,7 @@ struct Beating<D: Disk> {
     messages: mpsc::Receiver<Message>,
     devices: mpsc::Receiver<DeviceEvent>,
     link: Option<mpsc::Sender<Publish>>,
+    destroyed: mpsc::Sender<Destroyed>,
     status: watch::Sender<Arc<Status>>,
     snapshot_at: Duration,
     beat: Beat,
@@ -241,6 +248,10 @@ impl<D: Disk> Beating<D> {
                 Output::Publish { id, topic, sealed } => self.publish(Publish { id, topic, sealed }),
                 Output::Accepted(accepted) => tell_accepted(&accepted),
                 Output::Notice(notice) => self.tell(notice.level, &notice.text),
+                Output::Purged { datasets, veto } => {
+                    // Without a note it is destroyed once more at the next start, which does no harm.
+                    let _ = self.destroyed.try_send(Destroyed { datasets, veto });
+                }
                 Output::Drained => drained = true,
             }
         }

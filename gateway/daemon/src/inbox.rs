@@ -2,7 +2,7 @@
 //!
 //! `bundle/current.jws.json` is replaced durably before a bundle is used, and its version before that, so that nothing
 //! older than what was ever in force can come back. What is refused goes to `inbox/rejected/` with a file that tells the
-//! reason.
+//! reason. What comes by the retained topic is put into the inbox first, and judged there by the same rules.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,6 +19,7 @@ use lingate_seal::{Bundle, BundleRefused, PreviousBundle, RootSet, VerifiedBundl
 use tokio::sync::{Mutex, mpsc};
 
 use crate::accepted::{Accepted, bundle_path};
+use crate::bundle_history;
 use crate::fault::{Fault, Setting};
 use crate::files;
 use crate::heart::Message;
@@ -29,8 +30,9 @@ use crate::tls::cannot_read;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// A file that fails while it is younger may still be on its way here.
 const SETTLED_AFTER: Duration = Duration::from_secs(10);
-/// Rejected files that are kept; the oldest go.
-const REJECTED_KEPT: usize = 32;
+
+/// The newest bundle that came by the topic and was not looked at yet.
+pub(crate) type Offered = Arc<std::sync::Mutex<Option<Vec<u8>>>>;
 
 pub(crate) struct Bundles {
     state_dir: PathBuf,
@@ -41,6 +43,8 @@ pub(crate) struct Bundles {
     current: Option<VerifiedBundle>,
     /// What was said of the files that stay in the inbox.
     told: BTreeMap<PathBuf, String>,
+    /// The bytes that came last by the topic.
+    offered: Option<[u8; 32]>,
 }
 
 /// What became of one file.
@@ -87,7 +91,8 @@ impl Bundles {
     ) -> Result<(Bundles, Option<Fault>), Fault> {
         let accepted = Accepted::load(state_dir, &pinned)?;
         let (state_dir, gateway) = (state_dir.to_owned(), gateway.clone());
-        let mut bundles = Bundles { state_dir, gateway, pinned, accepted, current: None, told: BTreeMap::new() };
+        let mut bundles =
+            Bundles { state_dir, gateway, pinned, accepted, current: None, told: BTreeMap::new(), offered: None };
         let fault = bundles.load(utc).err();
         Ok((bundles, fault))
     }
@@ -162,19 +167,36 @@ impl Bundles {
         files.iter().filter_map(|path| self.judge(path, utc, true)).collect()
     }
 
+    /// Into the inbox, under a name that says where it is from. The same bytes again are not looked at: the topic is
+    /// retained, so they come with every connection.
+    pub(crate) fn take_offered(&mut self, bytes: &[u8]) {
+        let sha256 = files::sha256(bytes);
+        let is_known = self.accepted.as_ref().is_some_and(|accepted| accepted.bundle.sha256 == sha256);
+        if bytes.is_empty() || is_known || self.offered.replace(sha256) == Some(sha256) {
+            return;
+        }
+        let name = format!("topic-{}.json", &crate::software::hex(&sha256)[..16]);
+        let put =
+            files::directory(&self.inbox()).and_then(|()| files::replace_all(&[(self.inbox().join(name), bytes)]));
+        if let Err(error) = put {
+            self.offered = None;
+            tracing::error!(%error, "a bundle from the broker cannot be put into the inbox; it is taken at the next connection");
+        }
+    }
+
     fn judge(&mut self, path: &Path, utc: UtcMicros, keep: bool) -> Option<Found> {
         let verdict = files::read(path)
             .map_err(|error| Unfit::Refused(error.to_string()))
             .and_then(|bytes| Ok((self.verify(&bytes, utc)?, bytes)));
         match verdict {
-            Ok((verified, bytes)) => self.install(path, &bytes, verified, keep),
+            Ok((verified, bytes)) => self.install(path, &bytes, verified, keep, utc),
             Err(Unfit::NotYet(reason)) => {
                 self.is_new(path, &reason).then(|| Found::Waiting { file: file_name(path), reason })
             }
             Err(Unfit::Refused(_)) if keep && is_young(path, utc) => None,
             Err(Unfit::Refused(reason)) => {
                 let file = file_name(path);
-                let is_new = !keep || self.reject(path, &file, &reason);
+                let is_new = !keep || self.reject(path, &file, &reason, utc);
                 is_new.then_some(Found::Rejected { file, reason })
             }
         }
@@ -186,7 +208,14 @@ impl Bundles {
     }
 
     /// Durable first, in force second: nothing is used that a crash could take back.
-    fn install(&mut self, path: &Path, bytes: &[u8], verified: VerifiedBundle, keep: bool) -> Option<Found> {
+    fn install(
+        &mut self,
+        path: &Path,
+        bytes: &[u8],
+        verified: VerifiedBundle,
+        keep: bool,
+        utc: UtcMicros,
+    ) -> Option<Found> {
         let again = self.current.as_ref().is_some_and(|current| current.sha256() == verified.sha256());
         let accepted = self.accepted_by(bytes, &verified);
         if keep
@@ -198,6 +227,9 @@ impl Bundles {
             return None;
         }
         if keep {
+            if !again {
+                bundle_history::accepted(&self.state_dir, utc, &file_name(path), bytes, &verified);
+            }
             self.clear(path);
         }
         let version = verified.version();
@@ -224,12 +256,8 @@ impl Bundles {
     }
 
     /// `false`: it stays in the inbox, which was told before.
-    fn reject(&mut self, path: &Path, file: &str, reason: &str) -> bool {
-        let folder = self.inbox().join("rejected");
-        let moved = files::directory(&folder)
-            .and_then(|()| fs::rename(path, folder.join(file)))
-            .and_then(|()| fs::write(folder.join(format!("{file}.reason.txt")), format!("{reason}\n")));
-        forget_oldest(&folder);
+    fn reject(&mut self, path: &Path, file: &str, reason: &str, utc: UtcMicros) -> bool {
+        let moved = bundle_history::rejected(&self.state_dir, utc, path, file, reason);
         let Err(error) = moved else { return true };
         let is_new = self.is_new(path, reason);
         if is_new {
@@ -260,14 +288,17 @@ impl Bundles {
 /// Looks into the inbox until told to stop. The bundles outlive a restart of this task.
 pub(crate) async fn watch(
     bundles: Arc<Mutex<Bundles>>,
+    offered: Offered,
     heart: mpsc::Sender<Message>,
     clock: Arc<dyn Clock>,
     mut stop: Stop,
 ) {
     while stop.pause(LOOK_EVERY).await {
         let (bundles, utc) = (bundles.clone(), clock.now().utc);
+        let offer = offered.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let looked = tokio::task::spawn_blocking(move || {
             let mut bundles = bundles.blocking_lock();
+            offer.iter().for_each(|bytes| bundles.take_offered(bytes));
             let found = bundles.scan(utc);
             let installed = found.iter().any(|found| matches!(found, Found::Installed { .. }));
             (found, bundles.current().filter(|_| installed).cloned())
@@ -319,19 +350,6 @@ fn is_young(path: &Path, utc: UtcMicros) -> bool {
     let now = Duration::from_micros(u64::try_from(utc.0).unwrap_or(0));
     let written = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     now.checked_sub(written).is_some_and(|age| age < SETTLED_AFTER)
-}
-
-fn forget_oldest(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    let mut files: Vec<_> = entries
-        .filter_map(Result::ok)
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-        .collect();
-    files.sort();
-    let surplus = files.len().saturating_sub(2 * REJECTED_KEPT);
-    for (_, path) in files.into_iter().take(surplus) {
-        let _ = fs::remove_file(path);
-    }
 }
 
 #[cfg(test)]

@@ -17,9 +17,11 @@
 pub mod cli;
 
 mod accepted;
+mod bundle_history;
 mod changes;
 mod clock;
 mod entropy;
+mod export_ledger;
 mod fault;
 mod files;
 mod headline;
@@ -41,5 +43,6 @@ mod software;
 mod supervise;
 mod systemd;
 mod tls;
+mod veto;
 mod view;
 mod words;

@@ -7,6 +7,7 @@
 
 mod connection;
 mod explain;
+mod inbound;
 #[cfg(test)]
 mod tests;
 
@@ -16,17 +17,19 @@ use std::time::Duration;
 
 use lingate_config::Broker;
 use lingate_engine::{Input, LinkLoss};
-use lingate_model::{Backoff, Clock, GatewayId};
+use lingate_model::{Backoff, Clock, GatewayId, TenantId};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 
 use crate::entropy::random_u32;
 use crate::heart::Message;
+use crate::inbox::Offered;
 use crate::supervise::Stop;
 use crate::tls::TlsFiles;
 
 use connection::Connection;
 use explain::{Kind, Loss, stopping};
+use inbound::Inbound;
 
 /// Log filter of the library, which tells every reconnect as an error.
 pub(crate) const QUIET: &str = "rumqttc=warn";
@@ -40,12 +43,15 @@ const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub(crate) struct Link {
     pub(crate) gateway: GatewayId,
+    pub(crate) tenant: TenantId,
     pub(crate) brokers: Vec<Broker>,
     pub(crate) tls: TlsFiles,
     pub(crate) heart: mpsc::Sender<Message>,
     pub(crate) clock: Arc<dyn Clock>,
     /// End of the certificate in use, in microseconds UTC; for the health endpoint.
     pub(crate) certificate_expires: Arc<AtomicI64>,
+    /// Where a bundle from the retained topic goes.
+    pub(crate) offered: Offered,
 }
 
 impl Link {
@@ -81,7 +87,7 @@ impl Link {
         };
         let mut losses: Vec<Loss> = Vec::new();
         for broker in &self.brokers {
-            let connecting = Connection::open(&self.gateway, broker, tls.clone());
+            let connecting = Connection::open(&self.gateway, broker, tls.clone(), self.inbound());
             let opened = tokio::select! {
                 biased;
                 () = stop.told() => return (stopping(), false),
@@ -96,6 +102,11 @@ impl Link {
         let weather = losses.iter().any(|loss| loss.kind == Kind::Weather);
         let text = losses.into_iter().map(|loss| loss.text).collect::<Vec<_>>().join("; ");
         (Loss { text, kind: if weather { Kind::Weather } else { Kind::Refusal } }, false)
+    }
+
+    fn inbound(&self) -> Inbound {
+        let topics = format!("lingate/1/{}/{}", self.tenant, self.gateway);
+        Inbound { topics, heart: self.heart.clone(), offered: self.offered.clone() }
     }
 
     async fn tls(&self) -> Result<Arc<ClientConfig>, Loss> {

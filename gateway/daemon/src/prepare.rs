@@ -6,15 +6,16 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use lingate_config::{DevicePlan, Plan, Problem, Problems, load_bytes};
+use lingate_config::{Ack, DevicePlan, Plan, Problem, Problems, load_bytes};
 use lingate_drivers::{Lines, Site, SiteProblem};
 use lingate_model::{Clock, UtcMicros};
-use lingate_seal::{NotGranted, SigningKey};
+use lingate_seal::{NotGranted, PlantTerms, SignatureAlgorithm, SigningKey, VerifiedBundle};
 
 use crate::fault::{Fault, Setting, Weight};
 use crate::inbox::{Bundles, Found, tell};
 use crate::keys;
 use crate::tls::{Material, TlsFiles};
+use crate::veto;
 
 /// A configuration with everything around it.
 pub(crate) struct Prepared {
@@ -49,7 +50,9 @@ pub(crate) fn prepare(config: &Path, clock: &Arc<dyn Clock>, mode: Mode) -> Resu
     let mut faults = Vec::new();
     let signer = keep(keys::signing_key(&plan.state_dir), &mut faults);
     let pinned = keep(keys::pinned(&plan.state_dir, &plan.sandbox.root_sha256), &mut faults);
-    let bundles = pinned.and_then(|pinned| open_bundles(&plan, pinned, utc, mode, &mut faults));
+    // Without a signing key nothing starts; what a bundle grants is told all the same.
+    let signature = signer.as_ref().map_or(SignatureAlgorithm::Ed25519, SigningKey::algorithm);
+    let bundles = pinned.and_then(|pinned| open_bundles(&plan, pinned, signature, utc, mode, &mut faults));
     let material = tls.load(utc).map_err(|found| faults.extend(found)).ok();
     if let Some(material) = &material {
         faults.extend(material.warnings.iter().cloned());
@@ -106,6 +109,7 @@ fn keep<T>(found: Result<T, Fault>, faults: &mut Vec<Fault>) -> Option<T> {
 fn open_bundles(
     plan: &Plan,
     pinned: keys::Pinned,
+    signature: SignatureAlgorithm,
     utc: UtcMicros,
     mode: Mode,
     faults: &mut Vec<Fault>,
@@ -122,7 +126,10 @@ fn open_bundles(
     }
     match bundles.current() {
         // A newer bundle mends whatever was wrong with the stored one.
-        Some(_) => faults.extend(not_granted(plan, &bundles, utc)),
+        Some(bundle) => {
+            faults.extend(no_receipt_key(plan, bundle, utc));
+            faults.extend(not_granted(plan, &bundles, signature, utc));
+        }
         None => faults.extend(fault),
     }
     Some(bundles)
@@ -142,15 +149,27 @@ fn not_in_force(found: &Found) -> Option<Fault> {
     Some(Fault::warn(Setting::StateDir, what, hint))
 }
 
-fn not_granted(plan: &Plan, bundles: &Bundles, utc: UtcMicros) -> Vec<Fault> {
+fn not_granted(plan: &Plan, bundles: &Bundles, signature: SignatureAlgorithm, utc: UtcMicros) -> Vec<Fault> {
     let Some(bundle) = bundles.current() else { return Vec::new() };
+    let veto = veto::read(&plan.state_dir).veto;
+    let terms = PlantTerms { suites: plan.sandbox.suites.clone(), signature, veto };
     let datasets = plan.export.datasets.iter().enumerate();
     datasets
         .filter_map(|(index, dataset)| {
-            let refused = bundle.grant(&dataset.id, &dataset.purpose, dataset.ceiling, utc).err()?;
+            let granted = bundle.grant_within(&dataset.id, &dataset.purpose, dataset.ceiling, utc, &terms);
+            let refused = granted.err()?;
             Some(denied(index, &refused))
         })
         .collect()
+}
+
+/// The gateway would keep everything for ever.
+fn no_receipt_key(plan: &Plan, bundle: &VerifiedBundle, utc: UtcMicros) -> Option<Fault> {
+    let what = "sandbox.ack is \"receipt\", and the bundle names no valid key by which receipts could be told from forged ones";
+    let hint =
+        "nothing is freed from the disk until a bundle names one; ask the sandbox for it, or write ack = \"broker\"";
+    (plan.sandbox.ack == Ack::Receipt && !bundle.has_receipt_key(utc))
+        .then(|| Fault::warn(Setting::StateDir, what, hint))
 }
 
 fn denied(index: usize, refused: &NotGranted) -> Fault {

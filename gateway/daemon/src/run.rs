@@ -3,31 +3,35 @@
 //! Start: check, open and lock the buffer, bind health, heart, link, pollers, serve health, then READY=1. Stop: pollers,
 //! `Drain`, `Drained`, link says goodbye, health last. Nothing waits for the broker (but a run with `--once`): unsent data is safe on disk.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use lingate_buffer::{Buffer, RealDisk};
-use lingate_config::HealthListen;
+use lingate_config::{Ack, HealthListen, SandboxPlan};
 use lingate_drivers::{Device, Site};
-use lingate_engine::Setup;
-use lingate_model::{Clock, DeviceName, PointId, UtcMicros};
+use lingate_engine::{Input, Quota, Rules, Setup};
+use lingate_model::{Clock, DatasetId, DeviceName, PointId, UtcMicros};
+use lingate_seal::{Acknowledgement, PlantTerms, SigningKey};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::clock::SystemClock;
 use crate::entropy::SystemEntropy;
+use crate::export_ledger;
 use crate::health::Health;
 use crate::heart::{self, End, Heart, Message, Remains};
-use crate::inbox;
+use crate::inbox::{self, Offered};
 use crate::link::Link;
 use crate::poller::Poller;
 use crate::prepare::{Mode, Prepared, Refused, prepare, site};
 use crate::recent::Recent;
 use crate::supervise::{Restarted, Stop, Stopper, stop};
 use crate::systemd;
+use crate::veto::{self, Said, Vetoes};
 use crate::view::View;
 
 const WINDOW: usize = 64;
@@ -138,12 +142,17 @@ impl Running {
         };
         let devices: Vec<(DeviceName, Arc<dyn Device>)> =
             plan.devices.into_iter().map(|plan| (plan.name, Arc::from(plan.device))).collect();
+        let said = veto::read(&plan.state_dir);
+        said.misunderstood
+            .iter()
+            .for_each(|why| tracing::error!("{why}, so everything is forbidden until it is mended"));
         let setup = Setup {
             gateway: plan.gateway.clone(),
             tenant: plan.tenant.clone(),
             software: crate::software::name(),
             export: plan.export,
             devices: devices.iter().map(|(name, device)| (name.clone(), first_point(&**device))).collect(),
+            rules: rules(&plan.sandbox, &plan.quotas, &plan.state_dir, &signer, &said),
             signer,
             bundle: bundles.current().cloned(),
             buffer,
@@ -153,11 +162,19 @@ impl Running {
             entropy: Box::new(SystemEntropy::new()),
         };
         let runtime = tokio::runtime::Handle::current();
-        let heart = heart::start(setup, clock.clone(), runtime).map_err(Failure::System)?;
+        let mut heart = heart::start(setup, clock.clone(), runtime).map_err(Failure::System)?;
+        // Before anything is read: what a veto forbids is not sealed for a moment.
+        let veto = Message::Input(Input::Veto(Box::new(said.veto.clone())));
+        heart.messages.try_send(veto).map_err(|_| Failure::Heart("it takes no message".to_owned()))?;
+        let destroyed = heart.destroyed.take().expect("it was started just now");
+        let vetoes = Vetoes::new(&plan.state_dir, Said { purges: Vec::new(), ..said }, destroyed);
+        let offered = Offered::default();
         let certificate = Arc::new(AtomicI64::new(material.expires.0));
         let link = Link {
             gateway: plan.gateway.clone(),
+            tenant: plan.tenant.clone(),
             brokers: plan.sandbox.brokers,
+            offered: offered.clone(),
             tls,
             heart: heart.messages.clone(),
             clock: clock.clone(),
@@ -175,7 +192,8 @@ impl Running {
             status: heart.status.clone(),
             recent: Recent::started(started),
         };
-        let link = start_link(link, bundles, &heart, &clock, &view);
+        let keeping = Keeping { state_dir: plan.state_dir, bundles, offered, vetoes };
+        let link = start_link(link, keeping, &heart, &clock, &view);
         let pollers = start_pollers(devices, &site, &heart, &clock);
         let stopping = view.stopping.clone();
         tracing::info!(address = health.address(), "the health endpoint listens");
@@ -255,9 +273,39 @@ fn first_point(device: &dyn Device) -> PointId {
     device.points().first().map_or(PointId(0), |point| point.id)
 }
 
+/// What the tasks beside the link keep.
+struct Keeping {
+    state_dir: PathBuf,
+    bundles: inbox::Bundles,
+    offered: Offered,
+    vetoes: Vetoes,
+}
+
+fn rules(
+    sandbox: &SandboxPlan,
+    quotas: &BTreeMap<DatasetId, lingate_config::Quota>,
+    state_dir: &Path,
+    signer: &SigningKey,
+    said: &Said,
+) -> Rules {
+    let quota = |(id, quota): (&DatasetId, &lingate_config::Quota)| {
+        (id.clone(), Quota { records: quota.records, bytes: quota.bytes })
+    };
+    let veto = said.carried_out.clone();
+    Rules {
+        plant: PlantTerms { suites: sandbox.suites.clone(), signature: signer.algorithm(), veto },
+        acknowledgement: match sandbox.ack {
+            Ack::Broker => Acknowledgement::Broker,
+            Ack::Receipt => Acknowledgement::Receipt,
+        },
+        quotas: quotas.iter().map(quota).collect(),
+        ledger: export_ledger::load(state_dir),
+    }
+}
+
 fn start_link(
     link: Link,
-    bundles: inbox::Bundles,
+    keeping: Keeping,
     heart: &Heart,
     clock: &Arc<dyn Clock>,
     view: &View,
@@ -266,10 +314,16 @@ fn start_link(
     let mut tasks = Restarted::new(told.clone());
     let stop = told.clone();
     tasks.spawn("link".to_owned(), move || link.clone().run(stop.clone()));
+    let Keeping { state_dir, bundles, offered, vetoes } = keeping;
     let (bundles, stop) = (Arc::new(Mutex::new(bundles)), told.clone());
     let (messages, clock) = (heart.messages.clone(), clock.clone());
-    tasks
-        .spawn("keys".to_owned(), move || inbox::watch(bundles.clone(), messages.clone(), clock.clone(), stop.clone()));
+    tasks.spawn("keys".to_owned(), move || {
+        inbox::watch(bundles.clone(), offered.clone(), messages.clone(), clock.clone(), stop.clone())
+    });
+    let (vetoes, messages, stop) = (Arc::new(Mutex::new(vetoes)), heart.messages.clone(), told.clone());
+    tasks.spawn("veto".to_owned(), move || veto::watch(vetoes.clone(), messages.clone(), stop.clone()));
+    let (status, stop) = (heart.status.clone(), told.clone());
+    tasks.spawn("ledger".to_owned(), move || export_ledger::keep(state_dir.clone(), status.clone(), stop.clone()));
     let (recent, stop) = (view.clone(), told.clone());
     tasks.spawn("recent".to_owned(), move || Recent::watch(recent.clone(), stop.clone()));
     let view = view.clone();

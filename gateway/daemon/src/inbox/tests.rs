@@ -7,6 +7,7 @@ use lingate_seal::{Kid, SigningKey, jws};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::bundle_history::KEPT;
 use crate::clock::SystemClock;
 use crate::entropy::SystemEntropy;
 use crate::keys;
@@ -39,7 +40,8 @@ impl World {
     }
 
     fn root_key(&self) -> SigningKey {
-        let pem = fs::read_to_string(self.home.path().join("sandbox/root.key")).unwrap();
+        let mut keys = fs::read_dir(self.home.path().join("sandbox/root-keys")).unwrap();
+        let pem = fs::read_to_string(keys.next().unwrap().unwrap().path()).unwrap();
         let base64: String = pem.lines().filter(|line| !line.starts_with("--")).collect();
         SigningKey::from_pkcs8(&BASE64_STANDARD.decode(base64).unwrap()).unwrap()
     }
@@ -155,12 +157,12 @@ fn the_same_bundle_again_changes_nothing() {
 fn rejected_files_do_not_pile_up() {
     let world = World::new();
     let (mut bundles, _) = world.open(today());
-    for number in 0..3 * REJECTED_KEPT {
+    for number in 0..3 * KEPT {
         world.drop_file(&format!("{number}.json"), b"{}");
         bundles.scan(today());
     }
     let kept = fs::read_dir(world.path("inbox/rejected")).unwrap().count();
-    assert!(kept <= 2 * REJECTED_KEPT, "{kept} files");
+    assert!(kept <= 2 * KEPT, "{kept} files");
 }
 
 #[test]
@@ -268,9 +270,9 @@ fn a_stored_bundle_is_in_force_even_if_its_file_cannot_leave_the_inbox() {
     let bundle = world.issue();
     let (mut bundles, _) = world.open(today());
     let verified = bundles.verify(&bundle, today()).unwrap();
-    let installed = bundles.install(&world.path("inbox"), &bundle, verified.clone(), true);
+    let installed = bundles.install(&world.path("inbox"), &bundle, verified.clone(), true, UtcMicros(0));
     assert_eq!(installed, Some(Found::Installed { version: 1 }));
     assert_eq!(bundles.current().map(VerifiedBundle::version), Some(1));
     assert_eq!(world.open(today()).0.current().map(VerifiedBundle::version), Some(1));
-    assert_eq!(bundles.install(&world.path("inbox"), &bundle, verified, true), None);
+    assert_eq!(bundles.install(&world.path("inbox"), &bundle, verified, true, UtcMicros(0)), None);
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 use lingate_config::Broker;
 use lingate_engine::{Input, LinkLimits, PublishId, ReasonCode};
 use lingate_model::GatewayId;
+use lingate_seal::BUNDLE_MAX;
 use rumqttc::{
     AsyncClient, ConnAck, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, Packet, PublishNoticeError,
     PublishOptions, PublishResult, QoS, TlsConfiguration, Transport,
@@ -13,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::explain::{Kind, Loss, explain, named, stopping, unreached};
+use super::inbound::Inbound;
 use crate::heart::{Message, Publish};
 use crate::supervise::Stop;
 
@@ -24,8 +26,8 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const SILENCE: Duration = Duration::from_secs(2 * KEEP_ALIVE_SECONDS as u64 + 10);
 /// Records in flight and no acknowledgement for this long: the connection is of no use.
 const NO_PROGRESS: Duration = Duration::from_secs(60);
-/// Nothing that a broker may send to lingate is larger.
-const INCOMING_LIMIT: u32 = 4 * 1024;
+/// Nothing that a broker may send to lingate is larger: a bundle with its topic.
+const INCOMING_LIMIT: u32 = BUNDLE_MAX as u32 + 4 * 1024;
 /// MQTT 5 section 2.1.4: the largest packet there is.
 const LARGEST_PACKET: u32 = 268_435_460;
 const QUEUE: usize = 4 * WINDOW as usize;
@@ -51,17 +53,23 @@ type Answer = (PublishId, Result<PublishResult, PublishNoticeError>);
 
 impl Connection {
     /// The error names the broker.
-    pub(super) async fn open(gateway: &GatewayId, broker: &Broker, tls: Arc<ClientConfig>) -> Result<Connection, Loss> {
+    pub(super) async fn open(
+        gateway: &GatewayId,
+        broker: &Broker,
+        tls: Arc<ClientConfig>,
+        inbound: Inbound,
+    ) -> Result<Connection, Loss> {
         let builder = AsyncClient::builder(options(gateway, broker, tls)).capacity(QUEUE);
         let (client, events) = builder.try_build().map_err(|error| {
             let text = format!("the MQTT client refuses its options: {error}");
             named(broker, Loss { text, kind: Kind::Refusal })
         })?;
         let (connected, limits) = oneshot::channel();
-        let mut driver = Driver(tokio::spawn(drive(events, connected)));
+        let mut driver = Driver(tokio::spawn(drive(events, connected, inbound.clone())));
         match limits.await {
             Ok(limits) => {
                 let limits = limits.map_err(|loss| named(broker, loss))?;
+                inbound.subscribe(&client);
                 tracing::info!(
                     broker = broker.host,
                     port = broker.port,
@@ -177,7 +185,11 @@ impl Connection {
     }
 }
 
-async fn drive(mut events: EventLoop, connected: oneshot::Sender<Result<LinkLimits, Loss>>) -> ConnectionError {
+async fn drive(
+    mut events: EventLoop,
+    connected: oneshot::Sender<Result<LinkLimits, Loss>>,
+    inbound: Inbound,
+) -> ConnectionError {
     let mut connected = Some(connected);
     loop {
         match tokio::time::timeout(SILENCE, events.poll()).await {
@@ -186,6 +198,7 @@ async fn drive(mut events: EventLoop, connected: oneshot::Sender<Result<LinkLimi
                     let _ = connected.send(limits(&connack));
                 }
             }
+            Ok(Ok(Event::Incoming(packet))) => inbound.take(&packet),
             Ok(Ok(_)) => {}
             // Polling again would reconnect with the library's own queue.
             Ok(Err(error)) => return error,

@@ -78,6 +78,7 @@ impl World {
             key: Credential::File(self.file("gateway.key", &key)),
             root_sha256: String::new(),
             ack: lingate_config::Ack::Broker,
+            suites: vec![1],
         };
         TlsFiles::new(&sandbox, &"gw-1".parse().unwrap())
     }
@@ -172,6 +173,8 @@ impl Bench {
         let (heart, messages) = mpsc::channel(1000);
         let link = Link {
             gateway: "gw-1".parse().unwrap(),
+            tenant: "acme".parse().unwrap(),
+            offered: Arc::default(),
             brokers: ports.iter().map(|port| Broker { host: "localhost".to_owned(), port: *port }).collect(),
             tls,
             heart,

@@ -1,0 +1,126 @@
+//! What became of every bundle: `inbox/accepted`, `inbox/rejected`, and one line each in `bundle/history.jsonl`.
+//!
+//! A line is `{"time":"...","event":"bundle.accepted","by":"inbox","file":"...","version":7,"sha256":"...","root":1}` or
+//! `{"time":"...","event":"bundle.rejected","by":"topic","file":"...","sha256":"...","reason":"..."}`: the events of an
+//! audit log (wire.md section 10), ready to be taken into one. The newest lines are kept.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use lingate_model::UtcMicros;
+use lingate_seal::VerifiedBundle;
+use serde_json::{Value, json};
+
+use crate::accepted;
+use crate::files;
+use crate::software::hex;
+use crate::tls::show_time;
+
+/// Files of each folder that are kept; the oldest go. A rejected one has a second file with the reason.
+pub(crate) const KEPT: usize = 32;
+const LINES_KEPT: usize = 512;
+
+/// How a bundle came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Inbox,
+    Topic,
+}
+
+impl By {
+    /// The link puts what came by the topic into the inbox under such a name.
+    pub(crate) fn of(file: &str) -> By {
+        if file.starts_with("topic-") { By::Topic } else { By::Inbox }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            By::Inbox => "inbox",
+            By::Topic => "topic",
+        }
+    }
+}
+
+pub(crate) fn path(state_dir: &Path) -> PathBuf {
+    accepted::folder(state_dir).join("history.jsonl")
+}
+
+/// Keeps a copy and a line. Neither can keep a bundle from being in force.
+pub(crate) fn accepted(state_dir: &Path, utc: UtcMicros, file: &str, bytes: &[u8], verified: &VerifiedBundle) {
+    let sha256 = hex(&verified.sha256());
+    let folder = state_dir.join("inbox/accepted");
+    let name = format!("{:010}-{}.json", verified.version(), &sha256[..16]);
+    let kept = files::directory(&folder).and_then(|()| files::replace_all(&[(folder.join(name), bytes)]));
+    forget_oldest(&folder, KEPT);
+    let line = json!({"time": show_time(utc), "event": "bundle.accepted", "by": By::of(file).name(), "file": file,
+        "version": verified.version(), "sha256": sha256, "root": verified.roots().version()});
+    tell(kept.and_then(|()| add(state_dir, &line)));
+}
+
+/// Moves the file away. An error: it is still where it was.
+pub(crate) fn rejected(state_dir: &Path, utc: UtcMicros, path: &Path, file: &str, reason: &str) -> io::Result<()> {
+    let folder = state_dir.join("inbox/rejected");
+    let sha256 = files::read(path).map(|bytes| hex(&files::sha256(&bytes))).unwrap_or_default();
+    let moved = files::directory(&folder)
+        .and_then(|()| fs::rename(path, folder.join(file)))
+        .and_then(|()| fs::write(folder.join(format!("{file}.reason.txt")), format!("{reason}\n")));
+    forget_oldest(&folder, 2 * KEPT);
+    if moved.is_ok() {
+        let line = json!({"time": show_time(utc), "event": "bundle.rejected", "by": By::of(file).name(), "file": file,
+            "sha256": sha256, "reason": reason});
+        tell(add(state_dir, &line));
+    }
+    moved
+}
+
+fn add(state_dir: &Path, line: &Value) -> io::Result<()> {
+    files::directory(&accepted::folder(state_dir))?;
+    let path = path(state_dir);
+    let before = match files::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let text = String::from_utf8_lossy(&before);
+    let kept: Vec<&str> = text.lines().collect();
+    let kept = kept[kept.len().saturating_sub(LINES_KEPT - 1)..].join("\n");
+    let separator = if kept.is_empty() { "" } else { "\n" };
+    files::replace_all(&[(path, format!("{kept}{separator}{line}\n").as_bytes())])
+}
+
+fn tell(kept: io::Result<()>) {
+    if let Err(error) = kept {
+        tracing::warn!(%error, "the history of bundles could not be written");
+    }
+}
+
+fn forget_oldest(folder: &Path, keep: usize) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let mut files: Vec<_> = entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    files.sort();
+    let surplus = files.len().saturating_sub(keep);
+    for (_, path) in files.into_iter().take(surplus) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_history_is_bounded_and_keeps_the_newest() {
+        let home = tempfile::tempdir().unwrap();
+        for n in 0..LINES_KEPT + 5 {
+            add(home.path(), &json!({"n": n})).unwrap();
+        }
+        let text = fs::read_to_string(path(home.path())).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!((lines.len(), lines[0], text.ends_with('\n')), (LINES_KEPT, "{\"n\":5}", true));
+    }
+}
