@@ -15,6 +15,7 @@ mod guard;
 mod holes;
 #[allow(dead_code, reason = "the session takes it up")]
 mod identify;
+pub mod import;
 mod plan;
 mod register;
 mod session;

@@ -55,7 +55,7 @@ mod tests {
     #[track_caller]
     fn check(factor: &str, offset: &str, raw: i128, expected: &str) {
         let scale = Scale { factor: factor.parse().unwrap(), offset: offset.parse().unwrap() };
-        assert!(scale.of_integer(raw) == expected.parse().unwrap(), "{raw} * {factor} + {offset} is {}", scale.of_integer(raw));
+        assert!(scale.of_integer(raw) == expected.parse::<f64>().unwrap(), "{raw} * {factor} + {offset} is {}", scale.of_integer(raw));
     }
 
     #[test]
