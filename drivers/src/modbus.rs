@@ -17,6 +17,8 @@ mod holes;
 mod identify;
 pub mod import;
 mod plan;
+pub mod probe;
+pub mod profile;
 mod register;
 mod session;
 mod settings;

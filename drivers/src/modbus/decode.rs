@@ -96,7 +96,6 @@ impl Kind {
 
 impl Encoding {
     /// Without scale, checks and order.
-    #[cfg(test)]
     pub(crate) fn plain(kind: Kind) -> Encoding {
         Encoding { kind, elements: None, order: ByteOrder::PLAIN, scale: None, checks: Checks::default() }
     }

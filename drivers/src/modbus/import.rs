@@ -13,6 +13,7 @@ mod telegraf;
 use std::fmt;
 
 pub use self::draft::Import;
+pub(super) use self::draft::quote;
 use self::draft::{DeviceDraft, PointDraft};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -156,3 +156,22 @@ fn places_are_those_of_the_finest_step() {
     assert_eq!(Encoding::plain(Kind::F32).places(), None);
     assert_eq!(scaled(Kind::F64, "0.1", "0").places(), None);
 }
+
+proptest::proptest! {
+    /// Whatever a device sends: a value or a bad reading.
+    #[test]
+    fn no_registers_make_any_type_panic(words in proptest::array::uniform6(proptest::num::u16::ANY), digits in 2..=16_u8) {
+        let numbers = [Kind::U16, Kind::I16, Kind::U32, Kind::I32, Kind::U64, Kind::I64, Kind::F16, Kind::F32, Kind::F64];
+        let times = Layout::NAMES.map(|(_, layout)| Kind::Time(layout, -840));
+        let texts = Charset::NAMES.map(|(_, charset)| Kind::Text(6, charset));
+        for kind in numbers.into_iter().chain([Kind::Bcd(digits), Kind::Bit(15)]).chain(times).chain(texts) {
+            for (_, order) in ByteOrder::OF_64 {
+                let words = &words[..usize::from(kind.count())];
+                let _ = Encoding { order, ..Encoding::plain(kind) }.decode(words);
+                if kind.is_number() {
+                    let _ = Encoding { order, ..scaled(kind, "0.000000000000001", "-999999999999999") }.decode(words);
+                }
+            }
+        }
+    }
+}

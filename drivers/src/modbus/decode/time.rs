@@ -71,7 +71,7 @@ fn ticks(unix_ms: i64) -> Option<i64> {
     const FROM_1601_MS: i64 = 11_644_473_600_000;
     const YEAR_10000_MS: i64 = 253_402_300_800_000;
     let since = unix_ms.checked_add(FROM_1601_MS)?;
-    (since >= 0 && unix_ms < YEAR_10000_MS).then_some(since * 10_000)
+    (since >= 0 && unix_ms < YEAR_10000_MS).then(|| since * 10_000)
 }
 
 impl Civil {
@@ -184,6 +184,8 @@ mod tests {
         check(Layout::SiemensDateAndTime, &[0x2611, 0x2308, 0x4560, 0], BAD);
         check(Layout::SiemensDateAndTime, &[0x9912, 0x3123, 0x5959, 0x9996], Ok(946_684_799_999));
         check(Layout::UnixMilliseconds, &[0xFFFF; 4], BAD);
+        check(Layout::UnixMilliseconds, &[0x7FFF, 0xFFFF, 0xFFFF, 0xFFFF], BAD);
+        check(Layout::UnixMilliseconds, &[0x1A9F, 0xBE77, 0x405E, 0xDD2F], BAD);
         check(Layout::Iec60870, &[26, 0x0B17, 0x08AD, 12_345], Err(StatusCode::BAD_SENSOR_FAILURE));
         check(Layout::Iec60870, &[26, 0x0B17, 0x082D, 60_000], BAD);
     }

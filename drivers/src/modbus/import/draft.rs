@@ -159,7 +159,7 @@ impl Names {
 }
 
 /// A TOML text on one line.
-pub(super) fn quote(text: &str) -> String {
+pub(in super::super) fn quote(text: &str) -> String {
     let mut quoted = String::from('"');
     for c in text.chars() {
         match c {
