@@ -4,8 +4,10 @@ mod browse;
 mod check;
 mod enroll;
 mod exit;
+mod import;
 mod opcua;
 mod probe;
+mod profile;
 mod run;
 mod sample;
 mod status;
@@ -51,6 +53,14 @@ enum Command {
         #[command(subcommand)]
         what: probe::What,
     },
+    /// Ready-made device tables of common Modbus devices, to paste and to label; without a name, the list
+    Profile { name: Option<String> },
+    /// Device tables out of a register list (CSV), Telegraf's configuration or Neuron's export
+    Import {
+        file: PathBuf,
+        #[arg(long, value_parser = ["auto", "csv", "telegraf", "neuron"], default_value = "auto")]
+        from: String,
+    },
     /// The address space of an OPC UA server, as a tree or as device tables with every point denied until labelled
     Browse(browse::Browse),
     /// Certificates of OPC UA servers: which are believed. None is by itself
@@ -94,6 +104,8 @@ pub fn main() -> ExitCode {
         Command::Check { config, start } => check::check(&config, start),
         Command::Sample { driver } => sample::sample(driver.as_deref()),
         Command::Probe { what } => what.run(),
+        Command::Profile { name } => profile::profile(name.as_deref()),
+        Command::Import { file, from } => import::import(&file, &from),
         Command::Browse(browse) => browse.run(),
         Command::Trust { what } => what.run(),
         Command::Status { json, config, url } => status::status(json, config.as_deref(), url.as_deref()),

@@ -1,3 +1,6 @@
+mod modbus;
+mod show;
+
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -19,12 +22,17 @@ pub(crate) enum What {
         #[arg(long)]
         json: bool,
     },
+    /// One read of a Modbus device, in all types and orders side by side; or who is there (--scan, --identify)
+    ///
+    /// lingate probe modbus 10.0.4.17 --unit 3 --register holding:102
+    Modbus(Box<modbus::Options>),
 }
 
 impl What {
     pub(crate) fn run(self) -> Result<ExitCode, Failed> {
         match self {
             What::Opcua { reach, json } => opcua(&reach, json),
+            What::Modbus(options) => modbus::probe(&options),
         }
     }
 }

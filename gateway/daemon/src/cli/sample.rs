@@ -23,7 +23,8 @@ fn kinds() -> Vec<&'static str> {
     DRIVERS.iter().map(|driver| driver.kind).collect()
 }
 
-fn complete(devices: &str) -> String {
+/// With everything else that a configuration needs.
+pub(crate) fn complete(devices: &str) -> String {
     format!("{HEAD}{devices}")
 }
 

@@ -1,0 +1,75 @@
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::process::ExitCode;
+
+use lingate_drivers::modbus::import::{Format, import as convert};
+
+use crate::cli::exit::{Code, Failed};
+use crate::words::plural;
+
+/// A register list of a hundred thousand lines has about 10 MiB.
+const LARGEST_FILE: u64 = 64 << 20;
+
+/// The tables go to standard output, how much was converted to standard error.
+pub(crate) fn import(file: &Path, from: &str) -> Result<ExitCode, Failed> {
+    let text = read(file)?;
+    let format = match Format::NAMES.iter().find(|(name, _)| *name == from) {
+        Some((_, format)) => *format,
+        None => Format::of(&text),
+    };
+    let name = file.file_stem().map_or("device".into(), |stem| stem.to_string_lossy());
+    let imported = convert(&text, format, &name)
+        .map_err(|error| Failed::new(Code::Configuration, format!("{}: {error}", file.display())))?;
+    print!("{}", imported.toml);
+    eprintln!(
+        "{} converted, {} left as comments; none of them leaves the gateway before it has a dataset and a class",
+        plural(imported.points, "point"),
+        imported.refused
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path) -> Result<String, Failed> {
+    let io = |error: &std::io::Error| Failed::io("read", path, error);
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
+        .map_err(|error| io(&error))?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(Failed::new(Code::Configuration, format!("{} is larger than 64 MiB", path.display())));
+    }
+    String::from_utf8(bytes).map_err(|_| {
+        let what = format!("{} is not UTF-8; save it as \"CSV UTF-8\", or convert it with iconv", path.display());
+        Failed::new(Code::Configuration, what)
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
+mod tests {
+    use super::*;
+    use crate::cli::sample;
+
+    #[test]
+    fn what_was_imported_passes_the_check_before_and_after_it_is_labelled() {
+        let list = "name,register,type,scale\nzone,holding:1,i16,0.1\nspeed,40201,f32,\n";
+        let imported = convert(list, Format::of(list), "press").unwrap();
+        let labelled =
+            imported.toml.replace("# dataset = \"\"\n# class = \"\"", "dataset = \"ds-extr-07\"\nclass = \"general\"");
+        for devices in [&imported.toml, &labelled] {
+            if let Err(problems) = lingate_config::load("imported.toml", &sample::complete(devices)) {
+                panic!("{devices}\n{problems}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tags.csv");
+        std::fs::write(&path, b"name,register\n\xB2\xE2,1\n").unwrap();
+        assert!(import(&path, "auto").unwrap_err().message.contains("not UTF-8"));
+        assert_eq!(import(&folder.path().join("none"), "auto").unwrap_err().code, Code::Io);
+    }
+}
