@@ -7,7 +7,7 @@ use opcua::types::ReadValueId;
 use tokio::time::timeout;
 
 use super::account::Debt;
-use super::ask::Ask;
+use super::ask::{Ask, CLOCKS_COMPARED};
 use super::convert::Converter;
 use super::desk::{Desk, Done};
 use super::limits::{Service, is_too_large};
@@ -198,6 +198,7 @@ async fn read(ask: &Ask, mut asked: Vec<(usize, ReadValueId)>, mut size: usize) 
         let count = step.min(asked.len());
         let nodes = asked[..count].iter().map(|(_, node)| node.clone()).collect();
         match ask.read(nodes).await {
+            Err(CLOCKS_COMPARED) => {}
             Err(status) if is_halved(status) && count > 1 => {
                 step = count / 2;
                 size = if is_too_large(status) { step } else { size };

@@ -7,7 +7,7 @@ use opcua::types::{
     RelativePathElement, VariableId, Variant,
 };
 
-use super::ask::{Ask, Values};
+use super::ask::{Ask, CLOCKS_COMPARED, Values};
 use super::limits::{Limits, Profile, Service, is_too_large};
 use super::convert::body_of;
 use super::names::Namespaces;
@@ -114,6 +114,7 @@ pub(crate) async fn values(ask: &Ask, limits: &mut Limits, nodes: &[NodeId]) -> 
         let chunk = &rest[..rest.len().min(limits.size(Service::Read))];
         match ask.read(chunk.iter().cloned().map(value_at).collect()).await {
             Ok(read) => values.extend(read.values.into_iter().map(|value| shifted(value, read.offset))),
+            Err(CLOCKS_COMPARED) => {}
             Err(status) if is_too_large(status) && limits.halve(Service::Read, chunk.len()) => {}
             Err(status) => return Err(status),
         }
