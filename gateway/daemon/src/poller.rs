@@ -28,8 +28,8 @@ use crate::supervise::{Panicked, Stop, guarded};
 
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// A device that was restarted is found again within this time.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A device that was restarted is found again within this time, so that its data flows again within 5 s.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// A session that ended earlier does not count as a success: a device that accepts and drops is not asked in a storm.
 const USEFUL_SESSION: Duration = Duration::from_secs(5);
 /// The pollers' part of the shutdown is bounded by this and the last report.
