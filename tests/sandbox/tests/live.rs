@@ -265,7 +265,7 @@ async fn bundles_wait_at_the_broker_for_a_gateway_that_is_away() {
 async fn receipts_tell_the_gateway_what_is_stored_and_what_is_not() {
     let mut world = World::new();
     let policy = world.authority.folder().join("policy.toml");
-    let text = std::fs::read_to_string(&policy).unwrap().replace("[bundle]", "[bundle]\nack = \"receipt\"");
+    let text = std::fs::read_to_string(&policy).unwrap().replace("ack = \"broker\"", "ack = \"receipt\"");
     std::fs::write(&policy, text).unwrap();
     let gateway = world.gateway("gw-0001");
     let broker = broker(&world).await;

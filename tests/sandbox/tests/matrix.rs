@@ -5,9 +5,9 @@ mod common;
 
 use common::*;
 use lingate_model::Class;
-use lingate_sandbox::{Authority, InitOptions, Intake, Store};
+use lingate_sandbox::{Arrival, Authority, InitOptions, Intake, Store};
 use lingate_seal::suite::{SUITE_P256, SUITE_X25519, SUITE_XWING};
-use lingate_seal::{EpochTerms, PlantTerms, SignatureAlgorithm};
+use lingate_seal::{DataMessage, EpochTerms, PlantTerms, SignatureAlgorithm, SigningKey};
 
 const ROLES: [&str; 3] = ["role:oem-quality", "role:service", "role:insurer"];
 const PURPOSES: [&str; 2] = ["urn:lingate:purpose:remote-quality", "urn:lingate:purpose:maintenance"];
@@ -64,12 +64,7 @@ fn matrix() -> (World, Gateway, lingate_seal::VerifiedBundle) {
 }
 
 /// Everything of one epoch for this dataset and purpose, or nothing if the bundle does not grant it.
-fn seal(
-    gateway: &Gateway,
-    bundle: &lingate_seal::VerifiedBundle,
-    at: usize,
-    purpose: &str,
-) -> Option<Vec<lingate_sandbox::Arrival>> {
+fn seal(gateway: &Gateway, bundle: &lingate_seal::VerifiedBundle, at: usize, purpose: &str) -> Option<Vec<Arrival>> {
     let (id, purpose) = (dataset(at).parse().unwrap(), purpose.parse().unwrap());
     let grant = bundle.grant(&id, &purpose, Class::General, now().utc).ok()?;
     let dataset = lingate_refine::DatasetPlan { id, purpose, ..plan() };
@@ -161,6 +156,19 @@ fn every_suite_is_sealed_for_and_opened_by_its_own_keys() {
             let store = Store::open("sqlite::memory:").unwrap();
             let mut desk = Desk { intake: Intake::new(world.authority.trust(role).unwrap(), store) };
             assert_eq!(opened(&desk.take(&sealed)), expected(&rows(0, 2)), "suite {id:#06x}, {role}");
+            let again = signed_again(&sealed[3], &gateway.signer());
+            let is_other = again.payload != sealed[3].payload;
+            assert_eq!(is_other, algorithm == SignatureAlgorithm::Esp256, "ECDSA is never the same twice");
+            assert_eq!(alarms(&desk.take(&[again])), usize::from(is_other), "one record, two signatures");
         }
     }
+}
+
+/// The same record by the same key: the 64 bytes at the end are the signature.
+fn signed_again(arrival: &Arrival, signer: &SigningKey) -> Arrival {
+    let mut again = arrival.clone();
+    let signature = signer.sign(&DataMessage::parse(&arrival.payload).unwrap().to_be_signed());
+    let at = again.payload.len() - signature.len();
+    again.payload[at..].copy_from_slice(&signature);
+    again
 }
