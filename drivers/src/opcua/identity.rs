@@ -128,7 +128,12 @@ fn usable(policy: &UserTokenPolicy, security: &Security) -> Option<UserTokenPoli
     let is_encrypted = security.mode == MessageSecurityMode::SignAndEncrypt;
     let is_allowed = match own {
         SecurityPolicy::Unknown | SecurityPolicy::Basic128Rsa15 | SecurityPolicy::Basic256 => own == security.policy,
-        SecurityPolicy::None => security.is_none() || is_encrypted && policy.token_type == UserTokenType::UserName || policy.token_type == UserTokenType::Anonymous,
+        // In the clear inside of the channel.
+        SecurityPolicy::None => match policy.token_type {
+            UserTokenType::Anonymous => true,
+            UserTokenType::UserName => is_encrypted,
+            _ => false,
+        },
         _ => true,
     };
     // Said outright, because the library takes an empty one for None when it signs.

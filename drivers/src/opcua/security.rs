@@ -126,3 +126,6 @@ fn take_legacy(table: &mut Table<'_>) -> Option<(SecurityPolicy, Date)> {
     table.add_problems(exception.finish());
     policy.zip(until)
 }
+
+#[cfg(test)]
+mod tests;

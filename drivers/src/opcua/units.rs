@@ -70,7 +70,7 @@ pub const UNITS: &[(&str, &str)] = &[
     ("CMK", "cm2"),
     ("CMQ", "cm3"),
     ("CMT", "cm"),
-    ("COU", "C"),
+    ("COU", "A.s"),
     ("D10", "S/m"),
     ("D41", "t/m3"),
     ("D54", "W/m2"),
