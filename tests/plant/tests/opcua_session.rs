@@ -33,8 +33,9 @@ async fn every_change_of_a_subscribed_machine_arrives_once_and_exactly() {
         assert!(seen.windows(2).all(|pair| pair[1] == pair[0] + 1), "{point}: {seen:?}");
     }
     assert_eq!(bench.machine.sessions(), (0, 1));
-    let missed = bench.missed.iter().filter(|missed| missed.cause != MissedCause::Overload);
-    assert_eq!(missed.count(), 0, "{:?}", bench.missed);
+    // Slots before the items were there, and behind the last message at the stop, are told; no others are missed.
+    let of_its_own = [MissedCause::DeviceDown, MissedCause::Overload];
+    assert!(bench.missed.iter().all(|missed| of_its_own.contains(&missed.cause)), "{:?}", bench.missed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -231,6 +232,8 @@ impl Bench {
         let (lines, wanted) = (self.point_lines.clone(), self.wanted);
         let connection = Connection {
             settings: &self.settings,
+            // The server's library moves the times of values that come as fast as they are sampled.
+            every: "40ms",
             point: &|_| lines.clone(),
             wanted: &|variable| wanted.is_none_or(|name| name == variable.name),
             ..Connection::new(&url, "ds")
