@@ -64,7 +64,7 @@ pub fn forbid(sources: &[Source], words: &[&str], rule: &str) {
     let mut places = Vec::new();
     for source in sources {
         for (number, line) in source.code() {
-            if let Some(word) = words.iter().find(|word| line.contains(*word)) {
+            if let Some(word) = words.iter().find(|word| stands_in(line, word)) {
                 places.push(format!("{}:{number}: `{word}`", source.path));
             }
         }
@@ -72,9 +72,25 @@ pub fn forbid(sources: &[Source], words: &[&str], rule: &str) {
     assert!(places.is_empty(), "{rule}\n  {}", places.join("\n  "));
 }
 
+/// `.await` stands in `it.await?`, and not in `self.awaiting`: a word that ends with a letter ends there.
+fn stands_in(line: &str, word: &str) -> bool {
+    let is_letter = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(at, _)| {
+        let follows = line[at + word.len()..].chars().next();
+        !(word.ends_with(is_letter) && follows.is_some_and(is_letter))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_is_not_found_in_a_longer_one() {
+        assert!(stands_in("it.await?;", ".await") && stands_in("it.await", ".await"));
+        assert!(!stands_in("self.awaiting.clear();", ".await"));
+        assert!(stands_in("tokio::time", "tokio::") && stands_in("a.awaiting; b.await;", ".await"));
+    }
 
     fn code(text: &str) -> Vec<usize> {
         let source = Source { path: String::new(), text: text.to_owned() };
