@@ -278,7 +278,7 @@ pub(crate) mod tests {
             bad_readings: 1,
             missed_slots: 2,
             newest: None,
-            report: Arc::default(),
+            report: Arc::new(crate::about::tests::report()),
         };
         let dataset = DatasetStatus {
             id: "ds-1".to_owned(),
@@ -355,7 +355,15 @@ pub(crate) mod tests {
             ("/ready", "503", "dataset ds-1: the sandbox bundle has expired"),
             ("/status", "200", "\"missed_slots\":2"),
             ("/metrics", "200", "lingate_device_missed_slots_total{device=\"press-1\"} 2"),
+            ("/status", "200", "\"unprotected\":true"),
+            ("/metrics", "200", "lingate_device_events_total{device=\"press-1\",event=\"late_answers\"} 7"),
+            ("/metrics", "200", "lingate_device_protected{device=\"press-1\"} 0"),
+            ("/metrics", "200", "lingate_device_clock_skew_seconds{device=\"press-1\"} -1.5"),
+            ("/metrics", "200", r#"vendor="<b>Acme\"</b>""#),
             ("/", "200", "cannot &lt;connect&gt;"),
+            ("/", "200", "<b class=bad>NOT PROTECTED: everybody"),
+            ("/", "200", "&lt;b&gt;Acme&quot;&lt;/b&gt; 2"),
+            ("/", "200", "set aside: holding:104 to 107: illegal data address"),
             ("/secret", "404", ""),
         ] {
             let answer = get(address, path, "localhost").await;

@@ -16,6 +16,7 @@
 
 pub mod cli;
 
+mod about;
 mod accepted;
 mod bundle_history;
 mod changes;

@@ -9,7 +9,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
-use crate::report::Report;
+use crate::about::About;
+use crate::report::{DeviceReport, Report};
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -99,6 +100,52 @@ impl Sheet {
         self.counters("device_bad_readings", "Readings of bad quality", counts);
         let counts = devices.iter().map(|d| (device(&d.name), d.missed_slots));
         self.counters("device_missed_slots", "Scheduled slots that gave nothing", counts);
+        self.about(devices);
+    }
+
+    /// What the drivers know of their devices.
+    fn about(&mut self, devices: &[DeviceReport]) {
+        let device = |d: &DeviceReport| vec![("device", d.name.clone())];
+        let identity = |d: &DeviceReport| {
+            let About { vendor, product, revision, .. } = d.about.clone();
+            let words = [("vendor", vendor), ("product", product), ("revision", revision)];
+            device(d).into_iter().chain(words).collect::<Labels>()
+        };
+        let known = devices.iter().filter(|d| !(d.about.vendor.is_empty() && d.about.product.is_empty()));
+        self.gauges(
+            "device_identity",
+            "Constant 1, with what the device says of itself",
+            None,
+            known.map(|d| (identity(d), 1.0)),
+        );
+        let secured = devices.iter().filter(|d| d.about.security.is_some());
+        let help = "1 if the connection is protected, 0 if everybody on the network can read along";
+        self.gauges("device_protected", help, None, secured.map(|d| (device(d), flag(!d.about.unprotected))));
+        let aside = devices.iter().map(|d| (device(d), whole(d.about.set_aside_count as u64)));
+        self.gauges(
+            "device_set_aside",
+            "Points or blocks that the device refuses and that are asked rarely",
+            None,
+            aside,
+        );
+        type Seconds = fn(&About) -> Option<f64>;
+        let seconds: [(&str, &str, Seconds); 3] = [
+            ("device_clock_skew", "Device clock less gateway clock", |about| about.clock_skew_seconds),
+            ("device_lateness", "Between due and served, of the newest slot", |about| about.lateness_seconds),
+            ("device_worst_lateness", "The longest since the start", |about| about.worst_lateness_seconds),
+        ];
+        for (name, help, of) in seconds {
+            let values = devices.iter().filter_map(|d| Some((device(d), of(&d.about)?)));
+            self.gauges(name, help, Some(Unit::Seconds), values);
+        }
+        let event =
+            |d: &DeviceReport, event: &str| device(d).into_iter().chain([("event", event.to_owned())]).collect();
+        let counts = devices.iter().flat_map(|d| d.about.counters.iter().map(move |(name, n)| (event(d, name), *n)));
+        self.counters(
+            "device_events",
+            "What the driver counts: late answers, overflows, reconnects and others",
+            counts,
+        );
     }
 
     fn datasets(&mut self, report: &Report) {

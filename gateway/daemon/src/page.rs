@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::about::About;
 use crate::headline::{Light, headline};
 use crate::report::{DatasetReport, DeviceReport, Report};
 use crate::words::{bytes, plural};
@@ -21,7 +22,7 @@ pub(crate) fn page(report: &Report) -> String {
     list(&mut html, &report.reasons);
     facts(&mut html, report);
     html.push_str(
-        "<h2>Devices</h2><table><tr><th>Name<th>State<th class=n>Readings<th class=n>Bad<th class=n>Missed slots</tr>",
+        "<h2>Devices</h2><table><tr><th>Name<th>State<th class=n>Readings<th class=n>Bad<th class=n>Missed slots<th>Note</tr>",
     );
     report.devices.iter().for_each(|device| device_row(&mut html, device));
     html.push_str(
@@ -94,13 +95,24 @@ fn device_row(html: &mut String, device: &DeviceReport) {
     };
     let _ = write!(
         html,
-        "<tr><td>{}<td>{}<td class=n>{}<td class=n>{}<td class=n>{}</tr>",
+        "<tr><td>{}<td>{}<td class=n>{}<td class=n>{}<td class=n>{}<td>{}</tr>",
         escape(&device.name),
         escape(&state),
         device.readings,
         device.bad_readings,
-        device.missed_slots
+        device.missed_slots,
+        notes(&device.about)
     );
+}
+
+/// One line each; a connection without protection cannot be overlooked.
+fn notes(about: &About) -> String {
+    let notes = about.in_words();
+    let shown = notes.iter().enumerate().map(|(n, note)| match about.unprotected && n == 0 {
+        true => format!("<b class=bad>{}</b>", escape(note)),
+        false => escape(note),
+    });
+    shown.collect::<Vec<_>>().join("<br>")
 }
 
 fn dataset_row(html: &mut String, dataset: &DatasetReport) {

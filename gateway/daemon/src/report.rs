@@ -6,6 +6,7 @@ use lingate_engine::{DatasetStatus, DeviceStatus, Status};
 use lingate_model::{DeviceState, UtcMicros};
 use serde::{Deserialize, Serialize};
 
+use crate::about::About;
 use crate::recent::Recent;
 use crate::view::View;
 
@@ -79,6 +80,8 @@ pub(crate) struct DeviceReport {
     pub(crate) newest_readings_are_bad: bool,
     pub(crate) missed_slots: u64,
     pub(crate) newest_age_seconds: Option<f64>,
+    #[serde(flatten)]
+    pub(crate) about: About,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -192,6 +195,7 @@ fn device(device: &DeviceStatus, utc: UtcMicros, recent: &Recent) -> DeviceRepor
         newest_readings_are_bad: recent.newest_are_bad(&device.name),
         missed_slots: device.missed_slots,
         newest_age_seconds: device.newest.map(|newest| age(utc, newest)),
+        about: About::of(&device.report),
     }
 }
 

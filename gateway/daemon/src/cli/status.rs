@@ -128,6 +128,9 @@ fn in_words(report: &Report) -> String {
     let _ = writeln!(text, "keys     {}", keys(report));
     report.devices.iter().for_each(|device| {
         let _ = writeln!(text, "{}", in_line(device));
+        device.about.in_words().iter().for_each(|note| {
+            let _ = writeln!(text, "         {note}");
+        });
     });
     report.datasets.iter().for_each(|dataset| {
         let _ = writeln!(text, "{}", dataset_line(dataset));

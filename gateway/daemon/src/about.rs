@@ -1,0 +1,169 @@
+//! What a device's driver knows of it beyond counts, as `/status` answers it. Texts come from devices: they are bounded
+//! where they enter, and escaped where they are shown.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lingate_model::{DeviceReport, SetAside};
+use serde::{Deserialize, Serialize};
+
+use crate::tls::show_time;
+use crate::words::plural;
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct About {
+    pub(crate) vendor: String,
+    pub(crate) product: String,
+    pub(crate) revision: String,
+    /// `null`: the protocol knows no protection, or nothing was connected yet.
+    pub(crate) security: Option<String>,
+    /// Everybody on the device's network can read along.
+    pub(crate) unprotected: bool,
+    /// In use, where several are configured.
+    pub(crate) endpoint: Option<String>,
+    /// The device's clock less the gateway's.
+    pub(crate) clock_skew_seconds: Option<f64>,
+    /// Between the time at which a slot was due and that at which it was served.
+    pub(crate) lateness_seconds: Option<f64>,
+    pub(crate) worst_lateness_seconds: Option<f64>,
+    /// What the device refuses, and when it is asked again; at most 64 of `set_aside_count`.
+    pub(crate) set_aside: Vec<Aside>,
+    pub(crate) set_aside_count: usize,
+    /// Since the start: `late_answers`, `overflows`, `reconnects`.
+    pub(crate) counters: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Aside {
+    pub(crate) what: String,
+    pub(crate) why: String,
+    pub(crate) since: String,
+    pub(crate) again: Option<String>,
+}
+
+impl About {
+    pub(crate) fn of(report: &DeviceReport) -> About {
+        let identity = report.identity.clone().unwrap_or_default();
+        let lateness = |of: fn(&lingate_model::Lateness) -> Duration| report.lateness.as_ref().map(of);
+        About {
+            vendor: identity.vendor,
+            product: identity.product,
+            revision: identity.revision,
+            security: report.security.clone(),
+            unprotected: report.is_unprotected(),
+            endpoint: report.endpoint.clone(),
+            clock_skew_seconds: report.clock_skew_us.map(seconds),
+            lateness_seconds: lateness(|it| it.newest).map(|it| it.as_secs_f64()),
+            worst_lateness_seconds: lateness(|it| it.worst).map(|it| it.as_secs_f64()),
+            set_aside: report.set_aside.iter().map(Aside::of).collect(),
+            set_aside_count: report.set_aside_count,
+            counters: report.counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
+        }
+    }
+
+    /// One note each, the loud one first.
+    pub(crate) fn in_words(&self) -> Vec<String> {
+        let loud = self.unprotected.then(|| "NOT PROTECTED: everybody on its network can read along".to_owned());
+        let security = self.security.as_ref().map(|security| format!("security: {security}"));
+        let endpoint = self.endpoint.as_ref().map(|endpoint| format!("endpoint: {endpoint}"));
+        let notes = [loud, self.identity(), security, endpoint, self.skew(), self.lateness(), self.counts()];
+        notes.into_iter().flatten().chain(self.asides()).collect()
+    }
+
+    fn identity(&self) -> Option<String> {
+        let words: Vec<&str> = [&self.vendor, &self.product, &self.revision].map(String::as_str).into();
+        let said = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        (!said.is_empty()).then_some(said)
+    }
+
+    fn skew(&self) -> Option<String> {
+        let skew = self.clock_skew_seconds?;
+        let direction = if skew < 0.0 { "behind" } else { "ahead of" };
+        Some(format!("its clock is {:.3} s {direction} the gateway's", skew.abs()))
+    }
+
+    fn lateness(&self) -> Option<String> {
+        let (newest, worst) = (self.lateness_seconds?, self.worst_lateness_seconds?);
+        Some(format!("asked {newest:.3} s late, at worst {worst:.3} s"))
+    }
+
+    fn counts(&self) -> Option<String> {
+        let counts = self.counters.iter().filter(|(_, count)| **count > 0);
+        let counts: Vec<String> = counts.map(|(name, count)| format!("{count} {}", name.replace('_', " "))).collect();
+        (!counts.is_empty()).then(|| counts.join(", "))
+    }
+
+    fn asides(&self) -> impl Iterator<Item = String> + '_ {
+        let hidden = self.set_aside_count.saturating_sub(self.set_aside.len());
+        let rest = (hidden > 0).then(|| format!("and {} set aside", plural(hidden, "more item")));
+        self.set_aside.iter().map(Aside::in_words).chain(rest)
+    }
+}
+
+impl Aside {
+    fn of(aside: &SetAside) -> Aside {
+        let SetAside { what, why, since, again } = aside;
+        Aside { what: what.clone(), why: why.clone(), since: show_time(*since), again: again.map(show_time) }
+    }
+
+    fn in_words(&self) -> String {
+        let Aside { what, why, since, again } = self;
+        let again = again.as_ref().map_or("not asked again".to_owned(), |again| format!("asked again {again}"));
+        format!("set aside: {what}: {why}, since {since}, {again}")
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "shown with three places")]
+fn seconds(micros: i64) -> f64 {
+    micros as f64 / 1e6
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use lingate_model::{DeviceIdentity, Lateness, UtcMicros};
+
+    use super::*;
+
+    /// As much as a driver can tell, some of it hostile.
+    pub(crate) fn report() -> DeviceReport {
+        let identity =
+            DeviceIdentity { vendor: "<b>Acme\"</b>".to_owned(), revision: "2".to_owned(), ..Default::default() };
+        let aside = SetAside {
+            what: "holding:104 to 107".to_owned(),
+            why: "illegal data address".to_owned(),
+            since: UtcMicros(0),
+            again: Some(UtcMicros(60_000_000)),
+        };
+        DeviceReport {
+            identity: Some(identity),
+            security: Some("none (as the configuration says)".to_owned()),
+            endpoint: Some("opc.tcp://10.0.4.18:4840".to_owned()),
+            clock_skew_us: Some(-1_500_000),
+            lateness: Some(Lateness { newest: Duration::from_millis(3), worst: Duration::from_secs(2) }),
+            set_aside: vec![aside],
+            set_aside_count: 3,
+            counters: [("late_answers", 7), ("overflows", 0)].into(),
+        }
+    }
+
+    #[test]
+    fn everything_that_is_known_of_a_device_is_said_and_the_loud_part_first() {
+        assert_eq!(
+            About::of(&report()).in_words(),
+            [
+                "NOT PROTECTED: everybody on its network can read along",
+                "<b>Acme\"</b> 2",
+                "security: none (as the configuration says)",
+                "endpoint: opc.tcp://10.0.4.18:4840",
+                "its clock is 1.500 s behind the gateway's",
+                "asked 0.003 s late, at worst 2.000 s",
+                "7 late answers",
+                "set aside: holding:104 to 107: illegal data address, since 1970-01-01T00:00:00Z, asked again \
+                 1970-01-01T00:01:00Z",
+                "and 2 more items set aside",
+            ]
+        );
+        assert_eq!(About::default().in_words(), Vec::<String>::new());
+    }
+}
