@@ -32,6 +32,11 @@ impl Batch {
     }
 }
 
+/// Bytes beyond those of a number and the gateway's time.
+fn weight(minimized: &Minimized) -> usize {
+    minimized.value().map_or(0, Value::weight).saturating_add(minimized.stamp().weight())
+}
+
 /// Collects the readings of one dataset until there are enough of them, they weigh enough, or the first one is old enough.
 #[derive(Debug)]
 pub(crate) struct Batcher {
@@ -41,7 +46,7 @@ pub(crate) struct Batcher {
     /// Monotonic time of the first pending reading plus age.
     deadline: Option<Duration>,
     clock: ClockState,
-    /// Of the pending values.
+    /// Of the pending readings.
     weight: usize,
 }
 
@@ -53,7 +58,7 @@ impl Batcher {
     pub(crate) fn push(&mut self, now: Now, minimized: Minimized) {
         self.deadline.get_or_insert_with(|| now.monotonic.saturating_add(self.flush.age));
         self.clock = now.clock;
-        self.weight = self.weight.saturating_add(minimized.value().map_or(0, Value::weight));
+        self.weight = self.weight.saturating_add(weight(&minimized));
         self.readings.push(minimized);
     }
 

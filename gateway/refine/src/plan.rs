@@ -38,7 +38,8 @@ pub struct DatasetPlan {
 /// A batch is closed at whichever comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flush {
-    /// 1 to 100,000. A batch of large texts, arrays or structures is closed earlier, at about 1 MiB.
+    /// 1 to 100,000. A batch of large texts, arrays or structures, or of 50,000 readings with the
+    /// device's own times, is closed earlier: at about 1 MiB.
     pub readings: u32,
     /// 10 ms to 1 h.
     pub age: Duration,

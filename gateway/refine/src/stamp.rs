@@ -15,6 +15,12 @@ impl Stamp {
         Stamp { gateway_time, source_time, server_time, origin }
     }
 
+    /// Bytes that the device's times may need on the wire.
+    pub(crate) fn weight(&self) -> usize {
+        const TIME: usize = 10;
+        TIME * (usize::from(self.source_time.is_some()) + usize::from(self.server_time.is_some()))
+    }
+
     /// The time of the slot that the reading fills, for gap records and for what is shown: the gateway's, but for a
     /// reading out of the device's history, which was read long after its slot.
     pub fn slot_time(&self) -> UtcMicros {

@@ -168,6 +168,16 @@ fn an_array_of_another_rank_is_not_told_and_a_variant_point_takes_every_type() {
 }
 
 #[test]
+fn the_devices_times_count_towards_the_weight_of_a_batch() {
+    let plan = plan(vec![dataset(Class::General, 100_000, 100)], vec![plain(D0)]);
+    let mut refinery = Refinery::new(plan);
+    let time = Some(DeviceTime(7));
+    let reading = Reading { source_time: time, server_time: time, ..int(0, 7) };
+    let full = (0..100_000).find_map(|_| refinery.refine(at(0), reading.clone()));
+    assert_eq!(full.unwrap().readings().len(), VALUE_WEIGHT_MAX.div_ceil(20));
+}
+
+#[test]
 fn a_value_too_heavy_for_a_message_is_told_as_bad_and_heavy_ones_fill_a_batch_early() {
     let bytes = |length: usize| Value::ByteString(vec![7; length].into());
     let bytes_point = || point(BuiltinType::ByteString, export(D0, &[]));

@@ -313,11 +313,33 @@ mod tests {
 
     fn column() -> impl Strategy<Value = wire::Column> {
         let numbers = (0_u32..6, any::<Vec<i64>>(), proptest::collection::vec(0_u32..4, 0..9), any::<Vec<f64>>());
-        let others = (any::<Vec<(u32, u32, u32)>>(), any::<Vec<Vec<u8>>>());
-        (numbers, others).prop_map(|((alias, v, row, f), (runs, s))| {
+        let others = (any::<Vec<(u32, u32, u32)>>(), any::<Vec<Vec<u8>>>(), times(), times(), spans());
+        (numbers, others).prop_map(|((alias, v, row, f), (runs, s, source_time, server_time, backfilled))| {
             let status = runs.into_iter().map(|(start, len, code)| wire::StatusRun { start, len, code }).collect();
-            wire::Column { alias, v, row, f, status, s, ..wire::Column::default() }
+            wire::Column { alias, v, row, f, status, s, source_time, server_time, backfilled }
         })
+    }
+
+    fn times() -> impl Strategy<Value = Option<wire::Times>> {
+        let times = (any::<Vec<i64>>(), spans()).prop_map(|(offsets, entries)| wire::Times { offsets, entries });
+        proptest::option::of(times)
+    }
+
+    fn spans() -> impl Strategy<Value = Vec<wire::Span>> {
+        proptest::collection::vec((0_u32..6, 0_u32..6).prop_map(|(start, len)| wire::Span { start, len }), 0..3)
+    }
+
+    #[test]
+    fn device_times_that_do_not_fit_to_the_entries_are_refused() {
+        let stamped = |offsets: Vec<i64>| {
+            let source_time = Some(wire::Times { offsets, entries: Vec::new() });
+            decode(2, wire::Column { source_time, ..bytes(&[1, 1]) })
+        };
+        assert_eq!(stamped(vec![1, 1]), Ok(2));
+        assert_eq!(stamped(vec![1]), Err(BatchRefused::Stamps { alias: 0 }));
+        let backfilled = vec![wire::Span { start: 1, len: 2 }];
+        let refused = decode(2, wire::Column { backfilled, ..bytes(&[1, 1]) });
+        assert_eq!(refused, Err(BatchRefused::Stamps { alias: 0 }));
     }
 
     proptest! {
