@@ -55,6 +55,7 @@ mod security;
 mod sequence;
 mod settings;
 mod shape;
+mod standard;
 mod structure;
 mod subscribing;
 mod subscription;

@@ -10,6 +10,7 @@ use super::ask::Ask;
 use super::convert::body_of;
 use super::desk::{Desk, Done};
 use super::names::Namespaces;
+use super::standard;
 use super::structure::{Content, Description, TYPES_MAX, Types, standard_content};
 use super::subscription::attribute;
 
@@ -37,7 +38,7 @@ impl Desk<'_> {
         let mut types = Vec::new();
         for chunk in nodes.chunks(CHUNK) {
             let asked = chunk.iter().map(|node| attribute(node.clone(), AttributeId::DataType)).collect();
-            let Ok(read) = self.ask.read(asked).await else { return Ok(()) };
+            let Ok(read) = self.ask.read(asked).await else { break };
             types.extend(read.values.into_iter().filter_map(|value| match value.value {
                 Some(Variant::NodeId(data_type)) => Some(*data_type),
                 _ => None,
@@ -45,6 +46,7 @@ impl Desk<'_> {
         }
         types.sort_by_key(ToString::to_string);
         types.dedup();
+        standard::add_to(&mut self.types);
         describe(&self.ask, &self.server.namespaces, types, &mut self.types).await;
         Ok(())
     }
