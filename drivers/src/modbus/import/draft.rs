@@ -58,6 +58,8 @@ impl Import {
     fn device(&mut self, device: &DeviceDraft, name: &str) {
         let (begin, points) = (self.toml.len(), self.points);
         let _ = writeln!(self.toml, "\n[[device]]\nname = {}\ndriver = {}", quote(name), quote(device.driver));
+        let equipment = format!("enterprise/site/area/line/{name}");
+        let _ = writeln!(self.toml, "equipment = {}   # your ISA-95 path", quote(&equipment));
         let _ = writeln!(self.toml, "every = {}", quote(&device.every));
         self.keys(&device.keys);
         device.notes.iter().for_each(|note| self.note(note));

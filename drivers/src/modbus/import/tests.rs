@@ -83,6 +83,7 @@ fn devices(import: &Import) -> Vec<Box<dyn Device>> {
 fn parse(mut table: Table<'_>) -> Box<dyn Device> {
     let name = table.take("name").parsed().unwrap();
     let kind = table.take("driver").string().unwrap();
+    assert!(table.take("equipment").string().is_some());
     let day = || Duration::from_millis(1)..=Duration::from_secs(86_400);
     let every = table.take("every").duration(day()).unwrap();
     let points = table.take("point").tables(1..=1000).into_iter().map(|mut table| {

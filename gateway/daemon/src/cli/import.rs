@@ -52,13 +52,12 @@ mod tests {
     use crate::cli::sample;
 
     #[test]
-    fn what_was_imported_passes_the_check_before_and_after_it_is_labelled() {
+    fn what_was_imported_passes_the_check_with_one_point_labelled_and_with_all() {
         let list = "name,register,type,scale\nzone,holding:1,i16,0.1\nspeed,40201,f32,\n";
         let imported = convert(list, Format::of(list), "press").unwrap();
-        let labelled =
-            imported.toml.replace("# dataset = \"\"\n# class = \"\"", "dataset = \"ds-extr-07\"\nclass = \"general\"");
-        for devices in [&imported.toml, &labelled] {
-            if let Err(problems) = lingate_config::load("imported.toml", &sample::complete(devices)) {
+        let (open, labelled) = ("# dataset = \"\"\n# class = \"\"", "dataset = \"ds-extr-07\"\nclass = \"general\"");
+        for devices in [imported.toml.replacen(open, labelled, 1), imported.toml.replace(open, labelled)] {
+            if let Err(problems) = lingate_config::load("imported.toml", &sample::complete(&devices)) {
                 panic!("{devices}\n{problems}");
             }
         }

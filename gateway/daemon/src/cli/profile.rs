@@ -23,13 +23,11 @@ mod tests {
     use crate::cli::sample;
 
     #[test]
-    fn every_profile_is_a_table_that_the_configuration_takes() {
+    fn every_profile_passes_the_check_with_one_point_labelled_and_with_all() {
+        let (open, labelled) = ("# dataset = \"\"\n# class = \"\"", "dataset = \"ds-extr-07\"\nclass = \"general\"");
         for profile in PROFILES {
-            let labelled = profile
-                .toml
-                .replace("# dataset = \"\"\n# class = \"\"", "dataset = \"ds-extr-07\"\nclass = \"general\"");
-            for device in [profile.toml, &labelled] {
-                if let Err(problems) = lingate_config::load("profile.toml", &sample::complete(device)) {
+            for device in [profile.toml.replacen(open, labelled, 1), profile.toml.replace(open, labelled)] {
+                if let Err(problems) = lingate_config::load("profile.toml", &sample::complete(&device)) {
                     panic!("{}: {problems}", profile.name);
                 }
             }
