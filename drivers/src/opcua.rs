@@ -85,7 +85,7 @@ use self::point::Item;
 use self::reach::Reach;
 use self::settings::Settings;
 use crate::settings::SettingsError;
-use crate::{Acquisition, BoxFuture, Device, DeviceSettings, Driver, LinkError, Point, Session, Sink, Site};
+use crate::{Acquisition, BoxFuture, Device, DeviceSettings, Driver, LinkError, Point, Session, Sink, Site, SiteProblem};
 
 pub use own::{application_uri, own_certificate};
 pub use text::shown;
@@ -181,6 +181,19 @@ impl Device for OpcUa {
     fn address(&self) -> String {
         let addresses: Vec<_> = self.plan.settings.endpoints.iter().map(address::Address::short).collect();
         addresses.join(", ")
+    }
+
+    fn problems(&self, site: &Site) -> Vec<SiteProblem> {
+        let Settings { security, identity, .. } = &self.plan.settings;
+        let looked_at = [
+            ("legacy_exception", security.allowed_at(site.clock.now().utc)),
+            (identity.setting(), identity.secrets(site).map(drop)),
+        ];
+        let problem = |(setting, looked): (&'static str, Result<(), LinkError>)| match looked {
+            Err(LinkError::Refused { what, hint }) => Some(SiteProblem { setting, what, hint }),
+            _ => None,
+        };
+        looked_at.into_iter().filter_map(problem).collect()
     }
 
     fn backfills(&self) -> bool {

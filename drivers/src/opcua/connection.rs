@@ -201,19 +201,22 @@ fn poll(events: &mut Option<Events>, cx: &mut Context<'_>) -> Poll<Next> {
 }
 
 impl Drop for Connection {
-    /// For who was cut before `close`: sends CloseSession without waiting for the answer, as far as the socket takes it
+    /// For who was cut before `close` (the library's own guard only stops its loop): sends CloseSession without waiting for the answer, as far as the socket takes it
     /// at once, so that no session is left on the server.
     fn drop(&mut self) {
         const POLLS: u32 = 16;
         if self.events.is_none() || tokio::runtime::Handle::try_current().is_err() {
             return;
         }
-        drop(self.session.close_on_drop());
+        let session = self.session();
+        let mut goodbye = std::pin::pin!(session.disconnect());
         let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..POLLS {
-            if matches!(poll(&mut self.events, &mut cx), Poll::Ready(Next::Ended(_) | Next::Panicked)) {
-                self.cut();
+            let asked = catch_unwind(AssertUnwindSafe(|| goodbye.as_mut().poll(&mut cx)));
+            if matches!(poll(&mut self.events, &mut cx), Poll::Ready(Next::Ended(_) | Next::Panicked)) || asked.is_err() {
+                break;
             }
         }
+        self.cut();
     }
 }

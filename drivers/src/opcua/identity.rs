@@ -59,6 +59,14 @@ impl Identity {
         }
     }
 
+    /// The key that names its secret.
+    pub(crate) fn setting(&self) -> &'static str {
+        match self {
+            Identity::Anonymous | Identity::Password { .. } => "password",
+            Identity::Certificate { .. } => "user_certificate",
+        }
+    }
+
     /// Reads the files that the table names.
     pub(crate) fn secrets(&self, site: &Site) -> Result<Secrets, LinkError> {
         let read = |credential: &Credential| (site.secret)(credential).map_err(|what| refused(what, HINT));

@@ -17,6 +17,7 @@ pub(crate) struct Own {
 const KEY_BITS: u32 = 2048;
 /// As long as plants leave a box alone; it is renewed by deleting it, and then trusted anew on every server.
 const DAYS: u32 = 5 * 365;
+const WARN_DAYS: i64 = 30;
 /// 2025-01-01. A clock that shows less was never set, and a certificate of 1970 is worth nothing.
 const CLOCK_MIN: UtcMicros = UtcMicros(1_735_689_600_000_000);
 
@@ -50,7 +51,8 @@ impl Own {
     pub(crate) async fn ensure(site: &Site) -> Result<Own, LinkError> {
         let store = Store::of(&site.folder);
         let own = Own::of(&store);
-        if own.read().is_some() && own.key.exists() {
+        if let Some(certificate) = own.read().filter(|_| own.key.exists()) {
+            own.warn(&certificate, site);
             return Ok(own);
         }
         if site.clock.now().utc < CLOCK_MIN {
@@ -70,6 +72,15 @@ impl Own {
             Ok(Ok(())) => Ok(made),
             Ok(Err(what)) => Err(LinkError::Refused { what, hint: "look at the state folder and its disk".to_owned() }),
             Err(_) => Err(LinkError::Protocol { what: "the gateway's certificate could not be made".to_owned() }),
+        }
+    }
+
+    /// At every connection: seldom enough, and nobody overlooks it for a month.
+    fn warn(&self, certificate: &Certificate, site: &Site) {
+        let days = certificate.days_left(site.clock.now().utc);
+        if days < WARN_DAYS {
+            let path = self.certificate.display();
+            tracing::warn!(days, certificate = %path, "the gateway's OPC UA certificate ends: remove it, and trust the new one on the servers");
         }
     }
 
