@@ -32,7 +32,7 @@ macro_rules! drivers {
 }
 
 drivers! {
-    modbus: TCP;
+    modbus: TCP, UDP, TLS, RTU, ASCII, RTU_OVER_TCP, ASCII_OVER_TCP;
     opcua: DRIVER;
 }
 

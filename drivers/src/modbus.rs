@@ -1,70 +1,102 @@
-//! Modbus TCP, reading only: holding and input registers, coils and discrete inputs.
+//! Modbus, reading only: holding and input registers, coils and discrete inputs; over TCP, UDP, TLS and serial lines.
 //!
-//! `plan` decides what is asked, `talk` asks, `decode` reads the answer, `session` keeps the time. A poll's readings
-//! share one gateway time, taken when its last answer is complete. Modbus has no time stamps of its own.
+//! `plan` decides what is asked, `line` whose turn it is, `talk` asks, `frame` knows the bytes, `decode` reads the answer,
+//! `session` keeps the time. A poll's readings share one gateway time, taken when its last answer is complete. Modbus has
+//! no time stamps of its own.
 //!
 //! ```text
 //! connect ──▶ polling ──exception──▶ bad readings, the connection stays
-//!                │
-//!                └──timeout, wrong or short answer, closed──▶ bad readings for the rest of the poll, LinkError
+//!               ▲  │
+//!               │  └──no answer, or one that cannot be believed──▶ bad readings for the rest of the poll
+//!               └────once: a fresh connection, on a serial line silence──┤
+//!                                                 twice in a row: LinkError
 //! ```
 
 mod decode;
-mod guard;
-#[allow(dead_code, reason = "the session takes it up")]
+mod frame;
+mod gate;
 mod holes;
-#[allow(dead_code, reason = "the session takes it up")]
 mod identify;
 pub mod import;
+mod line;
 mod plan;
 pub mod probe;
 pub mod profile;
 mod register;
+mod rest;
 mod session;
 mod settings;
 mod talk;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panic and brings its own clock")]
 mod tests;
+mod told;
+mod transport;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use lingate_model::{DeviceName, PointId};
-use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
 
-use self::plan::Group;
+use self::frame::Ask;
+use self::holes::Holes;
+use self::line::Line;
+use self::plan::{Group, Wanted};
 use self::session::Polling;
-use self::settings::{Item, Settings};
-use self::talk::Talk;
+use self::settings::{Item, Protocol, Settings};
+use self::told::Identity;
 use crate::settings::SettingsError;
-use crate::{Acquisition, BoxFuture, Device, DeviceSettings, Driver, LinkError, Point, Session, Site};
+use crate::{
+    Acquisition, BoxFuture, Device, DeviceSettings, Driver, LinkError, Point, Session, SharedLine, Site, SiteProblem,
+};
 
-pub(crate) const TCP: Driver = Driver { kind: "modbus-tcp", sample: include_str!("modbus/sample.toml"), parse };
+macro_rules! kinds {
+    ($($name:ident: $protocol:ident, $sample:literal;)*) => {
+        $(pub(crate) const $name: Driver = Driver {
+            kind: Protocol::$protocol.kind(),
+            sample: include_str!($sample),
+            parse: |device| parse(device, Protocol::$protocol),
+        };)*
+    };
+}
+
+kinds! {
+    TCP: Tcp, "modbus/samples/tcp.toml";
+    UDP: Udp, "modbus/samples/udp.toml";
+    TLS: Tls, "modbus/samples/tls.toml";
+    RTU: Rtu, "modbus/samples/rtu.toml";
+    ASCII: Ascii, "modbus/samples/ascii.toml";
+    RTU_OVER_TCP: RtuOverTcp, "modbus/samples/rtu-over-tcp.toml";
+    ASCII_OVER_TCP: AsciiOverTcp, "modbus/samples/ascii-over-tcp.toml";
+}
 
 struct Modbus {
     plan: Arc<Plan>,
+    /// Held as long as the device, so that the pace outlives a session.
+    line: OnceLock<Arc<Line>>,
 }
 
-/// Everything that is known before the first connection.
+/// Everything that is known before the first connection, and what was learned of the device since.
 struct Plan {
     name: DeviceName,
     settings: Settings,
     points: Vec<Point>,
     /// As long as `points`.
     items: Vec<Item>,
+    /// As long as `points`.
+    wanted: Vec<Wanted>,
     groups: Vec<Group>,
+    holes: Mutex<Holes>,
+    identity: Mutex<Identity>,
 }
 
-fn parse(device: DeviceSettings<'_>) -> Result<Box<dyn Device>, SettingsError> {
-    Ok(Box::new(Modbus { plan: Arc::new(Plan::parse(device)?) }))
+fn parse(device: DeviceSettings<'_>, protocol: Protocol) -> Result<Box<dyn Device>, SettingsError> {
+    Ok(Box::new(Modbus { plan: Arc::new(Plan::parse(device, protocol)?), line: OnceLock::new() }))
 }
 
 impl Plan {
-    fn parse(device: DeviceSettings<'_>) -> Result<Plan, SettingsError> {
+    fn parse(device: DeviceSettings<'_>, protocol: Protocol) -> Result<Plan, SettingsError> {
         let DeviceSettings { name, every, first_point, mut table, mut points } = device;
-        let settings = Settings::take(&mut table);
+        let settings = Settings::take(&mut table, protocol);
         let items: Vec<_> = points.iter_mut().filter_map(|point| Item::take(point, &settings, every)).collect();
         let problems_below = points.into_iter().flat_map(|point| point.table.finish());
         let problems: Vec<_> = table.finish().into_iter().chain(problems_below).collect();
@@ -74,12 +106,25 @@ impl Plan {
         let wanted: Vec<_> = items.iter().map(|item| item.wanted).collect();
         let groups = plan::plan(&wanted, settings.limits);
         let ids = (first_point.0..).map(PointId);
-        let points = ids.zip(&items).map(|(id, item)| point(id, item, settings.unit)).collect();
-        Ok(Plan { name, settings, points, items, groups })
+        let points = ids.zip(&items).map(|(id, item)| point(id, item, &settings)).collect();
+        Ok(Plan { name, settings, points, items, wanted, groups, holes: Mutex::default(), identity: Mutex::default() })
+    }
+
+    fn holes(&self) -> MutexGuard<'_, Holes> {
+        self.holes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn identity(&self) -> MutexGuard<'_, Identity> {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a device that was silent is asked first.
+    fn probe(&self) -> Option<Ask> {
+        self.groups.iter().flat_map(|group| &group.requests).next().map(Ask::of)
     }
 }
 
-fn point(id: PointId, item: &Item, unit: u8) -> Point {
+fn point(id: PointId, item: &Item, settings: &Settings) -> Point {
     Point {
         id,
         builtin_type: item.encoding.builtin_type(),
@@ -87,7 +132,7 @@ fn point(id: PointId, item: &Item, unit: u8) -> Point {
         places: item.encoding.places(),
         interval: item.wanted.interval,
         acquisition: Acquisition::Polled,
-        source: format!("{} {} unit {unit}", TCP.kind, item.source()),
+        source: format!("{} {} unit {}", settings.protocol.kind(), item.source(), settings.unit),
     }
 }
 
@@ -97,29 +142,25 @@ impl Device for Modbus {
     }
 
     fn address(&self) -> String {
-        let Settings { host, port, .. } = &self.plan.settings;
-        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+        self.plan.settings.line.transport.address()
     }
 
-    fn connect<'a>(&'a self, _site: &'a Site) -> BoxFuture<'a, Result<Box<dyn Session>, LinkError>> {
+    fn line(&self) -> Option<SharedLine> {
+        Some(self.plan.settings.shared_line())
+    }
+
+    fn problems(&self, site: &Site) -> Vec<SiteProblem> {
+        self.plan.settings.line.transport.problems(site)
+    }
+
+    fn connect<'a>(&'a self, site: &'a Site) -> BoxFuture<'a, Result<Box<dyn Session>, LinkError>> {
         Box::pin(async {
-            let settings = &self.plan.settings;
-            let stream = self.open(settings).await?;
-            if settings.pause_after_connect > Duration::ZERO {
-                sleep(settings.pause_after_connect).await;
-            }
-            let talk = Talk::over(stream, settings.unit, settings.timeout);
-            Ok(Box::new(Polling::new(Arc::clone(&self.plan), talk)) as Box<dyn Session>)
+            let Settings { line, unit, manners, .. } = &self.plan.settings;
+            let make = || Line::new(line.clone());
+            let line = self.line.get_or_init(|| site.lines.join(&line.transport.line_name(), make));
+            let client = line.client(*unit, *manners, site)?;
+            client.connect(self.plan.probe()).await?;
+            Ok(Box::new(Polling::new(Arc::clone(&self.plan), client)) as Box<dyn Session>)
         })
-    }
-}
-
-impl Modbus {
-    async fn open(&self, settings: &Settings) -> Result<TcpStream, LinkError> {
-        let after = settings.connect_timeout;
-        let connect = TcpStream::connect((settings.host.as_str(), settings.port));
-        let connected = timeout(after, connect).await.map_err(|_| LinkError::Timeout { doing: "connecting", after })?;
-        let stream = connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
-        stream.map_err(|source| LinkError::Connect { address: self.address(), source })
     }
 }

@@ -23,11 +23,29 @@ pub(crate) struct Lost {
     pub(crate) to: Duration,
 }
 
+/// The first readings of a device come within this time, however rare they are.
+const SPREAD_MAX: Duration = Duration::from_secs(5);
+
 impl Schedule {
     /// Every group is due at `start`. `intervals` are at least a millisecond.
     pub(crate) fn new(start: Duration, intervals: impl IntoIterator<Item = Duration>) -> Schedule {
         let grid = |interval: Duration| Grid { interval: interval.max(Duration::from_millis(1)), due: start };
         Schedule { grids: intervals.into_iter().map(grid).collect() }
+    }
+
+    /// Spread over their intervals, so that the groups of a device and the devices of a plant are not all due at once:
+    /// each group begins within its interval and within 5 s, at a place that follows from `name` and stays the same.
+    pub(crate) fn staggered(start: Duration, name: &str, intervals: impl IntoIterator<Item = Duration>) -> Schedule {
+        let mut schedule = Schedule::new(start, intervals);
+        let mut place =
+            name.bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        for grid in &mut schedule.grids {
+            let within = u64::try_from(grid.interval.min(SPREAD_MAX).as_millis()).unwrap_or(0);
+            grid.due = start.saturating_add(Duration::from_millis((within * u64::from(place)) >> 32));
+            // The golden ratio: however many groups, none lie close together.
+            place = place.wrapping_add(0x9E37_79B9);
+        }
+        schedule
     }
 
     /// The group that is due first, and when; of several, the first. `None` without groups.

@@ -3,13 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panic and brings its own clock")]
 
 use std::collections::BTreeSet;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lingate_drivers::settings::{DeTable, Problem, SettingsError, Table};
 use lingate_drivers::{DRIVERS, Device, DeviceSettings, Driver, PointSettings, Sink, Site};
 use lingate_model::{Clock, ClockState, Now, PointId, UtcMicros};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -74,21 +76,69 @@ fn all_problems_are_reported_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_listener_cannot_hold_a_session_for_ever() {
     for driver in DRIVERS {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let silent = |line: &str| match line.split_once(" = ") {
-            Some(("address", _)) => format!("address = \"{address}\""),
-            _ => line.to_owned(),
-        };
-        let device = parse(driver, &driver.sample.lines().map(silent).collect::<Vec<_>>().join("\n")).unwrap();
+        let peer = SilentPeer::start().await;
+        let text: Vec<_> = driver.sample.lines().map(|line| peer.instead_of(driver, line)).collect();
+        let device = parse(driver, &text.join("\n")).unwrap_or_else(|error| panic!("{}: {error:?}", driver.kind));
         let (sender, mut events) = mpsc::channel(1000);
         let began = Instant::now();
-        let site = Site::bare(std::env::temp_dir());
+        let mut site = Site::bare(std::env::temp_dir());
+        let key = peer.key.clone();
+        site.secret = Arc::new(move |_| Ok(key.clone().into()));
         if let Ok(mut session) = device.connect(&site).await {
             let loss = session.run(&Sink::new(sender, Arc::new(TestClock(began)))).await;
             assert!(events.try_recv().is_ok(), "{loss} without a reading");
         }
         assert!(began.elapsed() < Duration::from_secs(30), "{}", driver.kind);
+    }
+}
+
+/// Takes connections, datagrams and bytes, and never says anything.
+struct SilentPeer {
+    listener: TcpListener,
+    datagrams: UdpSocket,
+    /// The far end of a serial line, and the name of the near one.
+    _serial: serial2::SerialPort,
+    port: PathBuf,
+    _files: tempfile::TempDir,
+    certificate: PathBuf,
+    key: Vec<u8>,
+}
+
+impl SilentPeer {
+    async fn start() -> SilentPeer {
+        let (far, near) = serial2::SerialPort::pair().unwrap();
+        let port = std::fs::read_link(format!("/proc/self/fd/{}", near.as_raw_fd())).unwrap();
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let files = tempfile::tempdir().unwrap();
+        let certificate = files.path().join("certificate.pem");
+        std::fs::write(&certificate, pair.cert.pem()).unwrap();
+        SilentPeer {
+            listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            datagrams: UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+            _serial: far,
+            port,
+            _files: files,
+            certificate,
+            key: pair.signing_key.serialize_pem().into_bytes(),
+        }
+    }
+
+    /// A line of a sample, with this peer in it. A pseudo-terminal knows neither parity nor seven bits.
+    fn instead_of(&self, driver: &Driver, line: &str) -> String {
+        let address = match driver.kind {
+            "modbus-udp" => self.datagrams.local_addr().unwrap(),
+            _ => self.listener.local_addr().unwrap(),
+        };
+        match line.split_once(" = ").map(|(key, _)| key) {
+            Some("address") => format!("address = \"{address}\""),
+            Some("port") => format!("port = {:?}", self.port),
+            Some("parity") => "parity = \"none\"".to_owned(),
+            Some("data_bits") => "data_bits = 8".to_owned(),
+            Some(key @ ("ca" | "certificate")) if driver.kind == "modbus-tls" => {
+                format!("{key} = {:?}", self.certificate)
+            }
+            _ => line.to_owned(),
+        }
     }
 }
 

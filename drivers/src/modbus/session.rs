@@ -1,14 +1,17 @@
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lingate_model::{Missed, MissedCause, Now, Reading, StatusCode, UtcMicros, Value};
-use tokio::time::sleep;
-use tokio_modbus::ExceptionCode;
 
 use super::Plan;
+use super::holes::Refused;
+use super::line::Client;
 use super::plan::{Group, Member, Request};
-use super::talk::{Answer, Refusal, Talk, status_of, status_of_loss};
+use super::rest::Rest;
+use super::talk::{Answer, Refusal, status_of, status_of_loss};
+use super::told::Told;
 use crate::schedule::{Lost, Schedule};
 use crate::{BoxFuture, DeviceEvent, LinkError, Session, Sink, SinkClosed};
 
@@ -16,14 +19,22 @@ use crate::{BoxFuture, DeviceEvent, LinkError, Session, Sink, SinkClosed};
 /// readings, good or bad, or [`Missed`].
 pub(crate) struct Polling {
     plan: Arc<Plan>,
-    talk: Talk,
-    /// The plan's groups, with the blocks that the device refuses cut into smaller ones.
+    client: Client,
+    /// The plan's groups, around what the device's map lacks.
     groups: Vec<Group>,
-    has_asked: bool,
+    /// Polls in a row that got no answer to some request.
+    strikes: u32,
+    rest: Rest,
+    told: Told,
 }
 
 /// What one poll says of one point; the time is the same for all.
 type Outcome = (usize, Result<Value, StatusCode>);
+
+/// A device that fails twice in a row is given up: once happens on every line.
+const STRIKES: u32 = 2;
+/// Parts of refused blocks that are asked in the same poll.
+const PARTS_MAX: usize = 8;
 
 impl Session for Polling {
     fn run<'a>(&'a mut self, sink: &'a Sink) -> BoxFuture<'a, LinkError> {
@@ -37,48 +48,106 @@ impl Session for Polling {
 }
 
 impl Polling {
-    pub(crate) fn new(plan: Arc<Plan>, talk: Talk) -> Polling {
+    pub(crate) fn new(plan: Arc<Plan>, client: Client) -> Polling {
         let groups = plan.groups.clone();
-        Polling { plan, talk, groups, has_asked: false }
+        let told = Told::new(&plan);
+        Polling { plan, client, groups, strikes: 0, rest: Rest::default(), told }
     }
 
     async fn poll_until_lost(&mut self, sink: &Sink) -> Result<Infallible, LinkError> {
+        let name = self.plan.name.to_string();
         let intervals = self.groups.iter().map(|group| group.interval);
-        let mut schedule = Schedule::new(sink.now().monotonic, intervals);
+        let mut schedule = Schedule::staggered(sink.now().monotonic, &name, intervals);
         loop {
             let Some((group, due)) = schedule.next() else { std::future::pending().await };
             let now = wait_until(due, sink).await?;
+            self.replan(now.monotonic);
+            let mut slot = Lost { group, slots: 1, from: due, to: due };
             if let Some(lost) = schedule.claim(group, now.monotonic) {
-                sink.send(self.missed(lost, MissedCause::Overload, now)).await?;
+                self.tell_missed(sink, lost, MissedCause::Overload, now).await?;
+                let newest = lost.to.saturating_add(self.groups[group].interval);
+                (slot.from, slot.to) = (newest, newest);
             }
-            let (outcomes, loss) = self.poll(group).await;
-            let now = sink.now();
-            let readings = outcomes.into_iter().map(|outcome| self.reading(outcome, now.utc)).collect();
-            sink.send(DeviceEvent::Readings(readings)).await?;
-            let Some(loss) = loss else { continue };
-            let now = sink.now();
-            for lost in schedule.give_up(now.monotonic) {
-                sink.send(self.missed(lost, MissedCause::DeviceDown, now)).await?;
+            if self.rest.is_resting(now.monotonic) {
+                self.tell_missed(sink, slot, MissedCause::Quarantine, now).await?;
+                continue;
             }
-            return Err(loss);
+            let aside = missed(&self.plan, &self.groups[group].aside, slot, MissedCause::Quarantine, now);
+            let (outcomes, loss) = self.poll(group, slot.to, sink).await;
+            let now = sink.now();
+            self.told.served(now.monotonic.saturating_sub(slot.to));
+            let readings: Vec<_> = outcomes.into_iter().map(|outcome| self.reading(outcome, now.utc)).collect();
+            if !readings.is_empty() {
+                sink.send(DeviceEvent::Readings(readings)).await?;
+            }
+            if let Some(aside) = aside {
+                sink.send(aside).await?;
+            }
+            match loss {
+                None => {
+                    self.strikes = 0;
+                    self.told.identify(&self.plan, &self.client, sink).await;
+                }
+                Some(loss) => self.struck(loss, &mut schedule, sink).await?,
+            }
+            if self.plan.settings.closes_after_poll {
+                self.client.close().await;
+            }
+            self.told.report(&self.plan, self.client.counters(), sink).await?;
         }
     }
 
-    /// One outcome for every point of the group, also where the link was lost on the way.
-    async fn poll(&mut self, group: usize) -> (Vec<Outcome>, Option<LinkError>) {
-        let requests = std::mem::take(&mut self.groups[group].requests);
-        let mut verdicts = Vec::with_capacity(requests.len());
+    /// Ends the session if the device is to be given up.
+    async fn struck(&mut self, loss: LinkError, schedule: &mut Schedule, sink: &Sink) -> Result<(), LinkError> {
+        self.strikes += 1;
+        let is_of_the_line = matches!(loss, LinkError::Connect { .. } | LinkError::Refused { .. });
+        if self.strikes < STRIKES && !is_of_the_line {
+            return Ok(());
+        }
+        if !is_of_the_line {
+            self.client.set_aside();
+        }
+        let now = sink.now();
+        for lost in schedule.give_up(now.monotonic) {
+            self.tell_missed(sink, lost, MissedCause::DeviceDown, now).await?;
+        }
+        self.told.report(&self.plan, self.client.counters(), sink).await?;
+        Err(loss)
+    }
+
+    fn replan(&mut self, now: Duration) {
+        let mut holes = self.plan.holes();
+        if holes.is_stale(now) {
+            self.groups = holes.plan(&self.plan.wanted, self.plan.settings.limits, now);
+        }
+    }
+
+    /// One outcome for every point of the group that is not aside, also where the link was lost on the way.
+    async fn poll(&mut self, group: usize, due: Duration, sink: &Sink) -> (Vec<Outcome>, Option<LinkError>) {
+        let mut waiting: VecDeque<Request> = self.groups[group].requests.iter().cloned().collect();
+        let mut parts = 0;
         let mut outcomes = Vec::new();
         let mut loss = None;
-        for request in &requests {
-            let status = match self.ask(request, loss.is_some()).await {
+        while let Some(request) = waiting.pop_front() {
+            let status = match self.ask(&request, due, loss.is_some()).await {
                 Ok(answer) => {
+                    self.plan.holes().answered(&request);
+                    self.rest.answered();
                     outcomes.extend(request.members.iter().map(|member| self.decode(&answer, *member)));
-                    verdicts.push(Verdict::Answered);
                     continue;
                 }
                 Err(Refusal::Exception(exception)) => {
-                    verdicts.push(Verdict::of(exception));
+                    let now = sink.now();
+                    self.rest.refused(exception.into(), self.groups[group].interval, due);
+                    if let code @ (2 | 3) = exception.into()
+                        && let Refused::Parted(low, high) = self.plan.holes().refused(&request, code, now)
+                        && parts < PARTS_MAX
+                    {
+                        parts += 2;
+                        waiting.push_front(high);
+                        waiting.push_front(low);
+                        continue;
+                    }
                     status_of(exception)
                 }
                 Err(Refusal::Link(reason)) => {
@@ -89,22 +158,15 @@ impl Polling {
             };
             outcomes.extend(request.members.iter().map(|member| (member.point, Err(status))));
         }
-        self.groups[group].requests = match loss {
-            None => learn(requests, &verdicts, &self.plan.groups[group]),
-            Some(_) => requests,
-        };
         (outcomes, loss)
     }
 
-    /// Nothing is asked on a connection that was lost.
-    async fn ask(&mut self, request: &Request, is_lost: bool) -> Result<Answer, Refusal> {
+    /// A device that did not answer is not asked again in the same poll.
+    async fn ask(&mut self, request: &Request, due: Duration, is_lost: bool) -> Result<Answer, Refusal> {
         if is_lost {
             return Err(Refusal::Link(LinkError::Closed));
         }
-        if std::mem::replace(&mut self.has_asked, true) && self.plan.settings.pause > Duration::ZERO {
-            sleep(self.plan.settings.pause).await;
-        }
-        self.talk.read(request).await
+        self.client.read(due, request).await
     }
 
     fn decode(&self, answer: &Answer, member: Member) -> Outcome {
@@ -113,6 +175,7 @@ impl Polling {
         let value = match answer {
             Answer::Bits(bits) => bits.get(part).map(|bits| encoding.decode_bits(bits)),
             Answer::Registers(words) => words.get(part).map(|words| encoding.decode(words)),
+            Answer::Identity(_) => None,
         };
         (member.point, value.unwrap_or(Err(StatusCode::BAD_DECODING_ERROR)))
     }
@@ -125,17 +188,29 @@ impl Polling {
         }
     }
 
-    fn missed(&self, lost: Lost, cause: MissedCause, now: Now) -> DeviceEvent {
-        let members = self.plan.groups[lost.group].requests.iter().flat_map(|request| &request.members);
-        let mut slots: Vec<_> = members.map(|member| (self.plan.points[member.point].id, lost.slots)).collect();
-        slots.sort_unstable();
-        let utc = |due: Duration| {
-            let ago = now.monotonic.saturating_sub(due).as_micros();
-            UtcMicros(now.utc.0.saturating_sub(i64::try_from(ago).unwrap_or(i64::MAX)))
-        };
-        let (from, to) = (utc(lost.from), utc(lost.to));
-        DeviceEvent::Missed(Missed { device: self.plan.name.clone(), from, to, slots, cause })
+    /// Of all points of the group.
+    async fn tell_missed(&self, sink: &Sink, lost: Lost, cause: MissedCause, now: Now) -> Result<(), SinkClosed> {
+        let group = &self.groups[lost.group];
+        let asked = group.requests.iter().flat_map(|request| &request.members).map(|member| member.point);
+        let points: Vec<usize> = asked.chain(group.aside.iter().copied()).collect();
+        match missed(&self.plan, &points, lost, cause, now) {
+            Some(event) => sink.send(event).await,
+            None => Ok(()),
+        }
     }
+}
+
+/// `None` without points.
+fn missed(plan: &Plan, points: &[usize], lost: Lost, cause: MissedCause, now: Now) -> Option<DeviceEvent> {
+    let mut slots: Vec<_> = points.iter().map(|point| (plan.points[*point].id, lost.slots)).collect();
+    slots.sort_unstable();
+    let utc = |due: Duration| {
+        let ago = now.monotonic.saturating_sub(due).as_micros();
+        UtcMicros(now.utc.0.saturating_sub(i64::try_from(ago).unwrap_or(i64::MAX)))
+    };
+    let (from, to) = (utc(lost.from), utc(lost.to));
+    let device = plan.name.clone();
+    (!slots.is_empty()).then_some(DeviceEvent::Missed(Missed { device, from, to, slots, cause }))
 }
 
 /// A timer may fire a little early for the gateway's clock.
@@ -148,40 +223,4 @@ async fn wait_until(due: Duration, sink: &Sink) -> Result<Now, SinkClosed> {
             Some(rest) => sink.pause(rest).await?,
         }
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Answered,
-    /// The device knows no such block: there may be a hole in it, or it is too long.
-    NoSuchBlock,
-    /// For another reason than the block.
-    Refused,
-}
-
-impl Verdict {
-    fn of(exception: ExceptionCode) -> Verdict {
-        match exception {
-            ExceptionCode::IllegalDataAddress | ExceptionCode::IllegalDataValue => Verdict::NoSuchBlock,
-            _ => Verdict::Refused,
-        }
-    }
-}
-
-/// Halves every block that the device does not know, so that the values beside a hole are read from the next poll on:
-/// at most one halving a poll, so that the load on the device grows slowly. Where even the single values are all
-/// refused, the blocks were not at fault, and the plan is asked again.
-fn learn(requests: Vec<Request>, verdicts: &[Verdict], plan: &Group) -> Vec<Request> {
-    if verdicts.iter().all(|verdict| *verdict != Verdict::NoSuchBlock) {
-        return requests;
-    }
-    let is_single = |request: &Request| request.split().is_none();
-    if verdicts.iter().all(|verdict| *verdict == Verdict::NoSuchBlock) && requests.iter().all(is_single) {
-        return plan.requests.clone();
-    }
-    let halve = |(request, verdict): (Request, &Verdict)| match (verdict, request.split()) {
-        (Verdict::NoSuchBlock, Some((low, high))) => vec![low, high],
-        _ => vec![request],
-    };
-    requests.into_iter().zip(verdicts).flat_map(halve).collect()
 }

@@ -1,105 +1,145 @@
-use std::fmt::Debug;
+use std::io;
 use std::time::Duration;
 
 use lingate_model::StatusCode;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_modbus::client::{Client, Context, tcp};
-use tokio_modbus::{Error, ExceptionCode, ProtocolError, Response, Slave};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
+use tokio_modbus::ExceptionCode;
+use tokio_modbus::bytes::Bytes;
 
-use super::guard::{Broken, Guard};
-use super::plan::Request;
-use super::register::Area;
+use super::frame::{Ask, Exchange, Fault, Parsed, Passed};
+use super::transport::{Link, Stream};
 use crate::LinkError;
-
-/// A connection that can do the four reads and nothing else.
-///
-/// tokio-modbus has no deadline, checks the length of an answer in debug builds only (and then by a panic), and its
-/// `Reader` trait holds function 23, which writes. So nothing of it is visible outside this file.
-pub(crate) struct Talk {
-    context: Context,
-    timeout: Duration,
-}
 
 /// As many as were asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Registers(Vec<u16>),
     Bits(Vec<bool>),
+    /// The PDU that answers 43/14.
+    Identity(Vec<u8>),
 }
 
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// The device answered that it cannot; the connection is in order.
+    /// The device answered that it cannot; the link is in order.
     Exception(ExceptionCode),
-    /// The connection is in doubt and must be dropped: a late answer would be taken for the next one.
+    /// No answer that can be believed.
     Link(LinkError),
 }
 
-impl Talk {
-    /// `timeout`: for one request and its whole answer.
-    pub(crate) fn over<S>(stream: S, unit: u8, timeout: Duration) -> Talk
-    where
-        S: AsyncRead + AsyncWrite + Debug + Send + Unpin + 'static,
-    {
-        Talk { context: tcp::attach_slave(Guard::new(stream), Slave(unit)), timeout }
-    }
+/// How an exchange went wrong; what of it the deadline ended is not here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Broken {
+    Fault(Fault),
+    Closed,
+}
 
-    pub(crate) async fn read(&mut self, request: &Request) -> Result<Answer, Refusal> {
-        let call = self.context.call(to_library(request));
-        let Ok(result) = tokio::time::timeout(self.timeout, call).await else {
-            return Err(Refusal::Link(LinkError::Timeout { doing: "reading", after: self.timeout }));
+/// One request and its answer; the caller brings the deadline. Cancelled or broken, it leaves a link that may hold bytes
+/// of an answer.
+pub(crate) async fn talk(
+    link: &mut Link,
+    exchange: &Exchange,
+    quiet: Duration,
+    passed: &mut Passed,
+) -> Result<Vec<u8>, Broken> {
+    match link {
+        Link::Stream(stream) => over_stream(&mut **stream, exchange, quiet, passed).await,
+        Link::Datagrams(socket) => over_datagrams(socket, exchange, passed).await,
+    }
+}
+
+async fn over_stream(
+    stream: &mut dyn Stream,
+    exchange: &Exchange,
+    quiet: Duration,
+    passed: &mut Passed,
+) -> Result<Vec<u8>, Broken> {
+    stream.write_all(exchange.request()).await?;
+    stream.flush().await?;
+    let room = exchange.room();
+    let mut received = Vec::with_capacity(64);
+    let mut is_quiet = false;
+    loop {
+        let (parsed, now_passed) = exchange.parse(&received, is_quiet);
+        *passed = now_passed;
+        match parsed {
+            Parsed::Answer(pdu) => return Ok(pdu),
+            Parsed::Broken(fault) => return Err(Broken::Fault(fault)),
+            Parsed::More if received.len() >= room => return Err(Broken::Fault(Fault::Unasked)),
+            Parsed::More => {}
+        }
+        let mut more = (&mut *stream).take(u64::try_from(room - received.len()).unwrap_or(0));
+        let reading = more.read_buf(&mut received);
+        // Quiet is told once; after that only bytes can change anything.
+        let read = match received_is_waiting(is_quiet, exchange) {
+            true => reading.await?,
+            false => match timeout(quiet, reading).await {
+                Ok(read) => read?,
+                Err(_) => {
+                    is_quiet = true;
+                    continue;
+                }
+            },
         };
-        match result {
-            Ok(Ok(response)) => answer(response, request).ok_or_else(|| broken("an answer of another length")),
-            Ok(Err(exception)) => Err(Refusal::Exception(exception)),
-            Err(error) => Err(refusal(&error)),
+        if read == 0 {
+            return Err(Broken::Closed);
+        }
+        is_quiet = false;
+    }
+}
+
+/// Frames with a length need no silence to be told apart.
+fn received_is_waiting(is_quiet: bool, exchange: &Exchange) -> bool {
+    is_quiet || exchange.framing.has_transactions()
+}
+
+/// A datagram that is not the answer harms nobody: the right one may be behind it.
+async fn over_datagrams(socket: &UdpSocket, exchange: &Exchange, passed: &mut Passed) -> Result<Vec<u8>, Broken> {
+    socket.send(exchange.request()).await?;
+    let mut datagram = vec![0; exchange.room()];
+    loop {
+        let length = socket.recv(&mut datagram).await?;
+        match exchange.parse(&datagram[..length], true).0 {
+            Parsed::Answer(pdu) => return Ok(pdu),
+            Parsed::Broken(Fault::Transaction) => passed.late += 1,
+            Parsed::Broken(fault @ (Fault::Length { .. } | Fault::Function(_))) => return Err(Broken::Fault(fault)),
+            Parsed::Broken(_) | Parsed::More => passed.foreign += 1,
         }
     }
 }
 
-fn to_library(request: &Request) -> tokio_modbus::Request<'static> {
-    let (address, count) = (request.start.address, request.count);
-    match request.start.area {
-        Area::Coil => tokio_modbus::Request::ReadCoils(address, count),
-        Area::Discrete => tokio_modbus::Request::ReadDiscreteInputs(address, count),
-        Area::Holding => tokio_modbus::Request::ReadHoldingRegisters(address, count),
-        Area::Input => tokio_modbus::Request::ReadInputRegisters(address, count),
+/// Whatever the system calls it: the way to the device is gone.
+impl From<io::Error> for Broken {
+    fn from(_: io::Error) -> Broken {
+        Broken::Closed
     }
 }
 
-/// `None` for an answer of another length or kind. Bits come in whole bytes, the last one padded.
-fn answer(response: Response, request: &Request) -> Option<Answer> {
-    let count = usize::from(request.count);
-    match response {
-        Response::ReadHoldingRegisters(words) | Response::ReadInputRegisters(words) => {
-            (words.len() == count).then_some(Answer::Registers(words))
+/// What the PDU that answered says. Its length was checked before.
+pub(crate) fn answer(pdu: Vec<u8>, ask: Ask) -> Result<Answer, Refusal> {
+    if let [function, code, ..] = pdu[..]
+        && function >= 0x80
+    {
+        return Err(Refusal::Exception(ExceptionCode::new(code)));
+    }
+    let Ask::Read { count, .. } = ask else { return Ok(Answer::Identity(pdu)) };
+    let count = usize::from(count);
+    match tokio_modbus::Response::try_from(Bytes::from(pdu)) {
+        Ok(tokio_modbus::Response::ReadHoldingRegisters(words) | tokio_modbus::Response::ReadInputRegisters(words))
+            if words.len() == count =>
+        {
+            Ok(Answer::Registers(words))
         }
-        Response::ReadCoils(mut bits) | Response::ReadDiscreteInputs(mut bits) => {
-            let is_complete = bits.len() == count.next_multiple_of(8);
+        Ok(tokio_modbus::Response::ReadCoils(mut bits) | tokio_modbus::Response::ReadDiscreteInputs(mut bits))
+            if bits.len() == count.next_multiple_of(8) =>
+        {
             bits.truncate(count);
-            is_complete.then_some(Answer::Bits(bits))
+            Ok(Answer::Bits(bits))
         }
-        _ => None,
+        _ => Err(Refusal::Link(LinkError::Protocol { what: "an answer that cannot be decoded".to_owned() })),
     }
-}
-
-/// The library's own texts may quote the answer, which holds process values.
-fn refusal(error: &Error) -> Refusal {
-    match error {
-        Error::Protocol(ProtocolError::HeaderMismatch { .. }) => {
-            broken("an answer with a transaction or unit id that was not asked")
-        }
-        Error::Protocol(ProtocolError::FunctionCodeMismatch { .. }) => broken("an answer to another function"),
-        Error::Transport(error) => match Broken::in_error(error) {
-            Some(what) => Refusal::Link(LinkError::Protocol { what: what.to_string() }),
-            None if error.kind() == std::io::ErrorKind::InvalidData => broken("an answer that cannot be decoded"),
-            None => Refusal::Link(LinkError::Closed),
-        },
-    }
-}
-
-fn broken(what: &str) -> Refusal {
-    Refusal::Link(LinkError::Protocol { what: what.to_owned() })
 }
 
 /// | exception | name | status of every reading of the request |
@@ -121,7 +161,7 @@ pub(crate) fn status_of(exception: ExceptionCode) -> StatusCode {
     }
 }
 
-/// Of the readings whose request broke the link.
+/// Of the readings whose request got no answer that can be believed.
 pub(crate) fn status_of_loss(loss: &LinkError) -> StatusCode {
     match loss {
         LinkError::Timeout { .. } => StatusCode::BAD_TIMEOUT,
