@@ -1,5 +1,6 @@
 /* A Modbus TCP device on libmodbus, with the registers that README.md of this folder lists.
- * Prints "listening PORT" and serves one client after another until it is killed. */
+ * Without argument on TCP: prints "listening PORT" and serves one client after another until it is killed.
+ * With the path of a serial port as RTU on it: prints "listening 0". */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <modbus.h>
@@ -14,8 +15,21 @@ static void put(uint16_t *registers, uint64_t value, int words) {
         registers[i] = (uint16_t)(value >> (16 * (words - 1 - i)));
 }
 
-int main(void) {
-    modbus_t *context = modbus_new_tcp("127.0.0.1", 0);
+static int serve_serial(modbus_t *context, modbus_mapping_t *map) {
+    uint8_t query[MODBUS_RTU_MAX_ADU_LENGTH];
+    if (modbus_set_slave(context, 1) < 0 || modbus_connect(context) < 0)
+        return 1;
+    printf("listening 0\n");
+    fflush(stdout);
+    for (;;) {
+        int received = modbus_receive(context, query);
+        if (received > 0)
+            modbus_reply(context, query, received, map);
+    }
+}
+
+int main(int count, char **arguments) {
+    modbus_t *context = count > 1 ? modbus_new_rtu(arguments[1], 115200, 'N', 8, 1) : modbus_new_tcp("127.0.0.1", 0);
     modbus_mapping_t *map = modbus_mapping_new(32, 32, 64, 64);
     if (context == NULL || map == NULL)
         return 1;
@@ -38,6 +52,9 @@ int main(void) {
     const uint8_t coils[8] = {1, 0, 1, 1, 0, 0, 1, 0};
     memcpy(map->tab_bits, coils, sizeof coils);
     map->tab_input_bits[3] = 1;
+
+    if (count > 1)
+        return serve_serial(context, map);
 
     int listener = modbus_tcp_listen(context, 1);
     struct sockaddr_in address;

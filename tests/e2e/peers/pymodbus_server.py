@@ -1,12 +1,19 @@
-"""A Modbus TCP device on pymodbus, with the registers that README.md of this folder lists.
+"""A Modbus device on pymodbus, with the registers that README.md of this folder lists.
 
-Prints "listening PORT" and serves until it is killed.
+    pymodbus_server.py [tcp | udp | rtu-over-tcp | ascii-over-tcp]
+    pymodbus_server.py tls CERTIFICATE KEY CA
+    pymodbus_server.py rtu | ascii SERIAL-PORT
+
+Prints "listening PORT" (0 for a serial port) and serves until it is killed.
 """
 import asyncio
 import socket
+import ssl
 import struct
+import sys
 
-from pymodbus.server import ModbusTcpServer
+from pymodbus import FramerType
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer, ModbusTlsServer, ModbusUdpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 
@@ -36,10 +43,26 @@ async def main() -> None:
         return [SimData(0, values=values, datatype=DataType.REGISTERS)]
 
     device = SimDevice(1, simdata=(bits(COILS), bits(DISCRETE), registers(HOLDING), registers(INPUT)))
-    with socket.socket() as free:
+    kind, *rest = sys.argv[1:] or ["tcp"]
+    with socket.socket(type=socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = ModbusTcpServer(device, address=("127.0.0.1", port))
+    address = ("127.0.0.1", port)
+    if kind in ("rtu", "ascii"):
+        port = 0
+        server = ModbusSerialServer(device, framer=FramerType(kind), port=rest[0], baudrate=115200)
+    elif kind == "udp":
+        server = ModbusUdpServer(device, address=address)
+    elif kind == "tls":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(rest[0], rest[1])
+        context.load_verify_locations(rest[2])
+        context.verify_mode = ssl.CERT_REQUIRED
+        # The specification puts the whole MBAP frame into TLS.
+        server = ModbusTlsServer(device, framer=FramerType.SOCKET, address=address, sslctx=context)
+    else:
+        framer = {"tcp": FramerType.SOCKET, "rtu-over-tcp": FramerType.RTU, "ascii-over-tcp": FramerType.ASCII}[kind]
+        server = ModbusTcpServer(device, framer=framer, address=address)
     await server.listen()
     print("listening", port, flush=True)
     await asyncio.Event().wait()

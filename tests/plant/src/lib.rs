@@ -29,6 +29,7 @@ mod model;
 mod motion;
 pub mod opcua;
 mod print;
+pub mod rig;
 mod server;
 mod spec;
 

@@ -27,10 +27,16 @@ impl<'a> Labels<'a> {
 
 /// The `[[device]]` table of a gateway's configuration that reads every tag of a device.
 pub fn device_toml(spec: &DeviceSpec, address: SocketAddr, labels: &Labels<'_>) -> String {
-    let mut text = format!("[[device]]\nname = {:?}\ndriver = \"modbus-tcp\"\nevery = {:?}\n", spec.name, labels.every);
+    device_toml_at(spec, "modbus-tcp", &format!("address = \"{address}\""), labels)
+}
+
+/// `place`: the lines that say where the device is.
+pub(crate) fn device_toml_at(spec: &DeviceSpec, driver: &str, place: &str, labels: &Labels<'_>) -> String {
+    let mut text = format!("[[device]]\nname = {:?}\ndriver = \"{driver}\"\nevery = {:?}\n", spec.name, labels.every);
     let default = format!("plant/site/area/line/{}", spec.name);
     put(&mut text, "equipment", &format!("{:?}", labels.equipment.unwrap_or(&default)));
-    put(&mut text, "address", &format!("\"{address}\""));
+    text.push_str(place.trim_end());
+    text.push('\n');
     put(&mut text, "unit", &spec.unit.to_string());
     for tag in spec.tags() {
         text.push_str("\n[[device.point]]\n");

@@ -1,0 +1,10 @@
+//! The Modbus driver on every transport, against units of our own that are honest or hostile by script. Values describe
+//! themselves, so that one taken from another register, unit or poll is known by its own bits.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panic and brings its own clock")]
+
+mod bench;
+mod load;
+mod peers;
+mod rows;
+mod suite;
