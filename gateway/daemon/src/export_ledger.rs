@@ -9,15 +9,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lingate_engine::{ExportLedger, Status};
+use lingate_model::UtcMicros;
 use tokio::sync::watch;
 
 use crate::files;
 use crate::supervise::Stop;
+use crate::tls::show_time;
 
 const WRITE_EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) fn path(state_dir: &Path) -> PathBuf {
     state_dir.join("ledger.json")
+}
+
+/// `2026-11-23`
+pub(crate) fn date(day: i64) -> String {
+    let time = show_time(UtcMicros(day.saturating_mul(86_400_000_000)));
+    time.split('T').next().unwrap_or_default().to_owned()
 }
 
 /// One that is damaged counts from the beginning, and that is told.

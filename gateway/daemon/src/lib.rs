@@ -39,6 +39,7 @@ mod poller;
 mod prepare;
 mod recent;
 mod report;
+mod rights_report;
 mod run;
 mod software;
 mod supervise;

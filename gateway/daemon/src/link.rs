@@ -25,7 +25,7 @@ use crate::entropy::random_u32;
 use crate::heart::Message;
 use crate::inbox::Offered;
 use crate::supervise::Stop;
-use crate::tls::TlsFiles;
+use crate::tls::{Stamp, TlsFiles};
 
 use connection::Connection;
 use explain::{Kind, Loss, stopping};
@@ -33,12 +33,19 @@ use inbound::Inbound;
 
 /// Log filter of the library, which tells every reconnect as an error.
 pub(crate) const QUIET: &str = "rumqttc=warn";
+/// How often replaced certificates are looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// Outages end without notice: a broker that is back is found within this time.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A broker that refuses will refuse again until somebody acts.
 const FIRST_REFUSED_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(60);
+
+/// What was not answered is sent again with the new identity.
+fn replaced() -> Loss {
+    Loss { text: "the certificate files were replaced; connecting with the new ones".to_owned(), kind: Kind::Weather }
+}
 
 #[derive(Clone)]
 pub(crate) struct Link {
@@ -86,6 +93,7 @@ impl Link {
             Err(loss) => return (loss, false),
         };
         let mut losses: Vec<Loss> = Vec::new();
+        let stamp = self.tls.stamp();
         for broker in &self.brokers {
             let connecting = Connection::open(&self.gateway, broker, tls.clone(), self.inbound());
             let opened = tokio::select! {
@@ -94,7 +102,12 @@ impl Link {
                 opened = connecting => opened,
             };
             match opened {
-                Ok(connection) => return connection.serve(&self.heart, stop).await,
+                Ok(connection) => {
+                    return tokio::select! {
+                        ended = connection.serve(&self.heart, stop) => ended,
+                        () = self.replaced(stamp) => (replaced(), true),
+                    };
+                }
                 Err(loss) => losses.push(loss),
             }
         }
@@ -102,6 +115,16 @@ impl Link {
         let weather = losses.iter().any(|loss| loss.kind == Kind::Weather);
         let text = losses.into_iter().map(|loss| loss.text).collect::<Vec<_>>().join("; ");
         (Loss { text, kind: if weather { Kind::Weather } else { Kind::Refusal } }, false)
+    }
+
+    /// Somebody brought new certificates that can be used: they are, and not only when the connection ends by itself.
+    async fn replaced(&self, stamp: Stamp) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if self.tls.stamp() != stamp && self.tls().await.is_ok() {
+                return;
+            }
+        }
     }
 
     fn inbound(&self) -> Inbound {

@@ -44,7 +44,10 @@ fn facts(html: &mut String, report: &Report) {
     let records = plural(buffer.records_waiting, "record");
     let buffer = format!("{records} waiting on disk, {} of {} used", bytes(buffer.bytes), bytes(buffer.max_bytes));
     let bundle = report.bundle.as_ref().map_or("none".to_owned(), |bundle| {
-        format!("version {} of {}, {:.0} days left", bundle.version, bundle.sandbox, bundle.days_left)
+        format!(
+            "version {} of {}, {:.0} days left, root {}",
+            bundle.version, bundle.sandbox, bundle.days_left, bundle.root_version
+        )
     });
     let certificate = report.certificate_days_left.map_or("none".to_owned(), |days| format!("{days:.0} days left"));
     html.push_str("<h2>Gateway</h2><table>");
@@ -52,6 +55,7 @@ fn facts(html: &mut String, report: &Report) {
         ("Link", &link),
         ("Buffer", &buffer),
         ("Bundle", &bundle),
+        ("Rights", &report.rights.in_words()),
         ("Certificate", &certificate),
         ("Clock", &report.clock),
     ] {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::about::About;
 use crate::recent::Recent;
+use crate::rights_report::RightsReport;
 use crate::view::View;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,6 +37,8 @@ pub(crate) struct Report {
     pub(crate) unassigned_readings: u64,
     /// Lost readings by cause.
     pub(crate) lost: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub(crate) rights: RightsReport,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -65,6 +68,9 @@ pub(crate) struct BufferReport {
 pub(crate) struct BundleReport {
     pub(crate) sandbox: String,
     pub(crate) version: u64,
+    /// Of the root keys that the next bundle must be signed by; the configuration pins the first root only.
+    #[serde(default)]
+    pub(crate) root_version: u64,
     pub(crate) days_left: f64,
 }
 
@@ -124,9 +130,11 @@ impl Report {
             stalled_seconds: view.recent.stalled(&status, now).as_secs_f64().floor(),
             link: link(&status),
             buffer: buffer(&status, now.utc, uptime.as_secs_f64()),
+            rights: RightsReport::new(&status, now.utc),
             bundle: status.bundle.as_ref().map(|bundle| BundleReport {
                 sandbox: bundle.sandbox.clone(),
                 version: bundle.version,
+                root_version: bundle.root_version,
                 days_left: days(now.utc, bundle.expires),
             }),
             certificate_days_left: view.certificate_expires().map(|expires| days(now.utc, expires)),

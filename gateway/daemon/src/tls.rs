@@ -26,6 +26,9 @@ pub(crate) struct TlsFiles {
     gateway: GatewayId,
 }
 
+/// Time and length of each file; a file that is not there has none.
+pub(crate) type Stamp = Vec<Option<(std::time::SystemTime, u64)>>;
+
 /// What one connect uses.
 pub(crate) struct Material {
     pub(crate) config: Arc<ClientConfig>,
@@ -57,7 +60,7 @@ impl TlsFiles {
     }
 
     /// Changes whenever one of the files does: a refused gateway tries again as soon as somebody brought new ones.
-    pub(crate) fn stamp(&self) -> Vec<Option<(std::time::SystemTime, u64)>> {
+    pub(crate) fn stamp(&self) -> Stamp {
         let key = credential_path(&self.key).ok();
         let stamp = |path: &Path| path.metadata().and_then(|file| Ok((file.modified()?, file.len()))).ok();
         vec![stamp(&self.ca), stamp(&self.certificate), key.as_deref().and_then(stamp)]

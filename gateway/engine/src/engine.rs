@@ -157,6 +157,7 @@ impl<D: Disk> Engine<D> {
             clock: self.now.clock,
             bundle: self.bundle.as_ref().map(|bundle| BundleStatus {
                 version: bundle.version(),
+                root_version: bundle.roots().version(),
                 sandbox: bundle.sandbox().to_owned(),
                 expires: bundle.expires(),
             }),

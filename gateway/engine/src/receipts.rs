@@ -184,7 +184,7 @@ mod tests {
         receipts
     }
 
-    fn positions(freed: Vec<Sent>) -> Vec<u64> {
+    fn positions(freed: &[Sent]) -> Vec<u64> {
         freed.iter().map(|sent| sent.record.position).collect()
     }
 
@@ -192,10 +192,10 @@ mod tests {
     fn a_receipt_frees_what_it_names_and_nothing_else() {
         let mut receipts = waiting();
         assert!(receipts.take(at(1), &receipt(2, 9, &[])).is_empty(), "another epoch");
-        assert_eq!(positions(receipts.take(at(1), &receipt(1, 2, &[(4, 4)]))), [0, 1, 2, 5]);
+        assert_eq!(positions(&receipts.take(at(1), &receipt(1, 2, &[(4, 4)]))), [0, 1, 2, 5]);
         assert!(receipts.take(at(1), &receipt(1, 2, &[(4, 4)])).is_empty(), "the same one again");
         assert!(receipts.take(at(1), &receipt(1, 1, &[])).is_empty(), "an older one that comes late");
-        assert_eq!(positions(receipts.take(at(1), &receipt(1, 6, &[]))), [3, 4, 6]);
+        assert_eq!(positions(&receipts.take(at(1), &receipt(1, 6, &[]))), [3, 4, 6]);
     }
 
     #[test]

@@ -87,6 +87,8 @@ pub struct LinkStatus {
 #[derive(Clone, Debug)]
 pub struct BundleStatus {
     pub version: u64,
+    /// Of the root that judges the next bundle.
+    pub root_version: u64,
     pub sandbox: String,
     pub expires: UtcMicros,
 }

@@ -5,6 +5,7 @@ mod check;
 mod enroll;
 mod exit;
 mod import;
+mod ledger;
 mod opcua;
 mod probe;
 mod profile;
@@ -12,6 +13,7 @@ mod run;
 mod sample;
 mod status;
 mod trust;
+mod veto;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -84,6 +86,28 @@ enum Command {
         #[arg(long)]
         url: Option<String>,
     },
+    /// The plant's veto over datasets and recipients; works without network and sandbox
+    Veto {
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        #[command(subcommand)]
+        command: veto::VetoCommand,
+    },
+    /// Destroys what was read for a dataset and has not been delivered
+    Purge {
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        #[arg(long, value_name = "ID")]
+        dataset: String,
+    },
+    /// What was sealed for whom: records and bytes per day, dataset, purpose and recipient
+    Ledger {
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// One JSON object per line
+        #[arg(long)]
+        json: bool,
+    },
     /// Makes the gateway's keys and `enroll.json`, which the sandbox needs to issue certificate and bundle
     Enroll {
         #[arg(long, value_name = "FILE")]
@@ -109,6 +133,9 @@ pub fn main() -> ExitCode {
         Command::Browse(browse) => browse.run(),
         Command::Trust { what } => what.run(),
         Command::Status { json, config, url } => status::status(json, config.as_deref(), url.as_deref()),
+        Command::Veto { config, command } => veto::veto(&config, &command),
+        Command::Purge { config, dataset } => veto::purge(&config, &dataset),
+        Command::Ledger { config, json } => ledger::ledger(&config, json),
         Command::Enroll { config, output } => enroll::enroll(&config, &output),
     };
     outcome.unwrap_or_else(|failed| failed.tell())

@@ -1,0 +1,112 @@
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use lingate_config::Plan;
+use lingate_model::DatasetId;
+
+use crate::cli::exit::{Code, Failed};
+use crate::prepare::load;
+use crate::veto::{self, Order};
+
+#[derive(Subcommand)]
+pub(crate) enum VetoCommand {
+    /// What is forbidden, and whether it was destroyed where it waited
+    List,
+    /// Nothing is sealed for it from now on, and what waits is destroyed and declared lost
+    Add(What),
+    /// Sealing goes on, as far as the bundle allows it
+    Remove(What),
+}
+
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct What {
+    /// A dataset of the configuration
+    #[arg(long, value_name = "ID")]
+    dataset: Option<String>,
+    /// A role (role:oem-quality), a party (urn:...) or a key (16 hex digits)
+    #[arg(long, value_name = "NAME")]
+    recipient: Option<String>,
+    /// All of it
+    #[arg(long)]
+    everything: bool,
+}
+
+/// Works on the folder `veto/`, without the daemon; a running one follows within seconds.
+pub(crate) fn veto(config: &Path, command: &VetoCommand) -> Result<ExitCode, Failed> {
+    let plan = load(config).map_err(|refused| Failed::refused(config, &refused))?;
+    match command {
+        VetoCommand::List => print!("{}", list(&plan)),
+        VetoCommand::Add(what) => {
+            let order = order(&plan, what)?;
+            put(&plan, &order)?;
+            println!("Forbidden. A running daemon follows within seconds; a stopped one when it starts.");
+        }
+        VetoCommand::Remove(what) => {
+            let order = order(&plan, what)?;
+            let removed = veto::remove(&plan.state_dir, &order)
+                .map_err(|error| Failed::io("remove the veto in", &veto::folder(&plan.state_dir), &error))?;
+            println!(
+                "{}",
+                if removed { "Allowed again, as far as the bundle allows it." } else { "It was not forbidden." }
+            );
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks for what was read for a dataset so far to be destroyed.
+pub(crate) fn purge(config: &Path, dataset: &str) -> Result<ExitCode, Failed> {
+    let plan = load(config).map_err(|refused| Failed::refused(config, &refused))?;
+    put(&plan, &Order::Purge(known(&plan, dataset)?))?;
+    println!(
+        "A running daemon destroys within seconds what waits of {dataset}, and declares it lost; a stopped one when it \
+         starts. Reading goes on; to end that as well: lingate veto add --dataset {dataset}"
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn put(plan: &Plan, order: &Order) -> Result<(), Failed> {
+    if veto::folder(&plan.state_dir).join(order.file_name()).exists() {
+        return Ok(());
+    }
+    veto::write(&plan.state_dir, order, "")
+        .map_err(|error| Failed::io("write the veto into", &veto::folder(&plan.state_dir), &error))
+}
+
+fn order(plan: &Plan, what: &What) -> Result<Order, Failed> {
+    match (&what.dataset, &what.recipient) {
+        (Some(id), _) => known(plan, id).map(Order::Dataset),
+        (_, Some(name)) => {
+            let order = Order::Recipient(name.clone());
+            let is_whole = Order::parse(&order.file_name()).as_ref() == Some(&order);
+            is_whole
+                .then_some(order)
+                .ok_or_else(|| Failed::new(Code::Usage, format!("{name:?} is no recipient's name")))
+        }
+        _ => Ok(Order::Everything),
+    }
+}
+
+/// A veto of a dataset that does not exist would forbid nothing and look as if it did.
+fn known(plan: &Plan, id: &str) -> Result<DatasetId, Failed> {
+    let datasets = plan.export.datasets.iter().map(|dataset| &dataset.id);
+    datasets.clone().find(|known| known.as_str() == id).cloned().ok_or_else(|| {
+        let names = datasets.map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        Failed::new(Code::Usage, format!("there is no dataset {id:?} in the configuration; there are {names}"))
+    })
+}
+
+fn list(plan: &Plan) -> String {
+    let said = veto::read(&plan.state_dir);
+    let mut text = format!("{}\n", veto::in_words(&said.veto));
+    said.misunderstood.iter().for_each(|why| text.push_str(&format!("{why}, so everything is forbidden\n")));
+    if !said.veto.is_empty() {
+        let done =
+            if said.carried_out == said.veto { "destroyed" } else { "not yet destroyed: is the daemon running?" };
+        text.push_str(&format!("what waited of it: {done}\n"));
+    }
+    said.purges.iter().for_each(|id| text.push_str(&format!("asked for: purge of {id}\n")));
+    text
+}
