@@ -8,7 +8,8 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use lingate_config::{Credential, Plan};
 use lingate_model::Clock;
-use lingate_seal::SigningKey;
+use lingate_seal::suite::suite;
+use lingate_seal::{SignatureAlgorithm, SigningKey};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -26,7 +27,7 @@ pub(crate) fn enroll(config: &Path, output: &Path) -> Result<ExitCode, Failed> {
     for directory in [state.clone(), state.join("identity"), state.join("inbox")] {
         files::directory(&directory).map_err(|error| Failed::io("create", &directory, &error))?;
     }
-    let signing_key = signing_key(state)?;
+    let signing_key = signing_key(state, &plan.sandbox.suites)?;
     let tls_key_path = tls_key_path(&plan);
     let csr = request(&plan, &tls_key_path)?;
     let enrolment = enrolment(&plan, &signing_key, &csr);
@@ -40,11 +41,16 @@ pub(crate) fn enroll(config: &Path, output: &Path) -> Result<ExitCode, Failed> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn signing_key(state_dir: &Path) -> Result<SigningKey, Failed> {
+/// Of the kind that the preferred suite signs with.
+fn signing_key(state_dir: &Path, suites: &[u16]) -> Result<SigningKey, Failed> {
     let path = keys::signing_key_path(state_dir);
     if fs::symlink_metadata(&path).is_err() {
-        let pkcs8 = SigningKey::generate_pkcs8(&mut SystemEntropy::new())
-            .map_err(|_| Failed::new(Code::Unavailable, "the system gave no randomness"))?;
+        let preferred = suites.first().and_then(|id| suite(*id)).map(|suite| suite.signature);
+        let pkcs8 = match preferred {
+            Some(SignatureAlgorithm::Esp256) => SigningKey::generate_p256_pkcs8(),
+            _ => SigningKey::generate_pkcs8(&mut SystemEntropy::new()),
+        };
+        let pkcs8 = pkcs8.map_err(|_| Failed::new(Code::Unavailable, "the system gave no randomness"))?;
         files::create_secret(&path, &pkcs8).map_err(|error| Failed::io("create", &path, &error))?;
     }
     keys::signing_key(state_dir).map_err(|fault| Failed::new(Code::Configuration, fault.to_string()))
@@ -96,13 +102,13 @@ fn enrolment(plan: &Plan, key: &SigningKey, csr: &str) -> String {
         "spec": "lingate/1",
         "gateway": plan.gateway.as_str(),
         "tenant": plan.tenant.as_str(),
-        "jwk": {"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": base64url(&key.public_key())},
+        "jwk": key.verifying_key().to_jwk(),
         "csr": csr,
         "software": {"version": env!("CARGO_PKG_VERSION"), "sha256": software::sha256()},
         "iat": SystemClock::start().now().utc.seconds(),
     });
     let payload = base64url(payload.to_string().as_bytes());
-    let protected = base64url(json!({"alg": "Ed25519", "kid": kid}).to_string().as_bytes());
+    let protected = base64url(json!({"alg": key.algorithm().name(), "kid": kid}).to_string().as_bytes());
     let signature = base64url(&key.sign(format!("{protected}.{payload}").as_bytes()));
     let jws = json!({"payload": payload, "signatures": [{"protected": protected, "signature": signature}]});
     format!("{jws:#}\n")
