@@ -3,7 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CustomExtension, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -18,6 +18,14 @@ pub struct Certificates {
     server_key: PrivateKeyDer<'static>,
 }
 
+/// Names that differ: of equal ones OpenSSL takes each certificate for its own issuer.
+fn parameters(names: Vec<String>, common_name: &str) -> Result<CertificateParams, rcgen::Error> {
+    let mut parameters = CertificateParams::new(names)?;
+    parameters.distinguished_name = DistinguishedName::new();
+    parameters.distinguished_name.push(DnType::CommonName, common_name);
+    Ok(parameters)
+}
+
 const ROLE: &[u64] = &[1, 3, 6, 1, 4, 1, 50316, 802, 1];
 
 impl Certificates {
@@ -28,14 +36,14 @@ impl Certificates {
 
     fn try_make(folder: &Path) -> Result<Certificates, Box<dyn std::error::Error + Send + Sync>> {
         let key = KeyPair::generate()?;
-        let mut authority = CertificateParams::new(Vec::new())?;
+        let mut authority = parameters(Vec::new(), "plant authority")?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         let ca_pem = authority.self_signed(&key)?.pem();
         let issuer = Issuer::new(authority, key);
         let server_key = KeyPair::generate()?;
-        let server = CertificateParams::new(vec!["127.0.0.1".to_owned()])?.signed_by(&server_key, &issuer)?;
+        let server = parameters(vec!["127.0.0.1".to_owned()], "device")?.signed_by(&server_key, &issuer)?;
         let client_key = KeyPair::generate()?;
-        let mut client = CertificateParams::new(Vec::new())?;
+        let mut client = parameters(Vec::new(), "gateway")?;
         // A UTF8String of six bytes.
         let role = [&[0x0C, 6], b"reader".as_slice()].concat();
         client.custom_extensions = vec![CustomExtension::from_oid_content(ROLE, role)];
