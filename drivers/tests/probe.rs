@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panic and brings its own clock")]
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lingate_drivers::Site;
-use lingate_drivers::modbus::probe::{Answer, Found, ProbeError, Target, blocks, read, unit};
+use lingate_drivers::modbus::probe::{Answer, Found, ProbeError, Target, blocks, identify, read, unit};
 use lingate_model::{Clock, ClockState, Now, StatusCode, UtcMicros};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,9 +19,13 @@ async fn device(listener: TcpListener) {
 }
 
 async fn serve(mut stream: TcpStream) {
-    let mut request = [0; 12];
-    while stream.read_exact(&mut request).await.is_ok() {
-        let [.., unit, function, a, b, c, d] = request;
+    let mut header = [0; 7];
+    while stream.read_exact(&mut header).await.is_ok() {
+        let unit = header[6];
+        let mut body = vec![0; usize::from(header[5]) - 1];
+        stream.read_exact(&mut body).await.unwrap();
+        let [function, a, b, c, ref rest @ ..] = body[..] else { return };
+        let d = rest.first().copied().unwrap_or(0);
         let (start, count) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
         let has = |address: u16| match function {
             3 => address < 10 || address == 20,
@@ -29,6 +33,7 @@ async fn serve(mut stream: TcpStream) {
             _ => false,
         };
         let mut pdu = match function {
+            0x2B if unit == 3 => [&[0x2B, 0x0E, 1, 1, 0, 0, 2, 0, 4][..], b"ACME", &[1, 3], b"X-7"].concat(),
             _ if unit == 4 => vec![function | 0x80, 4],
             1 | 3 if !(start..start + count).all(has) => vec![function | 0x80, 2],
             3 => [vec![3, (2 * count) as u8], (start..start + count).flat_map(|at| (100 + at).to_be_bytes()).collect()]
@@ -40,7 +45,7 @@ async fn serve(mut stream: TcpStream) {
             continue;
         }
         let length = u16::try_from(pdu.len() + 1).unwrap().to_be_bytes();
-        let mut frame = vec![request[0], request[1], 0, 0, length[0], length[1], unit];
+        let mut frame = vec![header[0], header[1], 0, 0, length[0], length[1], unit];
         frame.append(&mut pdu);
         if stream.write_all(&frame).await.is_err() {
             return;
@@ -100,6 +105,14 @@ async fn what_is_refused_is_told_and_what_is_no_register_too() {
     assert_eq!(status(bench.read("input:0", 1).await), Some(StatusCode::BAD_NOT_SUPPORTED));
     let error = bench.read("holdng:1", 1).await.unwrap_err();
     assert!(error.to_string().contains("did you mean \"holding:1\"?"), "{error}");
+}
+
+#[tokio::test]
+async fn a_device_says_who_it_is() {
+    let bench = Bench::start().await;
+    let patience = Duration::from_secs(5);
+    let told = identify(&bench.target, "holding:0", patience, &bench.site, clock()).await.unwrap().unwrap();
+    assert_eq!((told.vendor.as_str(), told.product.as_str()), ("ACME", "X-7"));
 }
 
 #[tokio::test]
