@@ -57,6 +57,7 @@ mod settings;
 mod shape;
 mod standard;
 mod structure;
+mod stumble;
 mod subscribing;
 mod subscription;
 mod target;
@@ -84,6 +85,7 @@ use self::pace::{Mode, Pace};
 use self::point::Item;
 use self::reach::Reach;
 use self::settings::Settings;
+use self::stumble::caught;
 use crate::settings::SettingsError;
 use crate::{Acquisition, BoxFuture, Device, DeviceSettings, Driver, LinkError, Point, Session, Sink, Site, SiteProblem};
 
@@ -202,7 +204,7 @@ impl Device for OpcUa {
 
     fn connect<'a>(&'a self, site: &'a Site) -> BoxFuture<'a, Result<Box<dyn Session>, LinkError>> {
         Box::pin(async {
-            let connection = self.reach.connect(&self.plan.settings, site).await?;
+            let connection = caught(self.reach.connect(&self.plan.settings, site)).await??;
             let cursors = CursorFile::of(&site.folder, self.plan.name.as_str());
             let (plan, reach, site) = (Arc::clone(&self.plan), self.reach.clone(), site.clone());
             Ok(Box::new(Running { plan, reach, site, connection: Some(connection), cursors }) as Box<dyn Session>)
@@ -220,7 +222,12 @@ struct Running {
 
 impl Session for Running {
     fn run<'a>(&'a mut self, sink: &'a Sink) -> BoxFuture<'a, LinkError> {
-        Box::pin(async move {
+        Box::pin(async move { caught(self.lives(sink)).await.unwrap_or_else(|stumbled| stumbled) })
+    }
+}
+
+impl Running {
+    async fn lives(&mut self, sink: &Sink) -> LinkError {
             let Some(mut connection) = self.connection.take() else { return LinkError::Closed };
             let (tell, lost) = watch::channel(false);
             let (session, about) = (connection.session(), connection.about().clone());
@@ -249,7 +256,6 @@ impl Session for Running {
             tell.send_replace(true);
             let _ = timeout(LAST_WORDS, working).await;
             reason
-        })
     }
 }
 

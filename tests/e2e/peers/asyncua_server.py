@@ -17,8 +17,6 @@ from asyncua import Server, ua
 from asyncua.server.user_managers import UserManager
 from asyncua.crypto.permission_rules import User, UserRole
 
-URI = "urn:lingate:peer"
-
 
 class Users(UserManager):
     def __init__(self, settings):
@@ -43,7 +41,7 @@ def free_port():
 def values(ns):
     """Name, value, type; the third decides how it is encoded."""
     T = ua.VariantType
-    when = datetime.datetime(2026, 3, 29, 1, 30, 15, 123456, tzinfo=datetime.timezone.utc)
+    when = datetime.datetime(2026, 3, 29, 1, 30, 15, 123000, tzinfo=datetime.timezone.utc)
     guid = uuid.UUID("72962b91-fa75-4ae6-8d28-b404dc7daf63")
     return [
         ("boolean", True, T.Boolean),
@@ -131,7 +129,7 @@ async def main():
     server.set_identity_tokens([ua.AnonymousIdentityToken, ua.UserNameIdentityToken, ua.X509IdentityToken])
     await server.load_certificate(settings["certificate"])
     await server.load_private_key(settings["key"])
-    ns = await server.register_namespace(URI)
+    ns = await server.register_namespace(settings["uri"])
     folder = await server.nodes.objects.add_folder(ua.NodeId("Peer", ns), ua.QualifiedName("Peer", ns))
     await add_types(server, ns, folder)
     async with server:

@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use crate::Load;
+
 /// One run of the binary. Killed, not stopped, when it is dropped.
 pub struct Daemon {
     child: Child,
@@ -29,6 +31,10 @@ impl Daemon {
             .spawn()
             .with_context(|| binary.display().to_string())?;
         Ok(Daemon { child, health })
+    }
+
+    pub fn load(&self) -> Result<Load> {
+        Load::of(self.child.id())
     }
 
     /// SIGKILL: nothing in the process gets a chance.

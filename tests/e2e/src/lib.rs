@@ -7,10 +7,14 @@
 
 mod daemon;
 mod ledger;
+mod load;
+mod opcua;
 mod peers;
 mod rig;
 
 pub use daemon::{Daemon, Health};
-pub use ledger::{Identity, Ledger};
+pub use ledger::{DeclaredGap, Identity, Ledger};
+pub use load::Load;
+pub use opcua::{OpcUaPeer, PeerSettings};
 pub use peers::{Mosquitto, Peer};
 pub use rig::{Rig, Settings, wait_for};

@@ -69,6 +69,8 @@ impl Drop for Mosquitto {
     }
 }
 
+const GREETING_LINES_MAX: usize = 20;
+
 /// A device server of `tests/e2e/peers`, which prints `listening PORT` first.
 pub struct Peer {
     child: Child,
@@ -83,10 +85,14 @@ impl Peer {
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("{}; .ci/run builds and installs it", program.display()))?;
-        let mut first = String::new();
-        BufReader::new(child.stdout.take().context("its output is piped")?).read_line(&mut first)?;
-        let port = first.trim().strip_prefix("listening ").and_then(|port| port.parse().ok());
-        ensure!(port.is_some(), "{} said {first:?} and not its port", program.display());
+        let output = BufReader::new(child.stdout.take().context("its output is piped")?);
+        // A library may greet first.
+        let port = output
+            .lines()
+            .take(GREETING_LINES_MAX)
+            .map_while(Result::ok)
+            .find_map(|line| line.trim().strip_prefix("listening ").and_then(|port| port.parse().ok()));
+        ensure!(port.is_some(), "{} did not say its port", program.display());
         Ok(Peer { child, port: port.unwrap_or_default() })
     }
 }

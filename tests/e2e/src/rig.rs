@@ -61,6 +61,14 @@ impl Rig {
         Ok(())
     }
 
+    /// Other devices for the next start; everything else stays.
+    pub fn change_devices(&self, devices: &str) -> Result<()> {
+        let file = self.path().join("lingate.toml");
+        let text = fs::read_to_string(&file)?;
+        let (head, _) = text.split_once("[[device]]").context("no device in lingate.toml")?;
+        Ok(fs::write(&file, format!("{head}{devices}"))?)
+    }
+
     fn configuration(&self, settings: &Settings) -> Result<String> {
         let at = |name: &str| self.path().join(name);
         Ok(format!(

@@ -33,7 +33,7 @@ pub mod rig;
 mod server;
 mod spec;
 
-pub use checker::{Accepts, Checker};
+pub use checker::{Accepts, AcceptsMachine, Checker};
 pub use hostile::{Behaviour, Functions};
 pub use model::{Area, Kind, Tag, Wire};
 pub use motion::Motion;

@@ -1,5 +1,7 @@
 //! `lingate-plant`: simulated machines to point a gateway at.
 
+mod machines;
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -7,10 +9,12 @@ use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use lingate_plant::{DeviceSpec, Kind, Labels, Mode, PlantDevice, device_toml};
 
-/// Simulates machines that speak Modbus TCP: a fab chiller, a bioreactor, an extruder.
+/// Simulates machines that speak Modbus TCP - a fab chiller, a bioreactor, an extruder - or OPC UA - an etch tool, a
+/// bioreactor, an extruder, one variable of every type.
 ///
-/// Every value is a pure function of device, tag and a serve counter that stands in the same block of registers, so
-/// that whatever arrives at the other end can be checked. Nothing can be written to these machines.
+/// Every value is a pure function of device, tag and a counter that stands in the same block of registers or follows from
+/// the source timestamp, so that whatever arrives at the other end can be checked. Nothing can be written to these
+/// machines.
 #[derive(Parser)]
 #[command(name = "lingate-plant", version, after_help = EXAMPLES)]
 struct Arguments {
@@ -22,6 +26,24 @@ struct Arguments {
     /// without this, one of each machine.
     #[arg(long = "device", value_name = "[NAME=]KIND")]
     devices: Vec<String>,
+
+    /// A machine that speaks OPC UA: etch-tool, bioreactor, extruder, types or numbered:COUNT, with a name in front if
+    /// wanted. Repeat for more.
+    #[arg(long = "opcua", value_name = "[NAME=]KIND")]
+    machines: Vec<String>,
+
+    /// Address of the first machine that speaks OPC UA; each further one has the next port.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4840")]
+    opcua_listen: SocketAddr,
+
+    /// OPC UA with Basic256Sha256, Aes128_Sha256_RsaOaep and Aes256_Sha256_RsaPss only, instead of without security. Every
+    /// client's certificate is accepted.
+    #[arg(long)]
+    secure: bool,
+
+    /// Between two values of a machine that speaks OPC UA, in milliseconds.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    tick_ms: u64,
 
     /// Modbus unit id of every device.
     #[arg(long, default_value_t = 1)]
@@ -49,7 +71,8 @@ Examples:
   lingate-plant
   lingate-plant --device extruder-7=extruder --device chiller --listen 127.0.0.1:5020
   lingate-plant --device extruder-7=extruder --print-config >> lingate.toml
-  lingate-plant --device load=numbered:500 --self-describing";
+  lingate-plant --device load=numbered:500 --self-describing
+  lingate-plant --opcua etch-4=etch-tool --opcua bioreactor --secure";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -65,10 +88,12 @@ async fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let specs = specs(arguments)?;
     let addresses = addresses(arguments.listen, specs.len())?;
+    let machines = machines::Machines::parse(arguments)?;
     if arguments.print_config {
         ensure!(arguments.listen.port() != 0, "--print-config needs the port that --listen will have, not 0");
         let labels = Labels { every: &arguments.every, ..Labels::new(&arguments.dataset) };
-        let tables: Vec<_> = specs.iter().zip(addresses).map(|(spec, at)| device_toml(spec, at, &labels)).collect();
+        let mut tables: Vec<_> = specs.iter().zip(addresses).map(|(spec, at)| device_toml(spec, at, &labels)).collect();
+        tables.extend(machines.toml(&arguments.dataset, &arguments.every));
         print!("{}", tables.join("\n"));
         return Ok(());
     }
@@ -80,12 +105,18 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         eprintln!("{name}: {tags} tags on {}, unit {}", device.address(), device.spec().unit);
         devices.push(device);
     }
+    let machines = machines.start().await?;
     eprintln!("Ctrl-C ends");
     tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
     for device in &devices {
         let served = device.served();
         let (name, polls) = (&device.spec().name, served.polls());
         eprintln!("{name}: {polls} polls, {} values, functions {:?}", served.slots, served.functions);
+    }
+    for machine in &machines {
+        let (ticks, history) = machine.written();
+        let (name, most) = (&machine.spec().name, machine.sessions().1);
+        eprintln!("{name}: {ticks} ticks, {history} values of history, at most {most} sessions at once");
     }
     Ok(())
 }
@@ -101,7 +132,8 @@ fn specs(arguments: &Arguments) -> anyhow::Result<Vec<DeviceSpec>> {
         Ok(spec)
     };
     let each: Vec<String> = Kind::MACHINES.iter().map(|kind| kind.name().to_owned()).collect();
-    let wanted = if arguments.devices.is_empty() { &each } else { &arguments.devices };
+    let is_nothing_named = arguments.devices.is_empty() && arguments.machines.is_empty();
+    let wanted = if is_nothing_named { &each } else { &arguments.devices };
     let specs = wanted.iter().map(|text| named(text)).collect::<anyhow::Result<Vec<_>>>()?;
     for (index, spec) in specs.iter().enumerate() {
         let is_taken = specs[..index].iter().any(|other| other.name == spec.name);

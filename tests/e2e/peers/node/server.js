@@ -10,8 +10,6 @@ const {
   MessageSecurityMode, UserTokenType, NodeId, NodeIdType, ExpandedNodeId, QualifiedName, LocalizedText,
 } = require("node-opcua");
 
-const URI = "urn:lingate:peer";
-
 function freePort() {
   return new Promise((resolve) => {
     const server = net.createServer();
@@ -148,7 +146,7 @@ async function main() {
     userManager: { isValidUser: (user, password) => user === settings.user && password === settings.password },
   });
   await server.initialize();
-  const namespace = server.engine.addressSpace.registerNamespace(URI);
+  const namespace = server.engine.addressSpace.getOwnNamespace();
   const folder = namespace.addFolder("ObjectsFolder", { browseName: "Peer" });
   addTypes(namespace, folder);
   await server.start();

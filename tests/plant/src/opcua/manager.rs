@@ -214,6 +214,8 @@ impl InMemoryNodeManagerImpl for Nodes {
             } else {
                 let value = space.read(context, wanted, 0.0, TimestampsToReturn::Both);
                 item.set_initial_value(value);
+                // The library moves the times of values that come faster than they are sampled.
+                item.revise_sampling_interval(self.shared.spec.tick().as_secs_f64() * 500.0);
                 item.set_status(StatusCode::Good);
                 self.shared.counts.lock().items_created += 1;
             }

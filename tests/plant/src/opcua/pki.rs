@@ -1,4 +1,6 @@
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -45,17 +47,29 @@ const KEY_BITS: u32 = 2048;
 impl Identity {
     /// Makes both in a folder; self-signed, RSA 2048, SHA-256.
     pub fn create(folder: &Path, options: &IdentityOptions<'_>) -> Result<Identity> {
-        fs::create_dir_all(folder)?;
         let key = PrivateKey::new(KEY_BITS).map_err(|error| anyhow::anyhow!("no RSA key: {error:?}"))?;
         let key = key.to_der().map_err(|error| anyhow::anyhow!("no PKCS 8: {error:?}"))?;
         let key = KeyPair::from_pkcs8_der_and_sign_algo(&key.as_bytes().into(), &PKCS_RSA_SHA256)?;
+        Identity::write(folder, options, &key)
+    }
+
+    /// Another certificate for the same key, in another folder.
+    pub fn again(&self, folder: &Path, options: &IdentityOptions<'_>) -> Result<Identity> {
+        let key = KeyPair::from_pem_and_sign_algo(&fs::read_to_string(&self.key)?, &PKCS_RSA_SHA256)?;
+        Identity::write(folder, options, &key)
+    }
+
+    fn write(folder: &Path, options: &IdentityOptions<'_>, key: &KeyPair) -> Result<Identity> {
+        fs::create_dir_all(folder)?;
         let identity = Identity {
             certificate: folder.join("certificate.der"),
             key: folder.join("key.pem"),
             application_uri: options.application_uri.to_owned(),
         };
-        fs::write(&identity.certificate, certificate(options)?.self_signed(&key)?.der())?;
-        fs::write(&identity.key, key.serialize_pem())?;
+        fs::write(&identity.certificate, certificate(options)?.self_signed(key)?.der())?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&identity.key)?;
+        file.write_all(key.serialize_pem().as_bytes())?;
         Ok(identity)
     }
 

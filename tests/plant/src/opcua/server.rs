@@ -304,6 +304,7 @@ impl Born {
 
     async fn live(self, shared: Arc<Shared>, sessions_max: Arc<Mutex<u32>>, stopped: oneshot::Receiver<()>) {
         let Born { server, handle, listener, n, .. } = self;
+        write(&handle, n);
         let server = tokio::spawn(server.run_with(listener));
         tokio::select! {
             _ = stopped => {}
@@ -313,9 +314,17 @@ impl Born {
     }
 }
 
+fn write(handle: &ServerHandle, n: u32) {
+    let manager = handle.node_managers().get_of_type::<MachineManager>().expect("it was built with one");
+    let nodes = manager.inner();
+    let values = nodes.values(n);
+    let values = values.into_iter().map(|(index, value)| (&nodes.ids[index], None, value));
+    // The nodes were made with the machine and never go away.
+    let _ = manager.set_values(handle.subscriptions(), values);
+}
+
 /// Writes every n when its time has come, in order, for ever.
 async fn beat(handle: &ServerHandle, shared: &Shared, sessions_max: &Mutex<u32>, first: u32) {
-    let manager = handle.node_managers().get_of_type::<MachineManager>().expect("it was built with one");
     let mut n = first;
     shared.runs.lock().push((first, first));
     loop {
@@ -329,11 +338,7 @@ async fn beat(handle: &ServerHandle, shared: &Shared, sessions_max: &Mutex<u32>,
         }
         while n < shared.spec.newest(DeviceTime(DateTime::now().ticks())) {
             n += 1;
-            let nodes = manager.inner();
-            let values = nodes.values(n);
-            let values = values.into_iter().map(|(index, value)| (&nodes.ids[index], None, value));
-            // The nodes were made with the machine and never go away.
-            let _ = manager.set_values(handle.subscriptions(), values);
+            write(handle, n);
             shared.counts.lock().ticks += 1;
             if let Some(run) = shared.runs.lock().last_mut() {
                 run.1 = n;

@@ -177,14 +177,18 @@ impl Session {
             client_handle: *handle,
             value: self.value(node).unwrap_or_else(DataValue::null),
         };
-        let values = self.items.iter().map(value).collect();
+        let values: Vec<_> = self.items.iter().map(value).collect();
+        let message = match values.is_empty() {
+            true => NotificationMessage::keep_alive(sequence, DateTime::now()),
+            false => NotificationMessage::data_change(sequence, DateTime::now(), values, Vec::new()),
+        };
         Some(
             PublishResponse {
                 response_header: ResponseHeader::new_good(request.request_header()),
                 subscription_id: SUBSCRIPTION,
                 available_sequence_numbers: Some(vec![sequence]),
                 more_notifications: false,
-                notification_message: NotificationMessage::data_change(sequence, DateTime::now(), values, Vec::new()),
+                notification_message: message,
                 results: None,
                 diagnostic_infos: None,
             }
