@@ -29,16 +29,24 @@ impl Framing {
                 let length = if *bytes.get(1)? == 0x2B { 7 } else { 8 };
                 let frame = bytes.get(..length)?;
                 let sum = u16::from_le_bytes([frame[length - 2], frame[length - 1]]);
-                assert_eq!(sum, crc(&frame[..length - 2]), "a request with a wrong checksum: {frame:02x?}");
+                if sum != crc(&frame[..length - 2]) {
+                    // As a device that waits for silence: what is there belongs to no request.
+                    bytes.clear();
+                    return None;
+                }
                 (length, 0, frame[..length - 2].to_vec())
             }
             Framing::Ascii => {
                 let length = bytes.windows(2).position(|pair| pair == b"\r\n")? + 2;
-                let digits = std::str::from_utf8(&bytes[1..length - 2]).expect("digits");
-                let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal");
-                let mut body: Vec<u8> = (0..digits.len()).step_by(2).map(byte).collect();
-                let sum = body.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
-                assert_eq!(sum, 0, "a request with a wrong checksum: {digits}");
+                let begin = bytes[..length].iter().rposition(|byte| *byte == b':').map_or(length, |at| at + 1);
+                let digits = String::from_utf8_lossy(&bytes[begin.min(length - 2)..length - 2]).into_owned();
+                let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+                let body: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(byte).collect();
+                let sum = body.iter().flatten().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+                let Some(mut body) = body.filter(|body| sum == 0 && body.len() > 2) else {
+                    bytes.drain(..length);
+                    return self.next(bytes);
+                };
                 body.pop();
                 (length, 0, body)
             }

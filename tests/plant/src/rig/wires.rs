@@ -42,7 +42,7 @@ pub(super) async fn tcp(at: &str, framing: Framing, shared: Arc<Shared>) -> io::
 async fn over_tcp(stream: TcpStream, framing: Framing, shared: Arc<Shared>) {
     // Whether closing resets is a property of the socket, which the halves do not have.
     let socket = socket2::SockRef::from(&stream).try_clone();
-    if serve(stream, framing, shared).await == Some(Step::Reset)
+    if serve(stream, framing, shared, Ends::Closes).await == Some(Step::Reset)
         && let Ok(socket) = socket
     {
         let _ = socket.set_linger(Some(std::time::Duration::ZERO));
@@ -61,7 +61,7 @@ pub(super) async fn tls(at: &str, config: Arc<ServerConfig>, shared: Arc<Shared>
             connections.spawn(async move {
                 let _ = stream.set_nodelay(true);
                 if let Ok(stream) = acceptor.accept(stream).await {
-                    serve(stream, Framing::Mbap, shared).await;
+                    serve(stream, Framing::Mbap, shared, Ends::Closes).await;
                 }
             });
             while connections.try_join_next().is_some() {}
@@ -75,13 +75,20 @@ pub(super) fn serial(link: &Path, framing: Framing, shared: Arc<Shared>) -> io::
     let _ = std::fs::remove_file(link);
     std::os::unix::fs::symlink(&path, link)?;
     let server = tokio::spawn(async move {
-        serve(pty, framing, shared).await;
+        serve(pty, framing, shared, Ends::Stays).await;
     });
     Ok((link.display().to_string(), server))
 }
 
+/// Whether a unit can close what it speaks through: nobody can close a serial line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    Closes,
+    Stays,
+}
+
 /// Reads requests and hands each to its unit, which does one thing after the other.
-async fn serve<S>(stream: S, framing: Framing, shared: Arc<Shared>) -> Option<Step>
+async fn serve<S>(stream: S, framing: Framing, shared: Arc<Shared>, ends: Ends) -> Option<Step>
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
@@ -102,7 +109,8 @@ where
                         return None;
                     }
                 }
-                end => return Some(end),
+                end if ends == Ends::Closes => return Some(end),
+                _ => {}
             },
         }
         while let Some(request) = framing.next(&mut received) {
