@@ -5,16 +5,16 @@ use opcua::types::NodeId;
 
 use super::account::Debt;
 use super::ask::Ask;
-use super::desk::{Desk, Done};
+use super::desk::{Desk, Done, Home};
 use super::names::Namespaces;
 use super::point::Item;
 use super::prepare;
+use super::publishing::is_gone;
 use super::quarantine::is_refusal;
 use super::subscription::value_of;
 use crate::{DeviceEvent, LinkError, SinkClosed};
 
-/// A node that is there again becomes a monitored item within this time, or is tried again.
-const CREATION: Duration = Duration::from_secs(60);
+const BAD_MONITORED_ITEM_ID_INVALID: u32 = 0x8042_0000;
 
 impl Desk<'_> {
     /// The server refuses it: it is told as bad, and disturbs the others no more.
@@ -75,11 +75,12 @@ impl Desk<'_> {
         let now = self.sink.now();
         self.is_trying = false;
         match result {
+            // Its item was quicker.
+            _ if !self.quarantine.holds(point) => {}
             Ok(node) => {
                 self.nodes[point] = Ok(node);
                 if self.is_subscribed(point) {
-                    self.quarantine.postpone(point, now.monotonic.saturating_add(CREATION));
-                    self.waiting.push_back(point);
+                    self.replace_item(point);
                 } else {
                     self.quarantine.release(point);
                 }
@@ -87,6 +88,62 @@ impl Desk<'_> {
             Err(status) => self.refuse(point, status, now).await?,
         }
         Ok(())
+    }
+
+    /// An item may be dead for ever after its node was gone, although the node is there again.
+    fn replace_item(&mut self, point: usize) {
+        self.quarantine.wait_for_item(point);
+        let Some(Home { at, item }) = self.homes[point] else {
+            self.waiting.push_back(point);
+            return;
+        };
+        let (ask, subscription) = (self.ask.clone(), self.subscriptions[at].id);
+        self.pending.push(Box::pin(async move {
+            let result = ask.delete(subscription, item).await;
+            Done::Deleted { point, result }
+        }));
+    }
+
+    /// Only when the old item is gone for certain: two of them would tell every change twice.
+    pub(crate) async fn deleted(&mut self, point: usize, result: Result<(), StatusCode>) -> Result<(), LinkError> {
+        match result {
+            Ok(()) | Err(StatusCode(BAD_MONITORED_ITEM_ID_INVALID)) => {
+                if let Some(Home { at, .. }) = self.homes[point].take() {
+                    self.subscriptions[at].room = self.subscriptions[at].room.saturating_add(1);
+                }
+                self.waiting.push_back(point);
+                Ok(())
+            }
+            Err(status) if is_gone(status) => Err(self.explain(status, "making a monitored item anew")),
+            Err(status) => {
+                let now = self.sink.now();
+                Ok(self.refuse(point, status, now).await?)
+            }
+        }
+    }
+
+    /// What the points' items say of their nodes: one that is gone is set aside, one that is there again is released.
+    pub(crate) async fn judge_items(&mut self, said: Vec<(usize, StatusCode)>, now: Now) -> Result<(), SinkClosed> {
+        let mut aside = Debt::default();
+        for (point, status) in said {
+            match (is_refusal(status), self.quarantine.holds(point)) {
+                (true, false) => {
+                    // What was due before its item is known is not told yet.
+                    if self.homes[point].is_some() {
+                        self.accounts.settle(point, now.monotonic);
+                    }
+                    self.set_aside(point, status, now);
+                }
+                (false, true) => {
+                    self.owe(&mut aside, point, now.monotonic);
+                    self.accounts.settle(point, now.monotonic);
+                    self.quarantine.release(point);
+                    self.report_soon(now.monotonic);
+                }
+                _ => {}
+            }
+        }
+        self.miss(aside, MissedCause::Quarantine, now).await
     }
 }
 

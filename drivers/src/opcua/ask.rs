@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use lingate_model::StatusCode;
 use opcua::client::services::{
-    Browse, CreateMonitoredItems, CreateSubscription, HistoryRead, Publish, Read, RegisterNodes, Republish,
+    Browse, CreateMonitoredItems, CreateSubscription, DeleteMonitoredItems, HistoryRead, Publish, Read, RegisterNodes, Republish,
     TranslateBrowsePaths,
 };
 use opcua::client::{HistoryReadAction, Session, UARequest};
@@ -107,6 +107,13 @@ impl Ask {
             .items_to_create(items);
         let response = request.send(self.session.channel()).await.map_err(|error| self.status(&error))?;
         Ok(response.results.into_iter().map(|created| created.result).collect())
+    }
+
+    pub(crate) async fn delete(&self, subscription: u32, item: u32) -> Answer<()> {
+        let request = DeleteMonitoredItems::new(subscription, &self.session).items_to_delete(vec![item]);
+        let response = request.send(self.session.channel()).await.map_err(|error| self.status(&error))?;
+        let status = StatusCode(counted(response.results, 1)?[0].bits());
+        if status.is_bad() { Err(status) } else { Ok(()) }
     }
 
     pub(crate) async fn publish(

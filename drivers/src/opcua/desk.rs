@@ -43,8 +43,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) is_creating: bool,
     pub(crate) creations: Rate,
     pub(crate) subscriptions: Vec<Subscription>,
-    /// The subscription of each point.
-    pub(crate) homes: Vec<Option<usize>>,
+    /// Where each point is monitored.
+    pub(crate) homes: Vec<Option<Home>>,
     /// Deadbands that the server refused, done here as soon as their width is known.
     pub(crate) unfiltered: BTreeSet<usize>,
     pub(crate) filters: BTreeMap<usize, Filter>,
@@ -71,10 +71,20 @@ pub(crate) struct Desk<'a> {
     pub(crate) clock_at: Duration,
 }
 
+/// The monitored item of a point.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home {
+    /// Which of the subscriptions.
+    pub(crate) at: usize,
+    /// The server's id of it.
+    pub(crate) item: u32,
+}
+
 /// What was asked for and is answered.
 pub(crate) enum Done {
     Subscribed { wanted: Wanted, result: Result<CreateSubscriptionResponse, StatusCode> },
     Created { at: usize, batch: Vec<usize>, signs: usize, result: Result<Vec<MonitoredItemCreateResult>, StatusCode> },
+    Deleted { point: usize, result: Result<(), StatusCode> },
     Published(Box<Result<PublishResponse, StatusCode>>),
     Republished { at: usize, number: u32, result: Result<NotificationMessage, StatusCode> },
     Polled { group: usize, due: Duration, polled: Polled, size: usize },
@@ -163,6 +173,12 @@ impl<'a> Desk<'a> {
         Decoder { namespaces: &self.server.namespaces, types: &self.types }
     }
 
+    /// The points whose items a subscription has.
+    pub(crate) fn inhabitants(&self, at: usize) -> impl Iterator<Item = usize> {
+        let is_here = move |home: &Option<Home>| home.is_some_and(|home| home.at == at);
+        self.homes.iter().enumerate().filter(move |(_, home)| is_here(home)).map(|(point, _)| point)
+    }
+
     pub(crate) fn is_subscribed(&self, point: usize) -> bool {
         self.plan.items[point].mode == Mode::Subscribe
     }
@@ -231,8 +247,8 @@ impl<'a> Desk<'a> {
             if !self.is_subscribed(point) || self.quarantine.holds(point) {
                 continue;
             }
-            if let Some(home) = self.homes[point] {
-                self.accounts.settle(point, self.subscriptions[home].watchdog.proven_until());
+            if let Some(Home { at, .. }) = self.homes[point] {
+                self.accounts.settle(point, self.subscriptions[at].watchdog.proven_until());
             }
             self.owe(&mut down, point, now.monotonic);
         }

@@ -139,7 +139,7 @@ impl Desk<'_> {
         self.plan.memory.count("notification_lost", messages);
         let publishing = self.subscriptions[at].publishing.as_nanos();
         let mut debt = Debt::default();
-        for point in (0..self.homes.len()).filter(|point| self.homes[*point] == Some(at)) {
+        for point in self.inhabitants(at).filter(|point| !self.quarantine.holds(*point)) {
             let interval = self.plan.items[point].interval.as_nanos().max(1);
             let slots = u64::try_from(publishing.div_ceil(interval)).unwrap_or(u64::MAX).saturating_mul(messages);
             debt.add(self.id(point), slots, since);
@@ -161,11 +161,15 @@ impl Desk<'_> {
         }
         let mut readings = Vec::with_capacity(changes.len());
         let mut overflowed = Debt::default();
+        let mut said = Vec::new();
         for (handle, sample) in changes {
             match handle {
                 SERVER_TIME => self.subscriptions[at].watchdog.beat(now.monotonic),
                 START_TIME | NAMESPACES => self.check_server(handle, &sample)?,
-                _ => readings.extend(self.change(handle, sample, &mut overflowed, since, now)),
+                _ => {
+                    said.extend(self.point_of(handle).map(|point| (point, sample.status)));
+                    readings.extend(self.change(handle, sample, &mut overflowed, since, now));
+                }
             }
         }
         if !readings.is_empty() {
@@ -173,8 +177,14 @@ impl Desk<'_> {
             self.note_live(&readings);
             self.sink.send(DeviceEvent::Readings(readings)).await?;
         }
+        self.judge_items(said, now).await?;
         self.miss(overflowed, MissedCause::DeviceOverflow, now).await?;
         self.lose(at, u64::from(torn), since, now).await
+    }
+
+    /// Its first value may overtake the answer that tells of its item.
+    fn point_of(&self, handle: u32) -> Option<usize> {
+        (handle as usize).checked_sub(1).filter(|point| *point < self.homes.len())
     }
 
     /// `None`: it is of no point, or its change is too small to be told.
@@ -186,8 +196,7 @@ impl Desk<'_> {
         since: Duration,
         now: Now,
     ) -> Option<Reading> {
-        // Its first value may overtake the answer that tells of its item.
-        let point = (handle as usize).checked_sub(1).filter(|point| *point < self.homes.len())?;
+        let point = self.point_of(handle)?;
         if is_overflow(sample.status) {
             self.plan.memory.count("overflows", 1);
             overflowed.add(self.id(point), 1, since);
@@ -217,7 +226,7 @@ impl Desk<'_> {
 }
 
 /// BadSessionIdInvalid, BadSubscriptionIdInvalid, BadSessionClosed, BadNoSubscription, BadConnectionClosed.
-fn is_gone(status: StatusCode) -> bool {
+pub(crate) fn is_gone(status: StatusCode) -> bool {
     const GONE: [u32; 5] = [0x8025_0000, 0x8028_0000, 0x8026_0000, 0x8079_0000, 0x80AE_0000];
     GONE.contains(&(status.0 & 0xFFFF_0000))
 }

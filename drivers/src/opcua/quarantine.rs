@@ -18,6 +18,9 @@ pub(crate) struct Entry {
     failures: usize,
 }
 
+/// Within this time a new item brings its first value.
+const FIRST_VALUE: Duration = Duration::from_secs(60);
+
 /// Quick at first, because a server that starts may not have all its nodes yet; then as rare as a mistake in the file
 /// deserves.
 const PAUSES: [u64; 9] = [1, 2, 5, 10, 30, 60, 300, 600, 1_800];
@@ -25,9 +28,13 @@ const PAUSES: [u64; 9] = [1, 2, 5, 10, 30, 60, 300, 600, 1_800];
 impl Quarantine {
     /// Set aside, or set aside for longer.
     pub(crate) fn put(&mut self, point: usize, status: StatusCode, now: Now) {
+        self.put_for(Duration::ZERO, point, status, now);
+    }
+
+    fn put_for(&mut self, pause_min: Duration, point: usize, status: StatusCode, now: Now) {
         let failures = self.entries.get(&point).map_or(0, |entry| entry.failures + 1);
         let since = self.entries.get(&point).map_or(now.utc, |entry| entry.since);
-        let pause = Duration::from_secs(PAUSES[failures.min(PAUSES.len() - 1)]);
+        let pause = Duration::from_secs(PAUSES[failures.min(PAUSES.len() - 1)]).max(pause_min);
         let micros = i64::try_from(pause.as_micros()).unwrap_or(i64::MAX);
         let retry_utc = UtcMicros(now.utc.0.saturating_add(micros));
         let retry_at = now.monotonic.saturating_add(pause);
@@ -39,10 +46,17 @@ impl Quarantine {
         self.entries.remove(&point).is_some()
     }
 
-    /// The server has the node again: the next try is the item itself, and then there is nothing to do here.
-    pub(crate) fn postpone(&mut self, point: usize, until: Duration) {
+    /// The server has the node again: the next try is the item itself, which tells how it went.
+    pub(crate) fn wait_for_item(&mut self, point: usize) {
         if let Some(entry) = self.entries.get_mut(&point) {
-            entry.retry_at = until;
+            entry.retry_at = Duration::MAX;
+        }
+    }
+
+    /// The item is there; only its first value shows that it is good for something.
+    pub(crate) fn wait_for_value(&mut self, point: usize, now: Now) {
+        if let Some(status) = self.entries.get(&point).map(|entry| entry.status) {
+            self.put_for(FIRST_VALUE, point, status, now);
         }
     }
 
@@ -63,7 +77,6 @@ impl Quarantine {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &Entry)> {
         self.entries.iter().map(|(point, entry)| (*point, entry))
     }
-
 }
 
 /// Whether an answer speaks of the node and not of its value at the moment (OPC 10000-4, 7.39.2): asking again with the
@@ -114,6 +127,23 @@ mod tests {
         assert!(!quarantine.release(7));
         quarantine.put(7, StatusCode::BAD_NODE_ID_UNKNOWN, now(seconds));
         assert_eq!(quarantine.due(Duration::from_secs(seconds + 1)), Some(7), "it begins anew");
+    }
+
+    #[test]
+    fn an_item_that_never_brings_a_value_is_made_more_and_more_rarely() {
+        let mut quarantine = Quarantine::default();
+        let mut seconds = 100;
+        let mut pauses = Vec::new();
+        quarantine.put(7, StatusCode::BAD_NODE_ID_UNKNOWN, now(seconds));
+        for _ in 0..9 {
+            quarantine.wait_for_item(7);
+            assert_eq!(quarantine.due(Duration::from_secs(seconds + 10_000)), None, "it is being made");
+            quarantine.wait_for_value(7, now(seconds));
+            let next = (seconds..).find(|s| quarantine.due(Duration::from_secs(*s)).is_some()).unwrap();
+            pauses.push(next - seconds);
+            seconds = next;
+        }
+        assert_eq!(pauses, [60, 60, 60, 60, 60, 300, 600, 1_800, 1_800]);
     }
 
     #[test]

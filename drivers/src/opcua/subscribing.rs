@@ -4,7 +4,7 @@ use opcua::types::{CreateSubscriptionResponse, MonitoredItemCreateResult};
 use super::account::Debt;
 use super::ask::Wanted;
 use super::deadband::Filter;
-use super::desk::{Desk, Done};
+use super::desk::{Desk, Done, Home};
 use super::limits::{Service, is_too_large};
 use super::point::{Deadband, Item};
 use super::prepare;
@@ -114,7 +114,7 @@ impl Desk<'_> {
 
     /// A request that fails as a whole is repeated in halves, until the one that is at fault stands alone.
     async fn creation_failed(&mut self, at: usize, batch: Vec<usize>, status: StatusCode) -> Result<(), LinkError> {
-        if subscription::is_full(status.0) && self.homes.contains(&Some(at)) {
+        if subscription::is_full(status.0) && self.inhabitants(at).next().is_some() {
             self.subscriptions[at].room = 0;
             batch.into_iter().rev().for_each(|point| self.waiting.push_front(point));
             return Ok(());
@@ -154,22 +154,20 @@ impl Desk<'_> {
         let (now, status) = (self.sink.now(), result.status_code.bits());
         let item = &self.plan.items[point];
         if !result.status_code.is_bad() {
-            self.homes[point] = Some(at);
+            self.homes[point] = Some(Home { at, item: result.monitored_item_id });
             self.subscriptions[at].room = self.subscriptions[at].room.saturating_sub(1);
-            if self.quarantine.release(point) {
-                let mut aside = Debt::default();
-                self.owe(&mut aside, point, now.monotonic);
-                self.miss(aside, MissedCause::Quarantine, now).await?;
+            if self.quarantine.holds(point) {
+                self.quarantine.wait_for_value(point, now);
             } else {
                 self.owe(late, point, now.monotonic);
+                self.accounts.settle(point, now.monotonic);
             }
-            self.accounts.settle(point, now.monotonic);
             self.plan.memory.count("queues_reduced", u64::from(result.revised_queue_size < item.queue));
         } else if subscription::is_filter_refused(status) && self.unfiltered.insert(point) {
             self.plan.memory.count("deadband_own", 1);
             self.filter_here(point);
             self.waiting.push_front(point);
-        } else if subscription::is_full(status) && self.homes.contains(&Some(at)) {
+        } else if subscription::is_full(status) && self.inhabitants(at).next().is_some() {
             self.subscriptions[at].room = 0;
             self.waiting.push_back(point);
         } else {

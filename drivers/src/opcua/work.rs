@@ -65,6 +65,7 @@ impl Desk<'_> {
         match done {
             Done::Subscribed { wanted, result } => self.subscribed(wanted, result),
             Done::Created { at, batch, signs, result } => self.created(at, batch, signs, result).await,
+            Done::Deleted { point, result } => self.deleted(point, result).await,
             Done::Published(result) => self.published(*result).await,
             Done::Republished { at, number, result } => self.republished(at, number, result).await,
             Done::Polled { group, due, polled, size } => self.polled(group, due, polled, size).await,

@@ -70,6 +70,25 @@ async fn a_node_that_is_not_there_is_one_bad_point_and_comes_back_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_item_that_died_with_its_node_is_made_anew_within_the_session() {
+    let mut bench = Bench::start(MachineKind::Extruder, MachineLimits::default(), "");
+    let (point, points) = (bench.point("melt_pressure"), bench.machine.spec().variables().len());
+    bench.until(|bench| bench.good(point).count() > 3).await;
+    bench.machine.set_vanished("melt_pressure", true);
+    bench.until(|bench| bench.report.as_ref().is_some_and(|report| report.set_aside_count == 1)).await;
+    assert_eq!(bench.statuses(point).last(), Some(&StatusCode::BAD_NODE_ID_UNKNOWN));
+    bench.machine.replace_node("melt_pressure");
+    let before = bench.good(point).count();
+    bench.until(|bench| bench.good(point).count() > before + 3).await;
+    bench.until(|bench| bench.report.as_ref().is_some_and(|report| report.set_aside_count == 0)).await;
+    assert_eq!(bench.stop().await, Vec::<String>::new(), "the session lived on");
+    bench.judge();
+    assert!(bench.slots(point, MissedCause::Quarantine) > 0);
+    assert_eq!(bench.machine.items().0, points as u64 + 1, "one item was made anew, and no other");
+    assert_eq!(bench.slots(0, MissedCause::Quarantine), 0, "nobody else was disturbed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_machine_that_was_killed_and_came_back_flows_again_with_every_slot_told() {
     let mut bench = Bench::start(MachineKind::Numbered(50), MachineLimits::default(), "");
     for _ in 0..3 {

@@ -28,6 +28,8 @@ pub(super) struct Manners {
     pub(super) bad: BTreeMap<usize, StatusCode>,
     /// Variables whose node is gone.
     pub(super) vanished: BTreeSet<usize>,
+    /// Variables whose node was made anew: the items of the old one stay silent, until there is a new item.
+    pub(super) stranded: BTreeSet<usize>,
     pub(super) refuses_deadband: bool,
     /// Answers to reads of values come later by this.
     pub(super) slow: Duration,
@@ -85,7 +87,15 @@ impl Nodes {
     pub(super) fn values(&self, n: u32) -> Vec<(usize, DataValue)> {
         let manners = self.shared.manners.lock();
         let variables = self.shared.spec.variables().iter().enumerate();
-        variables.map(|(index, _)| (index, self.value(index, n, &manners))).collect()
+        let written = variables.filter(|(index, _)| !manners.stranded.contains(index));
+        written.map(|(index, _)| (index, self.value(index, n, &manners))).collect()
+    }
+
+    /// What a new node has, that the items of the old one do not see.
+    fn unseen(&self, node: &NodeId) -> Option<DataValue> {
+        let manners = self.shared.manners.lock();
+        let index = self.index.get(node).copied().filter(|index| manners.stranded.contains(index))?;
+        Some(self.value(index, self.shared.spec.newest(DeviceTime(DateTime::now().ticks())), &manners))
     }
 
     fn value(&self, index: usize, n: u32, manners: &Manners) -> DataValue {
@@ -190,7 +200,7 @@ impl InMemoryNodeManagerImpl for Nodes {
             if self.vanished(&node.node_id) {
                 return nothing(StatusCode::BadNodeIdUnknown, DateTime::now());
             }
-            space.read(context, node, max_age, timestamps_to_return)
+            self.unseen(&node.node_id).unwrap_or_else(|| space.read(context, node, max_age, timestamps_to_return))
         };
         nodes.iter().map(read).collect()
     }
@@ -212,7 +222,11 @@ impl InMemoryNodeManagerImpl for Nodes {
             } else if has_deadband && refuses_deadband {
                 item.set_status(StatusCode::BadMonitoredItemFilterUnsupported);
             } else {
-                let value = space.read(context, wanted, 0.0, TimestampsToReturn::Both);
+                let seen = || space.read(context, wanted, 0.0, TimestampsToReturn::Both);
+                let value = self.unseen(&wanted.node_id).unwrap_or_else(seen);
+                if let Some(index) = self.index.get(&wanted.node_id) {
+                    self.shared.manners.lock().stranded.remove(index);
+                }
                 item.set_initial_value(value);
                 // The library moves the times of values that come faster than they are sampled.
                 item.revise_sampling_interval(self.shared.spec.tick().as_secs_f64() * 500.0);

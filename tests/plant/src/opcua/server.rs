@@ -223,6 +223,14 @@ impl Machine {
         }
     }
 
+    /// The variable's node, which had vanished, was made anew: monitored items of the old one stay as they are for ever.
+    pub fn replace_node(&self, variable: &str) {
+        let Some(index) = self.index(variable) else { return };
+        let mut manners = self.shared.manners.lock();
+        manners.vanished.remove(&index);
+        manners.stranded.insert(index);
+    }
+
     pub fn refuse_deadband(&self) {
         self.shared.manners.lock().refuses_deadband = true;
     }
