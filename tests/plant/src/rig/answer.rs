@@ -77,8 +77,10 @@ fn distort(shared: &Shared, framing: Framing, request: &Request, pdu: &[u8], fau
         Fault::Echo => send(&[&request.frame, &frame]),
         Fault::EchoOnly => send(&[&request.frame]),
         Fault::OtherMaster(unit) => {
+            // It begins no poll of its own, by which ours are judged.
             let asks = of(unit, &request.pdu);
-            let answers = shared.units.get(&unit).map(|other| of(unit, &lock(other).answer(&request.pdu, 0, None)));
+            let answers =
+                shared.units.get(&unit).map(|other| of(unit, &lock(other).clone().answer(&request.pdu, 0, None)));
             send(&[&asks, &answers.unwrap_or_default(), &frame])
         }
         Fault::Flood(bytes) => {

@@ -6,6 +6,7 @@ use crate::motion::Motion;
 use crate::spec::DeviceSpec;
 
 /// One unit: answers what a device answers.
+#[derive(Clone)]
 pub(crate) struct Unit {
     spec: DeviceSpec,
     counters: BTreeMap<Area, u32>,

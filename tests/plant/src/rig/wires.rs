@@ -103,15 +103,16 @@ where
                 Ok(count) if count > 0 => received.extend_from_slice(&chunk[..count]),
                 _ => return None,
             },
-            Some(step) = queue.recv() => match step {
-                Step::Send(bytes) => {
-                    if writer.write_all(&bytes).await.is_err() || writer.flush().await.is_err() {
+            Some(step) = queue.recv() => {
+                if let Step::Send(bytes) = &step {
+                    let sent = async { writer.write_all(bytes).await.is_ok() && writer.flush().await.is_ok() };
+                    if !sent.await {
                         return None;
                     }
+                } else if ends == Ends::Closes {
+                    return Some(step);
                 }
-                end if ends == Ends::Closes => return Some(end),
-                _ => {}
-            },
+            }
         }
         while let Some(request) = framing.next(&mut received) {
             units.take(request);
