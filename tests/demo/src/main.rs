@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "a demo is played on the real clock")]
 
 mod gateway;
+mod machines;
 mod process;
 mod stage;
 mod summary;
@@ -18,6 +19,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use lingate_model::DeviceTime;
+use lingate_plant::opcua::Machine;
 use lingate_plant::{Checker, Plant};
 use lingate_sandbox::{
     Authority, Broker, BrokerAddress, Event, InitOptions, KeyChange, Receiver, ReceiverConfig, ReceiverHandle,
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
 /// Everything that is on stage, in the order of its entrance.
 struct Play {
     plant: Plant,
+    machines: Vec<Machine>,
     broker: Broker,
     receiver: ReceiverHandle,
     gateway: Gateway,
@@ -79,9 +83,12 @@ async fn play(arguments: &Arguments) -> Result<bool> {
 
 async fn enter(folder: &Path, seconds: u64) -> Result<Play> {
     let plant = Plant::start(stage::specs()).await?;
+    let state = folder.join("state/devices");
+    let machines = tokio::task::spawn_blocking(move || machines::start(&state));
     let mut authority = Authority::init(&folder.join("sandbox"), &InitOptions::default())?;
     let broker = Broker::start(&authority, (Ipv4Addr::LOCALHOST, 0).into()).await?;
-    let checker = Arc::new(Mutex::new(Checker::new(stage::specs(), stage::is_as_served)));
+    let checker = Checker::new(stage::specs(), stage::is_as_served);
+    let checker = Arc::new(Mutex::new(checker.with_machines(stage::machine_specs(), stage::is_as_told)));
     let receiver = Receiver::start(ReceiverConfig {
         authority: authority.folder().to_owned(),
         role: stage::ROLE.to_owned(),
@@ -90,7 +97,8 @@ async fn enter(folder: &Path, seconds: u64) -> Result<Play> {
         sink: Some(feed(checker.clone())),
     })?;
     let addresses = stage::Addresses { broker_port: broker.address().port(), health: gateway::free_port()? };
-    let configuration = stage::configuration(&plant, folder, &addresses, &authority.root_sha256()?);
+    let machines = machines.await??;
+    let configuration = stage::configuration((&plant, &machines), folder, &addresses, &authority.root_sha256()?);
     fs::write(folder.join("lingate.toml"), configuration)?;
     let issued = authority.issue(&gateway::enroll(folder)?, KeyChange::Refuse)?;
     fs::write(folder.join("gateway.pem"), &issued.chain_pem)?;
@@ -99,9 +107,10 @@ async fn enter(folder: &Path, seconds: u64) -> Result<Play> {
     fs::create_dir_all(folder.join("state/inbox"))?;
     fs::write(folder.join("state/inbox/bundle.jws.json"), &issued.bundle)?;
     let gateway = Gateway::start(folder, addresses.health, seconds)?;
-    println!("lingate demo: three machines, one gateway, one sandbox; mutual TLS between them");
+    println!("lingate demo: two machines by OPC UA, encrypted and signed, and one by Modbus;");
+    println!("  one gateway, one sandbox, mutual TLS between them");
     println!("  health page of the gateway: http://{}/ (while the demo runs)\n", addresses.health);
-    Ok(Play { plant, broker, receiver, gateway, checker })
+    Ok(Play { plant, machines, broker, receiver, gateway, checker })
 }
 
 fn feed(checker: Arc<Mutex<Checker>>) -> lingate_sandbox::Sink {
@@ -109,7 +118,12 @@ fn feed(checker: Arc<Mutex<Checker>>) -> lingate_sandbox::Sink {
         let mut checker = checker.lock().expect("no holder of the lock panics");
         for event in events {
             if let Event::Batch(batch) = event {
-                checker.take(batch.readings.iter().map(|it| (&*it.point, it.time, it.value.as_ref())));
+                checker.take(
+                    batch
+                        .readings
+                        .iter()
+                        .map(|it| (&*it.point, it.source_time.map_or(it.time, DeviceTime::utc), it.value.as_ref())),
+                );
             }
         }
     })
@@ -178,6 +192,7 @@ async fn curtain(play: Play, outage_s: f64) -> Result<Summary> {
     let usage = play.gateway.usage;
     Ok(Summary::of(&Seen {
         plant: &play.plant,
+        machines: &play.machines,
         accepted: &accepted,
         received: &received,
         report: &report,

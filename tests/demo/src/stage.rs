@@ -3,8 +3,10 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use lingate_model::Value;
+use lingate_plant::opcua::{Connection, Machine, MachineKind, MachineSpec, Quantity, Variable, machine_toml};
 use lingate_plant::{DeviceSpec, Kind, Labels, Mode, Motion, Plant, Tag, Wire};
 
 pub(crate) const GATEWAY: &str = "gw-demo";
@@ -12,11 +14,24 @@ pub(crate) const TENANT: &str = "acme";
 /// The role whose key the demo's receiver holds.
 pub(crate) const ROLE: &str = "role:oem-quality";
 
+/// What a machine is, and which protocol it speaks.
+#[derive(Clone, Copy)]
+pub(crate) enum Part {
+    OpcUa(MachineKind),
+    Modbus(Kind),
+}
+
 /// Device, what it is, dataset, how often it is read, ISA-95 path.
-pub(crate) const CAST: [(&str, Kind, &str, &str, &str); 3] = [
-    ("chiller-3", Kind::Chiller, "ds-fab-01", "250ms", "acme/lingang/fab-1/sub-fab/chiller-3"),
-    ("bioreactor-2", Kind::Bioreactor, "ds-bio-01", "200ms", "acme/lingang/bio-1/suite-2/bioreactor-2"),
-    ("extruder-7", Kind::Extruder, "ds-extr-07", "100ms", "acme/lingang/hall-2/line-A/extruder-7"),
+pub(crate) const CAST: [(&str, Part, &str, &str, &str); 3] = [
+    ("etch-4", Part::OpcUa(MachineKind::EtchTool), "ds-fab-01", "100ms", "acme/lingang/fab-1/bay-4/etch-4"),
+    (
+        "bioreactor-2",
+        Part::OpcUa(MachineKind::Bioreactor),
+        "ds-bio-01",
+        "200ms",
+        "acme/lingang/bio-1/suite-2/bioreactor-2",
+    ),
+    ("extruder-7", Part::Modbus(Kind::Extruder), "ds-extr-07", "100ms", "acme/lingang/hall-2/line-A/extruder-7"),
 ];
 
 /// What may leave of a tag: floats rounded by a digit, slow ones only when they move.
@@ -51,6 +66,34 @@ pub(crate) fn is_as_served(spec: &DeviceSpec, tag: &Tag, n: u32, value: &Value) 
     }
 }
 
+/// Of an OPC UA variable: floats rounded by a digit, doubles only when they move by two of their last digit.
+fn minimize_variable(variable: &Variable) -> String {
+    let steps = match variable.quantity {
+        Quantity::Float(places @ 1..) => format!("{{ round = {} }}", power(usize::from(places) - 1)),
+        Quantity::Double(places) => format!("{{ deadband = {} }}", doubled(places)),
+        _ => return String::new(),
+    };
+    format!("minimize = [ {steps} ]\n")
+}
+
+fn doubled(places: u8) -> String {
+    match places {
+        0 => "2".to_owned(),
+        places => format!("0.{}2", "0".repeat(usize::from(places) - 1)),
+    }
+}
+
+/// What the sandbox must have opened of a machine.
+pub(crate) fn is_as_told(spec: &MachineSpec, variable: &Variable, n: u32, value: &Value) -> bool {
+    match (variable.quantity, spec.expected(&variable.name, n), value) {
+        (Quantity::Float(places @ 1..), Some(Value::Float(served)), Value::Float(arrived)) => {
+            let places = usize::from(places) - 1;
+            format!("{served:.places$}").parse::<f32>().is_ok_and(|rounded| rounded == *arrived)
+        }
+        (_, expected, value) => expected.as_ref() == Some(value),
+    }
+}
+
 fn power(places: usize) -> String {
     match places {
         0 => "1".to_owned(),
@@ -64,7 +107,12 @@ pub(crate) struct Addresses {
 }
 
 /// The complete `lingate.toml`, as plant IT would write it.
-pub(crate) fn configuration(plant: &Plant, folder: &Path, addresses: &Addresses, root_sha256: &str) -> String {
+pub(crate) fn configuration(
+    (plant, machines): (&Plant, &[Machine]),
+    folder: &Path,
+    addresses: &Addresses,
+    root_sha256: &str,
+) -> String {
     let state = folder.join("state");
     let mut text = format!(
         "[gateway]\nid = \"{GATEWAY}\"\ntenant = \"{TENANT}\"\nstate_dir = {state:?}\n\n\
@@ -85,13 +133,47 @@ pub(crate) fn configuration(plant: &Plant, folder: &Path, addresses: &Addresses,
              flush = {{ readings = 1000, age = \"1s\" }}\n"
         );
     }
-    for (device, (_, _, dataset, every, equipment)) in plant.devices().iter().zip(CAST) {
-        let labels = Labels { dataset, class: "general", every, equipment: Some(equipment), minimize: &minimize };
-        let _ = write!(text, "\n{}", device.toml(&labels));
+    for (name, _, dataset, every, equipment) in CAST {
+        if let Some(device) = plant.device(name) {
+            let labels = Labels { dataset, class: "general", every, equipment: Some(equipment), minimize: &minimize };
+            let _ = write!(text, "\n{}", device.toml(&labels));
+        }
+        if let Some(machine) = machines.iter().find(|machine| machine.spec().name == name) {
+            let _ = write!(text, "\n{}", device_toml(machine, dataset, every, equipment));
+        }
     }
     text
 }
 
+fn device_toml(machine: &Machine, dataset: &str, every: &str, equipment: &str) -> String {
+    let url = machine.url();
+    let connection = Connection {
+        url: &url,
+        settings: "security = \"sign-and-encrypt\"\npolicy = \"Aes256_Sha256_RsaPss\"",
+        dataset,
+        class: "general",
+        every,
+        equipment: Some(equipment),
+        point: &minimize_variable,
+        wanted: &|_| true,
+    };
+    machine_toml(machine.spec(), &connection)
+}
+
 pub(crate) fn specs() -> impl Iterator<Item = DeviceSpec> {
-    CAST.into_iter().map(|(name, kind, ..)| DeviceSpec::new(name, kind, Mode::Instrument))
+    CAST.into_iter().filter_map(|(name, part, ..)| match part {
+        Part::Modbus(kind) => Some(DeviceSpec::new(name, kind, Mode::Instrument)),
+        Part::OpcUa(_) => None,
+    })
+}
+
+/// They move as often as they are read.
+pub(crate) fn machine_specs() -> impl Iterator<Item = MachineSpec> {
+    CAST.into_iter().filter_map(|(name, part, _, every, _)| match part {
+        Part::Modbus(_) => None,
+        Part::OpcUa(kind) => {
+            let milliseconds = every.trim_end_matches("ms").parse().unwrap_or(100);
+            Some(MachineSpec::new(name, kind).with_tick(Duration::from_millis(milliseconds)))
+        }
+    })
 }

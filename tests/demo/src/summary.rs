@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use lingate_plant::opcua::Machine;
 use lingate_plant::{Checker, Plant};
 use lingate_sandbox::{Report, TapCounts};
 use serde::Serialize;
@@ -11,8 +12,8 @@ use crate::process::Usage;
 
 #[derive(Serialize)]
 pub(crate) struct Summary {
-    protocols: [&'static str; 1],
-    /// Values that the simulated devices served.
+    protocols: [&'static str; 2],
+    /// Values that the simulated devices served: answers of the polled ones, changes of the subscribed ones.
     acquired: u64,
     /// Readings that the gateway reported durable; the others were suppressed by minimization, and counted.
     accepted: u64,
@@ -41,6 +42,7 @@ const NEVER_SERVED: [&str; 2] = ["device-down", "overload"];
 
 pub(crate) struct Seen<'a> {
     pub(crate) plant: &'a Plant,
+    pub(crate) machines: &'a [Machine],
     pub(crate) accepted: &'a Accepted,
     /// Identities of the records that the sandbox has.
     pub(crate) received: &'a BTreeSet<(String, u64)>,
@@ -55,7 +57,9 @@ impl Summary {
     pub(crate) fn of(seen: &Seen<'_>) -> Summary {
         let over =
             |count: fn(&lingate_sandbox::DatasetReport) -> u64| seen.report.datasets.iter().map(count).sum::<u64>();
-        let acquired: u64 = seen.plant.devices().iter().map(|device| device.served().slots).sum();
+        let polled: u64 = seen.plant.devices().iter().map(|device| device.served().slots).sum();
+        let told: u64 = seen.machines.iter().map(|machine| seen.checker.changes_told(&machine.spec().name)).sum();
+        let acquired = polled + told;
         let delivered = over(|dataset| dataset.readings);
         let declared = over(|dataset| {
             let of_served = dataset.gap_readings.iter().filter(|(cause, _)| !NEVER_SERVED.contains(&cause.as_str()));
@@ -65,7 +69,7 @@ impl Summary {
         let missing_records = seen.accepted.records.difference(seen.received).count() as u64;
         let inconsistent = seen.report.datasets.iter().filter(|dataset| !dataset.counts_agree).count() as u64;
         Summary {
-            protocols: ["modbus"],
+            protocols: ["modbus", "opcua"],
             acquired,
             accepted: seen.accepted.readings,
             delivered,

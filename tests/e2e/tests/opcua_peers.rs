@@ -67,7 +67,12 @@ const NOT_BY_O6: [&str; 6] = ["statuscode", "matrix_int32", "cube_uint16", "date
 
 impl Server {
     fn serves(self, name: &str) -> bool {
-        !matches!(self, Server::Open62541) || !NOT_BY_O6.contains(&name)
+        match self {
+            Server::Asyncua => true,
+            // It sends the identifier without the namespace URI.
+            Server::NodeOpcua => name != "expandednodeid",
+            Server::Open62541 => !NOT_BY_O6.contains(&name),
+        }
     }
 
     fn has_certificate_users(self) -> bool {

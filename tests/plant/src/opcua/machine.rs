@@ -11,7 +11,7 @@ pub enum Quantity {
     Int32,
     UInt32,
     Boolean,
-    /// A hash of machine and variable in the upper 32 bits, n in the lower ones: changes with every tick.
+    /// A hash of machine and variable above the lower 32 bits, which are n: changes with every tick.
     Described,
     /// One of the samples of every built-in type.
     Sample(usize),

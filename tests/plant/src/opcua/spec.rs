@@ -107,7 +107,7 @@ impl MachineSpec {
             Quantity::Int32 => Value::Int32(number as i32),
             Quantity::UInt32 => Value::UInt32(number as u32),
             Quantity::Boolean => Value::Boolean(number >= 0.5),
-            Quantity::Described => Value::UInt64((seed & !0xFFFF_FFFF) | u64::from(n)),
+            Quantity::Described => Value::UInt64((seed & 0x7FFF_FFFF_0000_0000) | u64::from(n)),
             Quantity::Sample(index) => samples::sample(index, motion::hash(seed, n)),
         }
     }
