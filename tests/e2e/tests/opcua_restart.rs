@@ -81,7 +81,12 @@ async fn comes_back_after(kills: usize, has_history: bool) {
         slowest = slowest.max(took);
         memory.push(daemon.load().unwrap().resident_kib);
     }
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // What is filled in comes at a bounded rate.
+    let mut filled = u64::MAX;
+    while filled != machine.written().1 {
+        filled = machine.written().1;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
     ends(daemon, &rig).await;
     judge(&ledger, &machine, has_history);
     let counts = tap.counts();
