@@ -143,6 +143,7 @@ async fn no_change_is_lost(server: Server, settings: PeerSettings) {
     rig.enroll(&Settings { broker_port: mosquitto.port, devices, flush: "{ age = \"500ms\" }", commit: "200ms" })
         .unwrap();
     let receiver = rig.receiver(mosquitto.port).unwrap();
+    wait_for("the server's first round", Duration::from_secs(30), || peer.rounds().is_ok()).await.unwrap();
     let before = peer.rounds().unwrap();
     assert!(rig.start(&["--once", "63"]).unwrap().wait().unwrap().success(), "{}", rig.log().unwrap());
     let written = peer.rounds().unwrap() - before;
