@@ -88,8 +88,6 @@ enum Command {
     },
     /// The plant's veto over datasets and recipients; works without network and sandbox
     Veto {
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
         #[command(subcommand)]
         command: veto::VetoCommand,
     },
@@ -133,10 +131,30 @@ pub fn main() -> ExitCode {
         Command::Browse(browse) => browse.run(),
         Command::Trust { what } => what.run(),
         Command::Status { json, config, url } => status::status(json, config.as_deref(), url.as_deref()),
-        Command::Veto { config, command } => veto::veto(&config, &command),
+        Command::Veto { command } => veto::veto(&command),
         Command::Purge { config, dataset } => veto::purge(&config, &dataset),
         Command::Ledger { config, json } => ledger::ledger(&config, json),
         Command::Enroll { config, output } => enroll::enroll(&config, &output),
     };
     outcome.unwrap_or_else(|failed| failed.tell())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_of_the_readme_is_one() {
+        for readme in [include_str!("../../../../README.md"), include_str!("../../../../README.zh-CN.md")] {
+            let lines = readme.lines().filter(|line| line.starts_with("lingate ") && line.contains("--config "));
+            let commands: Vec<_> = lines.map(|line| line.split(['#', '&']).next().unwrap_or_default()).collect();
+            assert!(commands.len() >= 8, "{commands:?}");
+            for command in commands {
+                if let Err(error) = Arguments::try_parse_from(command.split_whitespace()) {
+                    panic!("{command}: {error}");
+                }
+            }
+        }
+    }
 }

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -12,11 +12,25 @@ use crate::veto::{self, Order};
 #[derive(Subcommand)]
 pub(crate) enum VetoCommand {
     /// What is forbidden, and whether it was destroyed where it waited
-    List,
+    List(Where),
     /// Nothing is sealed for it from now on, and what waits is destroyed and declared lost
-    Add(What),
+    Add(Change),
     /// Sealing goes on, as far as the bundle allows it
-    Remove(What),
+    Remove(Change),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Where {
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Change {
+    #[command(flatten)]
+    at: Where,
+    #[command(flatten)]
+    what: What,
 }
 
 #[derive(clap::Args)]
@@ -34,18 +48,20 @@ pub(crate) struct What {
 }
 
 /// Works on the folder `veto/`, without the daemon; a running one follows within seconds.
-pub(crate) fn veto(config: &Path, command: &VetoCommand) -> Result<ExitCode, Failed> {
-    let plan = load(config).map_err(|refused| Failed::refused(config, &refused))?;
+pub(crate) fn veto(command: &VetoCommand) -> Result<ExitCode, Failed> {
     match command {
-        VetoCommand::List => print!("{}", list(&plan)),
-        VetoCommand::Add(what) => {
-            let order = order(&plan, what)?;
-            put(&plan, &order)?;
+        VetoCommand::List(at) => print!("{}", list(&plan_of(&at.config)?)),
+        VetoCommand::Add(Change { at, what }) => {
+            let plan = plan_of(&at.config)?;
+            put(&plan, &order(&plan, what)?)?;
             println!("Forbidden. A running daemon follows within seconds; a stopped one when it starts.");
+            if what.recipient.is_some() {
+                println!("A name that the bundle does not know forbids nothing: `lingate status` counts recipients.");
+            }
         }
-        VetoCommand::Remove(what) => {
-            let order = order(&plan, what)?;
-            let removed = veto::remove(&plan.state_dir, &order)
+        VetoCommand::Remove(Change { at, what }) => {
+            let plan = plan_of(&at.config)?;
+            let removed = veto::remove(&plan.state_dir, &order(&plan, what)?)
                 .map_err(|error| Failed::io("remove the veto in", &veto::folder(&plan.state_dir), &error))?;
             println!(
                 "{}",
@@ -56,13 +72,18 @@ pub(crate) fn veto(config: &Path, command: &VetoCommand) -> Result<ExitCode, Fai
     Ok(ExitCode::SUCCESS)
 }
 
+fn plan_of(config: &Path) -> Result<Plan, Failed> {
+    load(config).map_err(|refused| Failed::refused(config, &refused))
+}
+
 /// Asks for what was read for a dataset so far to be destroyed.
 pub(crate) fn purge(config: &Path, dataset: &str) -> Result<ExitCode, Failed> {
-    let plan = load(config).map_err(|refused| Failed::refused(config, &refused))?;
+    let plan = plan_of(config)?;
     put(&plan, &Order::Purge(known(&plan, dataset)?))?;
     println!(
         "A running daemon destroys within seconds what waits of {dataset}, and declares it lost; a stopped one when it \
-         starts. Reading goes on; to end that as well: lingate veto add --dataset {dataset}"
+         starts. Reading goes on; to end that as well: lingate veto add --config {} --dataset {dataset}",
+        config.display()
     );
     Ok(ExitCode::SUCCESS)
 }

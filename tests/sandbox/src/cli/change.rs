@@ -159,7 +159,9 @@ impl Rotate {
             Some("receiver") => Server::Receiver,
             Some(gateway) => {
                 let issued = authority.renew_certificate(gateway)?;
-                return report(&authority, "new certificate; the bundle is unchanged", &[issued], &self.outlet);
+                let said = "new certificate, the bundle is unchanged; replace gateway.pem at the plant:\n            \
+                            a running gateway takes it within seconds";
+                return report(&authority, said, &[issued], &self.outlet);
             }
             None => bail!("say --role or --tls"),
         };
