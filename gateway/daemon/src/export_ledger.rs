@@ -16,10 +16,16 @@ use crate::files;
 use crate::supervise::Stop;
 use crate::tls::show_time;
 
+/// As many lines as a ledger keeps, each with the longest names, are less.
+const LARGEST: u64 = 64 << 20;
 const WRITE_EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) fn path(state_dir: &Path) -> PathBuf {
     state_dir.join("ledger.json")
+}
+
+pub(crate) fn read(state_dir: &Path) -> io::Result<Vec<u8>> {
+    files::read_up_to(&path(state_dir), LARGEST)
 }
 
 /// `2026-11-23`
@@ -31,7 +37,7 @@ pub(crate) fn date(day: i64) -> String {
 /// One that is damaged counts from the beginning, and that is told.
 pub(crate) fn load(state_dir: &Path) -> ExportLedger {
     let path = path(state_dir);
-    match files::read(&path) {
+    match read(state_dir) {
         Ok(bytes) => ExportLedger::from_json(&bytes).unwrap_or_else(|| {
             tracing::error!(
                 "{} is damaged; the export ledger begins anew, and so does the day's quota",
@@ -80,7 +86,23 @@ pub(crate) async fn keep(state_dir: PathBuf, status: watch::Receiver<Arc<Status>
 mod tests {
     use std::fs;
 
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_ledger_of_years_is_not_forgotten() {
+        let home = tempfile::tempdir().unwrap();
+        let line = |day: u32| {
+            let recipient = format!("role:{day:0>300}");
+            json!([{"day": day, "dataset": "ds", "purpose": "urn:p", "recipient": recipient}, {"records": 1, "bytes": 1}])
+        };
+        let lines: Vec<_> = (0..4_000).map(line).collect();
+        let bytes = json!({"lines": lines, "totals": [], "aliases": {}}).to_string();
+        assert!(bytes.len() as u64 > files::LARGEST);
+        fs::write(path(home.path()), bytes).unwrap();
+        assert_eq!(load(home.path()).lines().count(), 4_000);
+    }
 
     #[test]
     fn a_damaged_ledger_begins_anew_and_a_missing_one_is_empty() {

@@ -12,7 +12,7 @@ use crate::prepare::load;
 pub(crate) fn ledger(config: &Path, json: bool) -> Result<ExitCode, Failed> {
     let plan = load(config).map_err(|refused| Failed::refused(config, &refused))?;
     let path = export_ledger::path(&plan.state_dir);
-    let bytes = match crate::files::read(&path) {
+    let bytes = match export_ledger::read(&plan.state_dir) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => ExportLedger::default().to_json(),
         Err(error) => return Err(Failed::io("read", &path, &error)),
