@@ -32,12 +32,12 @@ async fn main() -> Result<()> {
         wanted: &wanted,
         ..Connection::new(&url, "ds-extr-07")
     };
-    let devices = machine_toml(machine.spec(), &connection);
+    let devices = spread(&machine_toml(machine.spec(), &connection));
     let broker_port = broker.address().port();
     rig.enroll(&Settings { broker_port, devices, flush: "{ readings = 5000, age = \"1s\" }", commit: "200ms" })?;
     let began = Instant::now();
     let daemon = rig.start(&[])?;
-    let read = || daemon.health.status().map_or(0, |status| number(&status["datasets"][0]["read"]));
+    let read = || daemon.health.status().map_or(0, |status| read_of(&status));
     let full = until(began, || machine.items().0 >= u64::from(items) && read() >= u64::from(items)).await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let (read_before, before, moment) = (read(), daemon.load()?, Instant::now());
@@ -69,6 +69,21 @@ async fn until(began: Instant, mut is_true: impl FnMut() -> bool) -> Result<Dura
     Ok(began.elapsed())
 }
 
-fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or(0)
+fn read_of(status: &Value) -> u64 {
+    let datasets = status["datasets"].as_array().into_iter().flatten();
+    datasets.filter_map(|dataset| dataset["read"].as_u64()).sum()
+}
+
+/// Over three datasets, because one takes at most 10,000 points.
+fn spread(device: &str) -> String {
+    const DATASETS: [&str; 3] = ["ds-extr-07", "ds-fab-01", "ds-bio-01"];
+    let more = DATASETS[1..].iter().map(|id| {
+        format!(
+            "[[dataset]]\nid = \"{id}\"\npurpose = \"urn:lingate:purpose:remote-quality\"\nclass = \"general\"\n\
+             flush = {{ readings = 5000, age = \"1s\" }}\n\n"
+        )
+    });
+    let points = device.split("[[device.point]]").enumerate();
+    let spread = points.map(|(number, point)| point.replace(DATASETS[0], DATASETS[number % 3]));
+    more.collect::<String>() + &spread.collect::<Vec<_>>().join("[[device.point]]")
 }
