@@ -77,11 +77,17 @@ fn distort(shared: &Shared, framing: Framing, request: &Request, pdu: &[u8], fau
         Fault::Echo => send(&[&request.frame, &frame]),
         Fault::EchoOnly => send(&[&request.frame]),
         Fault::OtherMaster(unit) => {
+            // Of our own unit it asks other registers: the same question would have the same answer.
+            let mut question = request.pdu.clone();
+            if unit == request.unit
+                && let Some(address) = question.get_mut(2)
+            {
+                *address ^= 1;
+            }
             // It begins no poll of its own, by which ours are judged.
-            let asks = of(unit, &request.pdu);
             let answers =
-                shared.units.get(&unit).map(|other| of(unit, &lock(other).clone().answer(&request.pdu, 0, None)));
-            send(&[&asks, &answers.unwrap_or_default(), &frame])
+                shared.units.get(&unit).map(|other| of(unit, &lock(other).clone().answer(&question, 0, None)));
+            send(&[&of(unit, &question), &answers.unwrap_or_default(), &frame])
         }
         Fault::Flood(bytes) => {
             let flood = (0..bytes / 4096).map(|_| Step::Send(vec![0x5A; 4096]));
