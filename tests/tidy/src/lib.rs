@@ -48,7 +48,7 @@ fn collect(root: &Path, folder: &Path, endings: &[&str], found: &mut Vec<Source>
         let path = entry.expect("a listed entry can be read").path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_dir() {
-            if name != "target" && name != ".git" {
+            if name != "target" && name != ".git" && name != "vendor" {
                 collect(root, &path, endings, found);
             }
         } else if endings.iter().any(|ending| name.ends_with(ending)) {
