@@ -6,6 +6,10 @@
 
 #[path = "evil/bench.rs"]
 mod bench;
+#[path = "evil/published.rs"]
+mod published;
+#[path = "evil/rebuilt.rs"]
+mod rebuilt;
 
 use std::time::{Duration, Instant};
 
@@ -15,6 +19,7 @@ use opcua::core::{RequestMessage, ResponseMessage};
 use opcua::types::{
     DataChangeNotification, DataValue, DateTime, ExtensionObject, NotificationMessage, StatusCode, Variant,
 };
+use published::published;
 
 const CREATE_SESSION: When = When::Service(461);
 const ACTIVATE_SESSION: When = When::Service(467);
@@ -424,51 +429,6 @@ async fn events_where_values_were_asked_for_are_left_out() {
     });
     bench.plays("no values", Row { tricks: 5, ..Row::new(Script::always(PUBLISH, other)) }).await;
     bench.finish().await;
-}
-
-#[tokio::test]
-async fn a_subscription_that_the_server_has_forgotten_is_built_again() {
-    let bench = Bench::start().await;
-    for forgotten in [StatusCode::BadSubscriptionIdInvalid, StatusCode::BadNoSubscription] {
-        let script = Script::always(PUBLISH, Say::Fault(forgotten)).times(1);
-        let outcome = bench.plays(&format!("{forgotten}"), Row { tricks: 1, ..Row::new(script) }).await;
-        assert_eq!(outcome.seen.connected, 2, "{:?}", outcome.seen.errors);
-        assert!(outcome.seen.errors[0].contains(&forgotten.to_string()), "{:?}", outcome.seen.errors);
-    }
-    bench.finish().await;
-}
-
-#[tokio::test]
-async fn a_server_that_started_anew_below_a_session_is_asked_for_everything_again() {
-    const START_TIME: u32 = u32::MAX - 1;
-    let bench = Bench::start().await;
-    let anew = published(|values, _| {
-        let start = values.iter_mut().find(|value| value.client_handle == START_TIME).unwrap();
-        start.value.value = Some(DateTime::now().into());
-    });
-    let script = Script::always(PUBLISH, anew).times(1);
-    let outcome = bench.plays("start time", Row { tricks: 1, ..Row::new(script) }).await;
-    assert_eq!(outcome.seen.connected, 2, "{:?}", outcome.seen.errors);
-    assert!(outcome.seen.errors[0].contains("started anew"), "{:?}", outcome.seen.errors);
-    bench.finish().await;
-}
-
-/// Changes what a Publish answer brings.
-fn published(
-    change: impl Fn(&mut Vec<opcua::types::MonitoredItemNotification>, &mut NotificationMessage) + Send + Sync + 'static,
-) -> Say {
-    Say::twist(move |_, mut answer| {
-        if let ResponseMessage::Publish(publish) = &mut answer {
-            let message = &mut publish.notification_message;
-            let data = message.notification_data.take().unwrap_or_default().into_iter().next();
-            let notification = data.and_then(ExtensionObject::into_inner_as::<DataChangeNotification>);
-            let mut values = notification.and_then(|it| it.monitored_items).unwrap_or_default();
-            change(&mut values, message);
-            let notification = DataChangeNotification { monitored_items: Some(values), diagnostic_infos: None };
-            message.notification_data = Some(vec![ExtensionObject::new(notification)]);
-        }
-        answer
-    })
 }
 
 /// For scripts that play before a session is there: the one that is there is lost first.

@@ -2,15 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panic and brings its own clock")]
 
+#[path = "session/clock.rs"]
+mod clock;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use clock::RealClock;
 use lingate_drivers::settings::{DeTable, Table};
 use lingate_drivers::{Device, DeviceEvent, DeviceSettings, LinkError, PointSettings, Sink, Site};
-use lingate_model::{
-    Clock, ClockState, DeviceReport, Missed, MissedCause, Now, Origin, PointId, Reading, StatusCode, UtcMicros,
-};
+use lingate_model::{Clock, DeviceReport, Missed, MissedCause, Now, Origin, PointId, Reading, StatusCode};
 use lingate_plant::opcua::{
     Connection, Evil, INSECURE, Machine, MachineKind, MachineLimits, MachineOptions, MachineSpec, Say, Script, When,
     machine_toml,
@@ -441,13 +443,4 @@ fn without_the_gateways_keys(mut table: Table<'_>) -> Table<'_> {
         table.take(key).string();
     }
     table
-}
-
-struct RealClock(Instant);
-
-impl Clock for RealClock {
-    fn now(&self) -> Now {
-        let utc = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
-        Now { monotonic: self.0.elapsed(), utc: UtcMicros(utc as i64), clock: ClockState::Synced }
-    }
 }
