@@ -162,7 +162,8 @@ impl Desk<'_> {
         self.fill_more(now);
     }
 
-    fn fill_more(&mut self, now: Now) {
+    /// The next request, if none is under way.
+    pub(crate) fn fill_more(&mut self, now: Now) {
         let size = self.size(Service::History).min(NODES);
         let Some(filling) = &mut self.filling else { return };
         if !filling.has_begun || filling.is_asking || filling.jobs.is_empty() {

@@ -78,7 +78,11 @@ impl Desk<'_> {
                 self.described(types);
                 Ok(())
             }
-            Done::History { batch, is_there, result } => self.filled(batch, is_there, result).await,
+            Done::History { batch, is_there, result } => {
+                self.filled(batch, is_there, result).await?;
+                self.fill_more(self.sink.now());
+                Ok(())
+            }
             Done::Saved(result) => {
                 if let Err(error) = result {
                     tracing::warn!(device = %self.plan.name, %error, "the cursors cannot be saved");

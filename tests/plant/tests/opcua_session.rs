@@ -158,9 +158,12 @@ async fn what_was_missed_is_filled_from_the_history_of_the_machine() {
     bench.settings = format!("{INSECURE}\nbackfill = true");
     bench.connect();
     bench.run_for(Duration::from_secs(2)).await;
-    bench.machine.kill();
-    bench.run_for(Duration::from_secs(1)).await;
-    bench.machine.restart().unwrap();
+    bench.stop().await;
+    let ticks = bench.machine.written().0;
+    while bench.machine.written().0 < ticks + 10 {
+        sleep(TICK).await;
+    }
+    bench.connect();
     bench.until(|bench| bench.backfilled() > 0).await;
     bench.run_for(Duration::from_secs(3)).await;
     bench.stop().await;
