@@ -68,7 +68,8 @@ impl Sequence {
     pub(crate) fn ask(&mut self, now: Duration) -> Option<u32> {
         let (number, missing) = self.missing.iter_mut().find(|(_, missing)| missing.ask_at <= now)?;
         missing.tries += 1;
-        missing.ask_at = now.saturating_add(BETWEEN_TRIES);
+        // After the last try only its answer counts, which may take long.
+        missing.ask_at = if missing.tries < TRIES_MAX { now.saturating_add(BETWEEN_TRIES) } else { Duration::MAX };
         Some(*number)
     }
 
@@ -107,6 +108,16 @@ fn before(number: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_never_answers_is_asked_three_times_and_no_more() {
+        let mut sequence = Sequence::new();
+        sequence.arrived(2, Duration::ZERO);
+        let asked = (1..1_000).filter(|second| sequence.ask(Duration::from_secs(*second)).is_some()).count();
+        assert_eq!(asked, usize::from(TRIES_MAX));
+        sequence.refused(1, false);
+        assert_eq!(sequence.take_lost(), 1);
+    }
 
     const NOW: Duration = Duration::from_secs(100);
     const LATER: Duration = Duration::from_secs(101);
