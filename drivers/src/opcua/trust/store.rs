@@ -99,7 +99,7 @@ impl Store {
         }
     }
 
-    /// Out of `rejected` and `trusted`: what was trusted is a stranger again.
+    /// The certificate of this thumbprint, which is there no more; `None`: none had it.
     pub fn remove(&self, kind: Kind, thumbprint: &Thumbprint) -> io::Result<Option<Certificate>> {
         let is_meant = |listed: &Listed| {
             listed.certificate.as_ref().is_some_and(|certificate| thumbprint.is_of(certificate.der()))

@@ -131,13 +131,18 @@ fn add(store: &Store, kind: Kind, what: &str) -> Result<String, Failed> {
         store.add(kind, bytes).map_err(|error| Failed::io("write into", store.folder(), &error))
     };
     if let Ok(thumbprint) = what.parse::<Thumbprint>() {
-        let stranger = store.remove(Kind::Rejected, &thumbprint);
-        let stranger = stranger.map_err(|error| Failed::io("open", store.folder(), &error))?;
-        let Some(stranger) = stranger else {
+        if kind != Kind::Trusted {
+            let what = "a stranger is trusted for itself; --issuer and --crl want a file of the authority";
+            return Err(Failed::new(Code::Usage, what));
+        }
+        let waiting = store.list(Kind::Rejected).into_iter().filter_map(|listed| listed.certificate);
+        let Some(stranger) = waiting.into_iter().find(|stranger| thumbprint.is_of(stranger.der())) else {
             let what = format!("no stranger has the thumbprint {thumbprint}; `lingate trust list` shows who waits");
             return Err(Failed::new(Code::Usage, what));
         };
         let added = stored(kind, stranger.der())?;
+        let forgotten = store.remove(Kind::Rejected, &thumbprint);
+        forgotten.map_err(|error| Failed::io("remove from", store.folder(), &error))?;
         return Ok(format!("{added} {} is trusted from the next connection on", stranger.subject()));
     }
     let path = Path::new(what);
@@ -159,7 +164,8 @@ fn add(store: &Store, kind: Kind, what: &str) -> Result<String, Failed> {
 
 fn reject(store: &Store, thumbprint: &Thumbprint) -> Result<String, Failed> {
     for (kind, _) in KINDS {
-        let removed = store.remove(kind, thumbprint).map_err(|error| Failed::io("open", store.folder(), &error))?;
+        let removed =
+            store.remove(kind, thumbprint).map_err(|error| Failed::io("remove from", store.folder(), &error))?;
         if let Some(certificate) = removed {
             return Ok(match kind {
                 Kind::Rejected => {
@@ -209,4 +215,26 @@ fn as_json(store: &Store, now: UtcMicros) -> String {
     let own = lingate_drivers::opcua::own_certificate(store)
         .map(|(path, own)| json!({ "path": path, "certificate": ShownCertificate::of(&own, now) }));
     format!("{:#}\n", json!({ "certificates": entries, "own": own }))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_is_no_authority_and_no_revocation_list_by_its_thumbprint() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::of(home.path());
+        let thumbprint = Thumbprint::sha256(b"stranger").to_string();
+        for (kind, expected) in [
+            (Kind::Issuer, "want a file of the authority"),
+            (Kind::Revocations, "want a file of the authority"),
+            (Kind::Trusted, "no stranger has the thumbprint"),
+        ] {
+            let refused = add(&store, kind, &thumbprint).unwrap_err();
+            assert!(refused.message.contains(expected), "{}", refused.message);
+        }
+        assert!(!store.folder().exists(), "nothing was stored");
+    }
 }
