@@ -1,4 +1,5 @@
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -53,7 +54,9 @@ pub(crate) struct Workplace {
 impl Workplace {
     fn temporary() -> Result<Workplace, Failed> {
         let folder = std::env::temp_dir().join(format!("lingate-probe-{}", std::process::id()));
-        crate::files::directory(&folder).map_err(|error| Failed::io("create", &folder, &error))?;
+        // One that is there already may be somebody else's, with certificates to believe in.
+        let made = DirBuilder::new().mode(0o700).create(&folder);
+        made.map_err(|error| Failed::io("create", &folder, &error))?;
         let site = Site { clock: Arc::new(SystemClock::start()), ..Site::bare(folder.clone()) };
         Ok(Workplace { site, temporary: Some(folder) })
     }
