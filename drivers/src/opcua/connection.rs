@@ -101,7 +101,7 @@ impl Connection {
                 }
                 Next::Ended(status) => return loss(status, &self.trace),
                 Next::Panicked => {
-                    return LinkError::Protocol { what: "an answer that the protocol library stumbled over".to_owned() };
+                    return stumbled();
                 }
             }
         }
@@ -147,8 +147,7 @@ impl Connection {
                 }
                 Next::Event(_) => {}
                 Next::Panicked => {
-                    let what = "an answer that the protocol library stumbled over".to_owned();
-                    return Err(LinkError::Protocol { what });
+                    return Err(stumbled());
                 }
             }
         }
@@ -182,6 +181,10 @@ impl Connection {
     }
 }
 
+fn stumbled() -> LinkError {
+    LinkError::Protocol { what: "an answer that the protocol library stumbled over".to_owned() }
+}
+
 enum Next {
     Event(SessionPollResult),
     Ended(StatusCode),
@@ -201,8 +204,8 @@ fn poll(events: &mut Option<Events>, cx: &mut Context<'_>) -> Poll<Next> {
 }
 
 impl Drop for Connection {
-    /// For who was cut before `close` (the library's own guard only stops its loop): sends CloseSession without waiting for the answer, as far as the socket takes it
-    /// at once, so that no session is left on the server.
+    /// For who was dropped before `close`: sends CloseSession without waiting for the answer, as far as the socket takes
+    /// it at once, so that no session is left on the server. The library's own guard only stops its loop.
     fn drop(&mut self) {
         const POLLS: u32 = 16;
         if self.events.is_none() || tokio::runtime::Handle::try_current().is_err() {

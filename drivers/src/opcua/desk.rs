@@ -254,7 +254,7 @@ impl<'a> Desk<'a> {
         }
         let cause = if self.sink.is_stopping() { MissedCause::Overload } else { MissedCause::DeviceDown };
         self.leave(down, cause, now).await?;
-        self.send_report(now).await
+        self.send_report().await
     }
 
     pub(crate) async fn miss(&mut self, debt: Debt, cause: MissedCause, now: Now) -> Result<(), SinkClosed> {

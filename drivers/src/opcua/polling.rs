@@ -110,14 +110,14 @@ impl Desk<'_> {
         let worst = self.lateness.map_or(newest, |lateness| lateness.worst.max(newest));
         self.lateness = Some(Lateness { newest, worst });
         let readings = self.readings_of(polled, now);
-        let refused: Vec<_> = readings.iter().filter(|(_, reading)| is_refusal(reading.status)).map(|(point, _)| *point).collect();
-        let statuses: Vec<_> = readings.iter().filter(|(_, reading)| is_refusal(reading.status)).map(|(_, r)| r.status).collect();
+        let statuses = readings.iter().map(|(point, reading)| (*point, reading.status));
+        let refused: Vec<_> = statuses.filter(|(_, status)| is_refusal(*status)).collect();
         let readings: Vec<_> = readings.into_iter().map(|(_, reading)| reading).collect();
         self.note_live(&readings);
         if !readings.is_empty() {
             self.sink.send(DeviceEvent::Readings(readings)).await?;
         }
-        for (point, status) in refused.into_iter().zip(statuses) {
+        for (point, status) in refused {
             self.set_aside(point, status, now);
         }
         Ok(())

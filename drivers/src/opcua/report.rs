@@ -8,7 +8,7 @@ use super::work::name;
 use crate::{DeviceEvent, LinkError, SinkClosed};
 
 const EVERY: Duration = Duration::from_secs(5);
-
+/// After something was set aside or came back.
 const SOON: Duration = Duration::from_secs(1);
 
 impl Desk<'_> {
@@ -21,10 +21,10 @@ impl Desk<'_> {
         self.plan.memory.count("opaque", self.types.take_opaque());
         self.plan.memory.kept().limits = Some(self.server.limits);
         self.describe_more();
-        Ok(self.send_report(now).await?)
+        Ok(self.send_report().await?)
     }
 
-    pub(crate) async fn send_report(&mut self, _now: Now) -> Result<(), SinkClosed> {
+    pub(crate) async fn send_report(&mut self) -> Result<(), SinkClosed> {
         let set_aside = self.quarantine.iter().take(DeviceReport::SET_ASIDE_MAX);
         let report = DeviceReport {
             identity: Some(self.server.identity.clone()),
