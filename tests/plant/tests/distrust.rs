@@ -6,11 +6,14 @@
 #[path = "evil/bench.rs"]
 #[allow(dead_code, reason = "the rows of hostile answers use the rest")]
 mod bench;
+#[path = "common/device.rs"]
+mod device;
 
 use std::fs;
 use std::path::Path;
 
-use bench::{evil_toml, parse, site, state, wait};
+use bench::{evil_toml, site, state, wait};
+use device::parse;
 use lingate_drivers::LinkError;
 use lingate_plant::opcua::{
     Connection, Evil, Identity, IdentityOptions, Machine, MachineKind, MachineOptions, MachineSpec, Users, machine_toml,

@@ -6,6 +6,8 @@
 
 #[path = "evil/bench.rs"]
 mod bench;
+#[path = "common/device.rs"]
+mod device;
 #[path = "evil/published.rs"]
 mod published;
 #[path = "evil/rebuilt.rs"]

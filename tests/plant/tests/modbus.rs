@@ -3,13 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panic and brings its own clock")]
 
+#[path = "common/device.rs"]
+mod device;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lingate_drivers::settings::{DeTable, Table};
-use lingate_drivers::{Device, DeviceEvent, DeviceSettings, LinkError, PointSettings, Sink, Site};
-use lingate_model::{Clock, ClockState, Now, PointId, Reading, StatusCode, UtcMicros, Value};
+use device::parse;
+use lingate_drivers::{Device, DeviceEvent, LinkError, Sink, Site};
+use lingate_model::{Clock, ClockState, Now, Reading, StatusCode, UtcMicros, Value};
 use lingate_plant::{Area, Behaviour, DeviceSpec, Kind, Labels, Mode, Plant, PlantDevice};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -309,28 +312,6 @@ fn kind_of(lost: &LinkError) -> &'static str {
         LinkError::Closed => "closed",
         LinkError::SinkClosed => "sink",
     }
-}
-
-/// As `config` does it: takes what every device has and hands the rest to the driver.
-fn parse(text: &str) -> Box<dyn Device> {
-    let file = DeTable::parse(text).unwrap();
-    let mut root = Table::new(file.get_ref(), file.span(), "");
-    let mut table = root.take("device").tables(1..=1).remove(0);
-    let driver = lingate_drivers::driver(&table.take("driver").string().unwrap()).unwrap();
-    let every = table.take("every").duration(Duration::from_millis(1)..=Duration::from_secs(60)).unwrap();
-    let name = table.take("name").parsed().unwrap();
-    table.take("equipment").string();
-    let tables = table.take("point").tables(1..=9999).into_iter().map(without_the_gateways_keys);
-    let points = tables.map(|table| PointSettings { every: None, table }).collect();
-    let settings = DeviceSettings { name, every, first_point: PointId(0), table, points };
-    (driver.parse)(settings).unwrap_or_else(|error| panic!("{error:?}"))
-}
-
-fn without_the_gateways_keys(mut table: Table<'_>) -> Table<'_> {
-    for key in ["name", "unit", "dataset", "class"] {
-        table.take(key).string();
-    }
-    table
 }
 
 struct TestClock(Instant);

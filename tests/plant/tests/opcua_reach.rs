@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panic and brings its own clock")]
 
+#[path = "common/device.rs"]
+mod device;
+
 use std::time::{Duration, Instant};
 
-use lingate_drivers::settings::{DeTable, Table};
-use lingate_drivers::{Device, DeviceSettings, PointSettings, Site};
-use lingate_model::PointId;
+use device::parse;
+use lingate_drivers::{Device, Site};
 use lingate_plant::opcua::{Connection, INSECURE, Machine, MachineKind, MachineOptions, MachineSpec, machine_toml};
 use tokio::time::sleep;
 
@@ -57,24 +59,5 @@ fn device(machines: &[&Machine]) -> Box<dyn Device> {
     let urls: Vec<_> = machines.iter().map(|machine| machine.url()).collect();
     let text = machine_toml(machines[0].spec(), &connection);
     let text = text.replace(&format!("address = {url:?}"), &format!("endpoints = {urls:?}"));
-    let file = DeTable::parse(&text).unwrap();
-    let mut table = Table::new(file.get_ref(), file.span(), "").take("device").tables(1..=1).remove(0);
-    table.take("driver").string();
-    table.take("equipment").string();
-    let (name, every) = (table.take("name").parsed().unwrap(), Duration::from_millis(500));
-    table.take("every").string();
-    let points = table.take("point").tables(1..=999).into_iter().map(|mut table| {
-        for key in ["name", "unit", "dataset", "class", "every"] {
-            table.take(key).string();
-        }
-        table.take("range").decimal_range();
-        table.take("minimize").tables(0..=9);
-        PointSettings { every: None, table }
-    });
-    let points = points.collect();
-    let settings = DeviceSettings { name, every, first_point: PointId(0), table, points };
-    match (lingate_drivers::driver("opcua").unwrap().parse)(settings) {
-        Ok(device) => device,
-        Err(error) => panic!("{error:?}"),
-    }
+    parse(&text)
 }

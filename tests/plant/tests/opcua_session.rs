@@ -5,14 +5,17 @@
 #[path = "session/clock.rs"]
 mod clock;
 
+#[path = "common/device.rs"]
+mod device;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clock::RealClock;
-use lingate_drivers::settings::{DeTable, Table};
-use lingate_drivers::{Device, DeviceEvent, DeviceSettings, LinkError, PointSettings, Sink, Site};
-use lingate_model::{Clock, DeviceReport, Missed, MissedCause, Now, Origin, PointId, Reading, StatusCode};
+use device::parse;
+use lingate_drivers::{Device, DeviceEvent, LinkError, Sink, Site};
+use lingate_model::{Clock, DeviceReport, Missed, MissedCause, Now, Origin, Reading, StatusCode};
 use lingate_plant::opcua::{
     Connection, Evil, INSECURE, Machine, MachineKind, MachineLimits, MachineOptions, MachineSpec, Say, Script, When,
     machine_toml,
@@ -425,25 +428,4 @@ fn downtime(device: &dyn Device, since: Now, now: Now) -> Option<Missed> {
         slots,
         cause: MissedCause::DeviceDown,
     })
-}
-
-fn parse(text: &str) -> Box<dyn Device> {
-    let file = DeTable::parse(text).unwrap();
-    let mut root = Table::new(file.get_ref(), file.span(), "");
-    let mut table = root.take("device").tables(1..=1).remove(0);
-    let driver = lingate_drivers::driver(&table.take("driver").string().unwrap()).unwrap();
-    let every = table.take("every").duration(Duration::from_millis(1)..=Duration::from_secs(60)).unwrap();
-    let name = table.take("name").parsed().unwrap();
-    table.take("equipment").string();
-    let tables = table.take("point").tables(1..=99_999).into_iter().map(without_the_gateways_keys);
-    let points = tables.map(|table| PointSettings { every: None, table }).collect();
-    let settings = DeviceSettings { name, every, first_point: PointId(0), table, points };
-    (driver.parse)(settings).unwrap_or_else(|error| panic!("{error:?}"))
-}
-
-fn without_the_gateways_keys(mut table: Table<'_>) -> Table<'_> {
-    for key in ["name", "unit", "dataset", "class"] {
-        table.take(key).string();
-    }
-    table
 }

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use lingate_drivers::settings::{Credential, DeTable, Table};
-use lingate_drivers::{Device, DeviceEvent, DeviceSettings, PointSettings, Sink, Site};
-use lingate_model::{Clock, ClockState, MissedCause, Now, PointId, Reading, UtcMicros, Value};
+use lingate_drivers::settings::Credential;
+use lingate_drivers::{Device, DeviceEvent, Sink, Site};
+use lingate_model::{Clock, ClockState, MissedCause, Now, Reading, UtcMicros, Value};
 use lingate_plant::opcua::{
     Connection, Evil, INSECURE, Identity, IdentityOptions, Machine, MachineKind, MachineOptions, MachineSpec, Script,
     machine_toml,
@@ -15,6 +15,8 @@ use lingate_plant::opcua::{
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+
+use crate::device::parse;
 
 /// Variables of the hostile server.
 pub(crate) const VARIABLES: u32 = 5;
@@ -375,28 +377,6 @@ pub(crate) fn site(folder: &TempDir) -> Site {
         clock: Arc::new(TestClock(Instant::now())),
         ..Site::bare(folder.path().to_owned())
     }
-}
-
-/// As `config` does it: takes what every device has and hands the rest to the driver.
-pub(crate) fn parse(text: &str) -> Box<dyn Device> {
-    let file = DeTable::parse(text).unwrap();
-    let mut root = Table::new(file.get_ref(), file.span(), "");
-    let mut table = root.take("device").tables(1..=1).remove(0);
-    let driver = lingate_drivers::driver(&table.take("driver").string().unwrap()).unwrap();
-    let every = table.take("every").duration(Duration::from_millis(1)..=Duration::from_secs(60)).unwrap();
-    let name = table.take("name").parsed().unwrap();
-    table.take("equipment").string();
-    let tables = table.take("point").tables(1..=9999).into_iter().map(without_the_gateways_keys);
-    let points = tables.map(|table| PointSettings { every: None, table }).collect();
-    let settings = DeviceSettings { name, every, first_point: PointId(0), table, points };
-    (driver.parse)(settings).unwrap_or_else(|error| panic!("{error:?}"))
-}
-
-fn without_the_gateways_keys(mut table: Table<'_>) -> Table<'_> {
-    for key in ["name", "unit", "dataset", "class"] {
-        table.take(key).string();
-    }
-    table
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

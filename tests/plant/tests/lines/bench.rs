@@ -2,14 +2,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lingate_drivers::settings::{DeTable, Table};
-use lingate_drivers::{Device, DeviceEvent, DeviceSettings, PointSettings, Sink, Site};
-use lingate_model::{Clock, ClockState, DeviceReport, Now, PointId, Reading, StatusCode, UtcMicros, Value};
+use lingate_drivers::{Device, DeviceEvent, Sink, Site};
+use lingate_model::{Clock, ClockState, DeviceReport, Now, Reading, StatusCode, UtcMicros, Value};
 use lingate_plant::rig::{Rig, Wire};
 use lingate_plant::{DeviceSpec, Kind, Labels, Mode, Motion};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+use crate::device::parse;
 
 /// Waits for nothing real: honest units answer at once, but this machine may be busy.
 pub(crate) const PATIENT: &str = "timeout = \"20s\"\n";
@@ -171,28 +172,6 @@ impl Drop for Poller {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-/// As `config` does it: takes what every device has and hands the rest to the driver.
-pub(crate) fn parse(text: &str) -> Box<dyn Device> {
-    let file = DeTable::parse(text).unwrap();
-    let mut root = Table::new(file.get_ref(), file.span(), "");
-    let mut table = root.take("device").tables(1..=1).remove(0);
-    let driver = lingate_drivers::driver(&table.take("driver").string().unwrap()).unwrap();
-    let every = table.take("every").duration(Duration::from_millis(1)..=Duration::from_secs(60)).unwrap();
-    let name = table.take("name").parsed().unwrap();
-    table.take("equipment").string();
-    let tables = table.take("point").tables(1..=9999).into_iter().map(without_the_gateways_keys);
-    let points = tables.map(|table| PointSettings { every: None, table }).collect();
-    let settings = DeviceSettings { name, every, first_point: PointId(0), table, points };
-    (driver.parse)(settings).unwrap_or_else(|error| panic!("{error:?}"))
-}
-
-fn without_the_gateways_keys(mut table: Table<'_>) -> Table<'_> {
-    for key in ["name", "unit", "dataset", "class"] {
-        table.take(key).string();
-    }
-    table
 }
 
 const EPOCH: i64 = 1_700_000_000_000_000;

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panic and brings its own clock")]
 
 mod bench;
+#[path = "../common/device.rs"]
+mod device;
 mod load;
 mod peers;
 mod rows;

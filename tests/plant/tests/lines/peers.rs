@@ -12,7 +12,8 @@ use lingate_model::Value;
 use lingate_plant::rig::{Cable, Certificates};
 use tokio::time::timeout;
 
-use crate::bench::{clock, parse};
+use crate::bench::clock;
+use crate::device::parse;
 
 const POINTS: [(&str, &str); 11] = [
     ("holding:0", "type = \"u16\""),

@@ -118,7 +118,7 @@ async fn m09_no_pattern_in_the_registers_makes_a_poll_vanish() {
     for pattern in [0x7FC0, 0x7F80, 0xFF80, 0x8000, 0x0001, 0xFFFF] {
         let rig = Rig::start(TCP, [DeviceSpec::new("extruder-7", Kind::Extruder, Mode::Instrument)]).await.unwrap();
         rig.always(Fault::Pattern(pattern));
-        let device = crate::bench::parse(&rig.toml(1, &Labels { every: "10ms", ..Labels::new("ds-1") }, PATIENT));
+        let device = crate::device::parse(&rig.toml(1, &Labels { every: "10ms", ..Labels::new("ds-1") }, PATIENT));
         let (sender, mut events) = tokio::sync::mpsc::channel(100);
         let sink = Sink::new(sender, crate::bench::clock());
         let mut session = device.connect(&Site::bare(std::env::temp_dir())).await.unwrap();
