@@ -43,6 +43,8 @@ pub(crate) struct Aside {
 }
 
 impl About {
+    pub(crate) const UNPROTECTED: &str = "NOT PROTECTED: everybody on its network can read along";
+
     pub(crate) fn of(report: &DeviceReport) -> About {
         let identity = report.identity.clone().unwrap_or_default();
         let lateness = |of: fn(&lingate_model::Lateness) -> Duration| report.lateness.as_ref().map(of);
@@ -64,7 +66,7 @@ impl About {
 
     /// One note each, the loud one first.
     pub(crate) fn in_words(&self) -> Vec<String> {
-        let loud = self.unprotected.then(|| "NOT PROTECTED: everybody on its network can read along".to_owned());
+        let loud = self.unprotected.then(|| About::UNPROTECTED.to_owned());
         let security = self.security.as_ref().map(|security| format!("security: {security}"));
         let endpoint = self.endpoint.as_ref().map(|endpoint| format!("endpoint: {endpoint}"));
         let notes = [loud, self.identity(), security, endpoint, self.skew(), self.lateness(), self.counts()];

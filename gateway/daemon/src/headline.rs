@@ -67,7 +67,16 @@ fn flaw(report: &Report) -> Option<String> {
         let device = report.devices.iter().find(|device| device.newest_readings_are_bad)?;
         Some(format!("all of the newest readings of device {} are bad", device.name))
     };
-    away(report).or_else(bad).or_else(|| denied(report))
+    let some_bad = || {
+        let device = report.devices.iter().find(|device| device.bad_point_count > 0)?;
+        Some(format!("on device {} {}", device.name, device.bad_points_in_words()?))
+    };
+    let refused = || {
+        let device = report.devices.iter().find(|device| device.about.set_aside_count > 0)?;
+        let count = plural(device.about.set_aside_count, "item");
+        Some(format!("device {} refuses {count}: see its notes", device.name))
+    };
+    away(report).or_else(bad).or_else(|| denied(report)).or_else(some_bad).or_else(refused)
 }
 
 fn away(report: &Report) -> Option<String> {
@@ -146,6 +155,14 @@ mod tests {
         assert_eq!(light, Light::Amber);
         assert!(words.starts_with("Data is arriving, but ") && words.contains("press-2"), "{words}");
         assert_eq!(told(|report| report["newest_acknowledged_age_seconds"] = json!(61.0)).0, Light::Amber);
+        let (light, words) = told(|report| {
+            report["devices"][1]["bad_points"] = json!({"speed": "BadTimeout"});
+            report["devices"][1]["bad_point_count"] = json!(3);
+        });
+        let named = "Data is arriving, but on device press-2 3 points are bad: speed (BadTimeout) and 2 more.";
+        assert_eq!((light, &*words), (Light::Amber, named));
+        let (light, words) = told(|report| report["devices"][1]["set_aside_count"] = json!(2));
+        assert!(light == Light::Amber && words.contains("press-2 refuses 2"), "{words}");
     }
 
     #[test]

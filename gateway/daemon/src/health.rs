@@ -276,6 +276,8 @@ pub(crate) mod tests {
             state: DeviceState::BackingOff { reason: "cannot <connect>".to_owned() },
             readings: 7,
             bad_readings: 1,
+            bad_points: vec![("melt_pressure".to_owned(), lingate_model::StatusCode::BAD_OUT_OF_RANGE)],
+            bad_point_count: 1,
             missed_slots: 2,
             newest: None,
             report: Arc::new(crate::about::tests::report()),

@@ -105,14 +105,14 @@ fn device_row(html: &mut String, device: &DeviceReport) {
         device.readings,
         device.bad_readings,
         device.missed_slots,
-        notes(&device.about)
+        notes(device)
     );
 }
 
 /// One line each; a connection without protection cannot be overlooked.
-fn notes(about: &About) -> String {
-    let notes = about.in_words();
-    let shown = notes.iter().enumerate().map(|(n, note)| match about.unprotected && n == 0 {
+fn notes(device: &DeviceReport) -> String {
+    let notes = device.notes();
+    let shown = notes.iter().map(|note| match note.starts_with(About::UNPROTECTED) {
         true => format!("<b class=bad>{}</b>", escape(note)),
         false => escape(note),
     });

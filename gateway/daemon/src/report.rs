@@ -10,6 +10,7 @@ use crate::about::About;
 use crate::recent::Recent;
 use crate::rights_report::RightsReport;
 use crate::view::View;
+use crate::words::plural;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
@@ -82,6 +83,11 @@ pub(crate) struct DeviceReport {
     pub(crate) reason: Option<String>,
     pub(crate) readings: u64,
     pub(crate) bad_readings: u64,
+    /// Points of which the newest reading is bad, with its OPC UA status; the first of `bad_point_count`.
+    #[serde(default)]
+    pub(crate) bad_points: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) bad_point_count: usize,
     /// All that it gave in the last seconds in which it gave any.
     pub(crate) newest_readings_are_bad: bool,
     pub(crate) missed_slots: u64,
@@ -107,6 +113,23 @@ pub(crate) struct DatasetReport {
     pub(crate) acknowledged_records: u64,
     pub(crate) newest_acknowledged_age_seconds: Option<f64>,
     pub(crate) gaps: u64,
+}
+
+impl DeviceReport {
+    /// One note each, for people: what is bad first, then what the driver knows.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.bad_points_in_words().into_iter().chain(self.about.in_words()).collect()
+    }
+
+    /// `2 points are bad: melt_pressure (BadOutOfRange), speed (BadTimeout)`.
+    pub(crate) fn bad_points_in_words(&self) -> Option<String> {
+        let shown: Vec<String> = self.bad_points.iter().map(|(name, status)| format!("{name} ({status})")).collect();
+        let hidden = self.bad_point_count.saturating_sub(shown.len());
+        let more = if hidden > 0 { format!(" and {hidden} more") } else { String::new() };
+        let are = if self.bad_point_count == 1 { "is" } else { "are" };
+        let points = plural(self.bad_point_count, "point");
+        (self.bad_point_count > 0).then(|| format!("{points} {are} bad: {}{more}", shown.join(", ")))
+    }
 }
 
 impl Report {
@@ -200,6 +223,8 @@ fn device(device: &DeviceStatus, utc: UtcMicros, recent: &Recent) -> DeviceRepor
         reason,
         readings: device.readings,
         bad_readings: device.bad_readings,
+        bad_points: device.bad_points.iter().map(|(name, status)| (name.clone(), status.to_string())).collect(),
+        bad_point_count: device.bad_point_count,
         newest_readings_are_bad: recent.newest_are_bad(&device.name),
         missed_slots: device.missed_slots,
         newest_age_seconds: device.newest.map(|newest| age(utc, newest)),

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lingate_model::{DeviceName, DeviceReport, DeviceState, PointId, Reading};
+use lingate_model::{DeviceName, DeviceReport, DeviceState, PointId, Reading, StatusCode};
 use lingate_refine::PointPlan;
 use lingate_seal::DescribedDevice;
 
@@ -13,6 +13,8 @@ pub(crate) struct Devices {
     /// By point: its device.
     of_point: Vec<u32>,
     by_name: BTreeMap<String, u32>,
+    /// Points of which the newest reading is bad, by device.
+    bad: BTreeMap<u32, BTreeMap<PointId, StatusCode>>,
     /// The newest that each said, also while it is away.
     described: Vec<DescribedDevice>,
 }
@@ -37,6 +39,8 @@ impl Devices {
             state: DeviceState::Connecting,
             readings: 0,
             bad_readings: 0,
+            bad_points: Vec::new(),
+            bad_point_count: 0,
             missed_slots: 0,
             newest: None,
             report: Arc::default(),
@@ -45,23 +49,31 @@ impl Devices {
             |(name, _): &(DeviceName, PointId)| DescribedDevice { name: name.to_string(), ..Default::default() };
         let described = devices.iter().map(named).collect();
         let by_name = (0..).zip(&devices).map(|(number, (name, _))| (name.to_string(), number)).collect();
-        Devices { devices: devices.into_iter().map(status).collect(), of_point, by_name, described }
-    }
-
-    fn of(&mut self, point: PointId) -> Option<&mut DeviceStatus> {
-        let device = *self.of_point.get(point.index())?;
-        self.devices.get_mut(device as usize)
+        Devices {
+            devices: devices.into_iter().map(status).collect(),
+            of_point,
+            by_name,
+            bad: BTreeMap::new(),
+            described,
+        }
     }
 
     pub(crate) fn read(&mut self, reading: &Reading) {
-        let Some(device) = self.of(reading.point) else { return };
+        let Some(&number) = self.of_point.get(reading.point.index()) else { return };
+        let Some(device) = self.devices.get_mut(number as usize) else { return };
         device.readings += 1;
-        device.bad_readings += u64::from(reading.status.is_bad());
         device.newest = device.newest.max(Some(reading.gateway_time));
+        if reading.status.is_bad() {
+            device.bad_readings += 1;
+            self.bad.entry(number).or_default().insert(reading.point, reading.status);
+        } else if let Some(bad) = self.bad.get_mut(&number) {
+            bad.remove(&reading.point);
+        }
     }
 
     pub(crate) fn missed(&mut self, point: PointId, slots: u64) {
-        if let Some(device) = self.of(point) {
+        let number = self.of_point.get(point.index());
+        if let Some(device) = number.and_then(|number| self.devices.get_mut(*number as usize)) {
             device.missed_slots += slots;
         }
     }
@@ -99,9 +111,23 @@ impl Devices {
         numbers.into_iter().filter_map(described).collect()
     }
 
-    pub(crate) fn status(&self) -> Vec<DeviceStatus> {
-        self.devices.clone()
+    /// With every point's plan, for its name.
+    pub(crate) fn status(&self, points: &[Arc<PointPlan>]) -> Vec<DeviceStatus> {
+        let mut devices = self.devices.clone();
+        for (number, bad) in &self.bad {
+            let device = &mut devices[*number as usize];
+            let shown = bad.iter().take(DeviceStatus::BAD_POINTS_MAX);
+            device.bad_points = shown.map(|(point, status)| (name(points, *point), *status)).collect();
+            device.bad_point_count = bad.len();
+        }
+        devices
     }
+}
+
+/// Within its device.
+fn name(points: &[Arc<PointPlan>], point: PointId) -> String {
+    let name = points.get(point.index()).map_or("", |point| &point.name);
+    name.split_once('/').map_or(name, |(_, name)| name).to_owned()
 }
 
 pub(crate) fn unprotected(name: &DeviceName) -> String {
@@ -113,9 +139,22 @@ pub(crate) fn unprotected(name: &DeviceName) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panic")]
 mod tests {
-    use lingate_model::DeviceIdentity;
+    use lingate_model::{DeviceIdentity, UtcMicros, Value};
 
     use super::*;
+
+    #[test]
+    fn a_point_is_bad_until_it_is_good_again() {
+        let name: DeviceName = "press-1".parse().unwrap();
+        let mut devices = Devices::new(vec![(name, PointId(0))], 40);
+        (0..40).for_each(|n| devices.read(&Reading::bad(PointId(n), StatusCode::BAD_TIMEOUT, UtcMicros(0))));
+        let device = devices.status(&[]).remove(0);
+        assert_eq!((device.bad_points.len(), device.bad_point_count), (DeviceStatus::BAD_POINTS_MAX, 40));
+        (1..40).for_each(|n| devices.read(&Reading::good(PointId(n), Value::Boolean(true), UtcMicros(0))));
+        let device = devices.status(&[]).remove(0);
+        assert_eq!(device.bad_points[0].1, StatusCode::BAD_TIMEOUT);
+        assert_eq!((device.bad_point_count, device.bad_readings, device.readings), (1, 40, 79));
+    }
 
     #[test]
     fn what_a_device_said_of_itself_holds_until_it_says_something_else() {

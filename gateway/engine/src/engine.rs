@@ -150,7 +150,7 @@ impl<D: Disk> Engine<D> {
     pub fn status(&self) -> Status {
         let datasets = self.streams.iter().zip(&self.export.datasets);
         Status {
-            devices: self.devices.status(),
+            devices: self.devices.status(&self.export.points),
             datasets: datasets.map(|(stream, plan)| stream.status(plan, &self.refinery)).collect(),
             buffer: self.store.usage(),
             link: self.deliver.status(),

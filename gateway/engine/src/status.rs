@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lingate_buffer::Usage;
-use lingate_model::{ClockState, DeviceReport, DeviceState, UtcMicros};
+use lingate_model::{ClockState, DeviceReport, DeviceState, StatusCode, UtcMicros};
 use lingate_seal::{Ending, Veto};
 
 use crate::ExportLedger;
@@ -42,9 +42,16 @@ pub struct DeviceStatus {
     pub state: DeviceState,
     pub readings: u64,
     pub bad_readings: u64,
+    /// Points of which the newest reading is bad, and why; at most [`DeviceStatus::BAD_POINTS_MAX`] of `bad_point_count`.
+    pub bad_points: Vec<(String, StatusCode)>,
+    pub bad_point_count: usize,
     pub missed_slots: u64,
     pub newest: Option<UtcMicros>,
     pub report: Arc<DeviceReport>,
+}
+
+impl DeviceStatus {
+    pub const BAD_POINTS_MAX: usize = 16;
 }
 
 #[derive(Clone, Debug)]

@@ -128,7 +128,7 @@ fn in_words(report: &Report) -> String {
     let _ = writeln!(text, "keys     {}", keys(report));
     report.devices.iter().for_each(|device| {
         let _ = writeln!(text, "{}", in_line(device));
-        device.about.in_words().iter().for_each(|note| {
+        device.notes().iter().for_each(|note| {
             let _ = writeln!(text, "         {note}");
         });
     });
