@@ -53,7 +53,10 @@ pub struct Broker {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ack {
+    /// A PUBACK for a record that somebody subscribes to.
     Broker,
+    /// Every PUBACK, for brokers that hand records on without a subscription.
+    BrokerAlone,
     /// A receipt that the sandbox signed.
     Receipt,
 }

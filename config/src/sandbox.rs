@@ -10,7 +10,7 @@ use crate::keys::{optional, require, require_table};
 use crate::{Ack, Broker, SandboxPlan, broker, secret};
 
 const BROKERS_MAX: usize = 16;
-const ACKS: [(&str, Ack); 2] = [("broker", Ack::Broker), ("receipt", Ack::Receipt)];
+const ACKS: [(&str, Ack); 3] = [("broker", Ack::Broker), ("broker-alone", Ack::BrokerAlone), ("receipt", Ack::Receipt)];
 
 pub(crate) fn read(root: &mut Table<'_>, file: &DeTable<'_>, problems: &mut Vec<Problem>) -> Option<SandboxPlan> {
     let mut table = require_table(root, "sandbox", "broker, ca, certificate, key and root_sha256")?;

@@ -61,10 +61,8 @@ fn point(plan: &Plan, point: &PointPlan) -> String {
     write!(text, " to {dataset} as {}", export.alias).unwrap();
     export.class.iter().for_each(|class| write!(text, " class {class}").unwrap());
     for step in &export.steps {
-        write!(text, " {:?}", step.id()).unwrap();
-        for (name, value) in step.parameters() {
-            write!(text, " {name} {value}").unwrap();
-        }
+        let (name, amount) = step.parameter();
+        write!(text, " {:?} {name} {amount}", step.id()).unwrap();
     }
     text
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
-use lingate_model::{Priority, UtcMicros};
+use lingate_model::{DatasetAlias, Priority, UtcMicros};
+use lingate_seal::{Kid, RecordKind};
 
 use crate::cursor::{Cursor, CursorFile, Save};
 use crate::log::{Active, Log};
@@ -24,7 +25,7 @@ impl Log {
         let is_clean = found.as_ref().map_or(segments.is_empty(), |cursor| cursor.clean);
         let cursor = found.unwrap_or_else(|| without_cursor(disk, class, &segments));
         let mut log = Log::from_cursor(class, segment_bytes, segments, cursor_file, cursor);
-        let torn_bytes = log.recover_tail(disk);
+        let (torn_bytes, heads) = log.recover_tail(disk);
         log.oldest = log.began_at(disk, log.done.floor());
         if !is_clean {
             log.handed = log.durable;
@@ -33,8 +34,8 @@ impl Log {
         log.has_begun = log.save(disk, Save::Sync).is_ok();
         // What cannot be freed now is freed with the next acknowledgement.
         let _ = log.free(disk);
-        let recovery =
-            Recovery { clean: is_clean, last_commit: log.last_commit, records: log.records_waiting(), torn_bytes };
+        let (last_commit, records) = (log.last_commit, log.records_waiting());
+        let recovery = Recovery { clean: is_clean, last_commit, records, torn_bytes, heads };
         Ok((log, recovery))
     }
 
@@ -78,11 +79,11 @@ impl Log {
     }
 
     /// Finds where the last segment ends, cuts what was torn, and makes it ready to be written on.
-    fn recover_tail(&mut self, disk: &mut dyn Disk) -> u64 {
-        let Some((&first, &bytes)) = self.segments.last_key_value() else { return 0 };
+    fn recover_tail(&mut self, disk: &mut dyn Disk) -> (u64, Heads) {
+        let Some((&first, &bytes)) = self.segments.last_key_value() else { return (0, Heads::new()) };
         let Ok(mut walk) = Walk::open(disk, self.class, first) else {
             self.durable = self.durable.max(first);
-            return 0;
+            return (0, Heads::new());
         };
         let tail = scan(disk, &mut walk, self.durable);
         self.last_commit = self.last_commit.max(tail.utc).max(walk.header.map(|header| header.utc));
@@ -100,7 +101,7 @@ impl Log {
         } else {
             disk.close(walk.file);
         }
-        torn
+        (torn, tail.heads)
     }
 
     /// When the segment that holds a position was begun.
@@ -153,13 +154,17 @@ struct Tail {
     total: Option<u64>,
     utc: Option<UtcMicros>,
     is_damaged: bool,
+    heads: Heads,
 }
+
+type Heads = BTreeMap<DatasetAlias, (Kid, Option<u64>)>;
 
 struct Step {
     positions: Range<u64>,
     bytes: Range<u64>,
     total: Option<u64>,
     utc: Option<UtcMicros>,
+    head: Option<(DatasetAlias, Kid, Option<u64>)>,
 }
 
 /// Everything below `reported` was reported durable; frames raise that by what they say of those before them. Damage
@@ -169,7 +174,7 @@ fn scan(disk: &mut dyn Disk, walk: &mut Walk, reported: u64) -> Tail {
     let (steps, proven) = walk_through(disk, walk, reported);
     let start = SEGMENT_HEADER_BYTES..SEGMENT_HEADER_BYTES;
     let total = walk.header.map(|header| header.total);
-    let mut tail = Tail { end: first, bytes: start, total, utc: None, is_damaged: false };
+    let mut tail = Tail { end: first, bytes: start, total, utc: None, is_damaged: false, heads: Heads::new() };
     for step in steps {
         let is_damage = step.utc.is_none();
         if is_damage && step.positions.end > proven {
@@ -184,6 +189,9 @@ fn scan(disk: &mut dyn Disk, walk: &mut Walk, reported: u64) -> Tail {
             tail.bytes.start = step.bytes.end;
         }
         (tail.total, tail.utc) = (step.total, tail.utc.max(step.utc));
+        if let Some((alias, kid, seq)) = step.head {
+            tail.heads.insert(alias, (kid, seq));
+        }
     }
     tail
 }
@@ -192,16 +200,19 @@ fn walk_through(disk: &mut dyn Disk, walk: &mut Walk, reported: u64) -> (Vec<Ste
     let (mut steps, mut proven) = (Vec::new(), reported);
     loop {
         let before = walk.offset();
-        let (positions, utc) = match walk.step(disk, 0, None, OnError::GoOn) {
+        let (positions, utc, head) = match walk.step(disk, 0, None, OnError::GoOn) {
             Ok(Found::Frame { header, .. }) => {
                 let place = header.place;
                 proven = proven.max(place.stable.min(place.position));
-                (place.position..place.position + 1, Some(place.utc))
+                let seq = RecordKind::from_number(header.identity.kind).filter(|kind| *kind != RecordKind::Key);
+                let seq = seq.map(|_| header.identity.seq);
+                let head = Some((header.identity.alias, header.identity.kid, seq));
+                (place.position..place.position + 1, Some(place.utc), head)
             }
-            Ok(Found::Damage { from, to, .. }) => (from..to, None),
+            Ok(Found::Damage { from, to, .. }) => (from..to, None, None),
             Ok(Found::End) | Err(_) => return (steps, proven),
         };
-        steps.push(Step { positions, bytes: before..walk.offset(), total: walk.total(), utc });
+        steps.push(Step { positions, bytes: before..walk.offset(), total: walk.total(), utc, head });
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the buffer tells its owner.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
 use lingate_model::{DatasetAlias, Priority, UtcMicros};
@@ -66,6 +66,9 @@ pub struct Recovery {
     pub records: u64,
     /// Bytes of a torn, never reported tail that was cut.
     pub torn_bytes: u64,
+    /// The last record of every stream in the last segment of a class: kid and number, `None` for a KEY or one that was purged. Of a stream
+    /// that is in several classes' segments nothing is told, because it is not known which of them is newer.
+    pub heads: BTreeMap<DatasetAlias, (Kid, Option<u64>)>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -146,7 +149,7 @@ impl Loss {
 /// Losses of many records, merged per stream, in the order of each one's first record.
 pub(crate) fn merge(losses: Vec<Loss>) -> Vec<Loss> {
     let mut merged: Vec<Loss> = Vec::new();
-    let mut newest = std::collections::BTreeMap::<Kid, usize>::new();
+    let mut newest = BTreeMap::<Kid, usize>::new();
     for loss in losses {
         let taken = loss.alias.is_some() && newest.get(&loss.kid).is_some_and(|at| merged[*at].absorb(&loss));
         if !taken {

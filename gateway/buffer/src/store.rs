@@ -267,15 +267,21 @@ impl<D: Disk> Buffer<D> {
 
 fn open_logs<D: Disk>(disk: &mut D, settings: &Settings) -> Result<(Vec<Log>, Recovery), DiskError> {
     let mut all = Recovery { clean: true, ..Recovery::default() };
-    let mut logs = Vec::new();
+    let (mut logs, mut doubtful) = (Vec::new(), Vec::new());
     for class in Priority::ALL {
         let (log, recovery) = Log::open(disk, class, settings.segment_bytes)?;
         all.clean &= recovery.clean;
         all.last_commit = all.last_commit.max(recovery.last_commit);
         all.records += recovery.records;
         all.torn_bytes += recovery.torn_bytes;
+        for (alias, head) in recovery.heads {
+            if all.heads.insert(alias.clone(), head).is_some() {
+                doubtful.push(alias);
+            }
+        }
         logs.push(log);
     }
+    all.heads.retain(|alias, _| !doubtful.contains(alias));
     disk.sync_directory("")?;
     Ok((logs, all))
 }

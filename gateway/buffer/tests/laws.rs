@@ -7,6 +7,7 @@ use common::{at, data, drain, drain_class, fill, gap, open, tiny};
 use lingate_buffer::fake::{Call, Crash, FakeDisk};
 use lingate_buffer::{Buffer, BufferError, Disk, RealDisk, RecordId, Recovery, Settings, Usage};
 use lingate_model::Priority::{High, Low, Normal};
+use lingate_seal::Kid;
 
 #[test]
 fn nothing_is_handed_out_before_it_is_durable() {
@@ -191,7 +192,7 @@ fn after_a_rewind_all_that_waits_comes_again_in_order() {
 fn usage_and_recovery_tell_what_waits_and_since_when() {
     let disk = FakeDisk::new();
     let (mut buffer, recovery) = open(&disk, &tiny());
-    assert_eq!(recovery, Recovery { clean: true, last_commit: None, records: 0, torn_bytes: 0 });
+    assert_eq!(recovery, Recovery { clean: true, ..Recovery::default() });
     for second in 0..40 {
         buffer.append(Normal, &data(1, second, 3, 200)).unwrap();
         buffer.commit(at(second as i64)).unwrap();
@@ -204,7 +205,8 @@ fn usage_and_recovery_tell_what_waits_and_since_when() {
     assert_eq!(tell(buffer.usage()), expected);
     buffer.close(at(40)).unwrap();
     let (mut buffer, recovery) = open(&disk, &tiny());
-    assert_eq!(recovery, Recovery { clean: true, last_commit: Some(at(39)), records: 25, torn_bytes: 0 });
+    let heads = [("q1".parse().unwrap(), (Kid([1; 8]), Some(39)))].into();
+    assert_eq!(recovery, Recovery { clean: true, last_commit: Some(at(39)), records: 25, torn_bytes: 0, heads });
     assert!(buffer.usage().oldest <= Some(at(15)));
     buffer.next(Normal).unwrap();
     assert_eq!(tell(buffer.usage()), expected);

@@ -75,7 +75,7 @@ impl Accepted {
     }
 
     /// Makes the bundle, with these `bytes`, the one that was accepted last. After an error or a crash the older one
-    /// still is, or neither: then the bundle is taken again from the inbox.
+    /// still is, or this one is and waits as a draft beside its place, or is taken again from the inbox.
     pub(crate) fn store(&self, state_dir: &Path, bytes: &[u8]) -> io::Result<()> {
         files::directory(&folder(state_dir))?;
         files::replace_all(&[(path(state_dir), &self.to_json()), (bundle_path(state_dir), bytes)])

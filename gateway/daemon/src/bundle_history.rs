@@ -1,7 +1,8 @@
 //! What became of every bundle: `inbox/accepted`, `inbox/rejected`, and one line each in `bundle/history.jsonl`.
 //!
 //! A line is `{"time":"...","event":"bundle.accepted","by":"inbox","file":"...","version":7,"sha256":"...","root":1}` or
-//! `{"time":"...","event":"bundle.rejected","by":"topic","file":"...","sha256":"...","reason":"..."}`: the events of an
+//! `{"time":"...","event":"bundle.rejected","by":"topic","file":"...","kept_as":"...","sha256":"...",
+//! "reason":"..."}`: the events of an
 //! audit log (wire.md section 10), ready to be taken into one. The newest lines are kept.
 
 use std::fs;
@@ -20,6 +21,7 @@ use crate::tls::show_time;
 /// Files of each folder that are kept; the oldest go. A rejected one has a second file with the reason.
 pub(crate) const KEPT: usize = 32;
 const LINES_KEPT: usize = 512;
+const REASON: &str = ".reason.txt";
 
 /// How a bundle came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,20 +60,37 @@ pub(crate) fn accepted(state_dir: &Path, utc: UtcMicros, file: &str, bytes: &[u8
     tell(kept.and_then(|()| add(state_dir, &line)));
 }
 
-/// Moves the file away. An error: it is still where it was.
-pub(crate) fn rejected(state_dir: &Path, utc: UtcMicros, path: &Path, file: &str, reason: &str) -> io::Result<()> {
+/// Moves the file away, under a name that no earlier one has. An error: it is still where it was. The reason is durable
+/// before it moves, so a crash can tell a refusal twice, and forget none. `is_new`: it was not told before.
+pub(crate) fn rejected(
+    state_dir: &Path,
+    utc: UtcMicros,
+    path: &Path,
+    file: &str,
+    reason: &str,
+    is_new: bool,
+) -> io::Result<()> {
     let folder = state_dir.join("inbox/rejected");
     let sha256 = files::read(path).map(|bytes| hex(&files::sha256(&bytes))).unwrap_or_default();
-    let moved = files::directory(&folder)
-        .and_then(|()| fs::rename(path, folder.join(file)))
-        .and_then(|()| fs::write(folder.join(format!("{file}.reason.txt")), format!("{reason}\n")));
-    forget_oldest(&folder, 2 * KEPT);
-    if moved.is_ok() {
+    files::directory(&folder)?;
+    let name = free_name(&folder, file);
+    files::replace_all(&[(folder.join(format!("{name}{REASON}")), format!("{reason}\n").as_bytes())])?;
+    if is_new {
         let line = json!({"time": show_time(utc), "event": "bundle.rejected", "by": By::of(file).name(), "file": file,
-            "sha256": sha256, "reason": reason});
+            "kept_as": name, "sha256": sha256, "reason": reason});
         tell(add(state_dir, &line));
     }
-    moved
+    files::rename(path, &folder.join(name))?;
+    files::sync_parent(path)?;
+    forget_rejected(&folder);
+    Ok(())
+}
+
+/// `a.json`, `a.json.2`, `a.json.3`, ...
+fn free_name(folder: &Path, file: &str) -> String {
+    let is_free = |name: &String| fs::symlink_metadata(folder.join(name)).is_err();
+    let numbered = (2..).map(|number: u32| format!("{file}.{number}"));
+    std::iter::once(file.to_owned()).chain(numbered).find(is_free).expect("a folder has fewer files than names")
 }
 
 fn add(state_dir: &Path, line: &Value) -> io::Result<()> {
@@ -96,16 +115,28 @@ fn tell(kept: io::Result<()>) {
 }
 
 fn forget_oldest(folder: &Path, keep: usize) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
+    oldest(folder, keep, |_| true).iter().for_each(|path| drop(fs::remove_file(path)));
+}
+
+/// By the time of the refusal: the file itself bears the time at which somebody wrote it.
+fn forget_rejected(folder: &Path) {
+    for reason in oldest(folder, KEPT, |path| path.to_string_lossy().ends_with(REASON)) {
+        let _ = fs::remove_file(reason.to_string_lossy().trim_end_matches(REASON));
+        let _ = fs::remove_file(reason);
+    }
+}
+
+/// All but the newest `keep`.
+fn oldest(folder: &Path, keep: usize, is_meant: fn(&Path) -> bool) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut files: Vec<_> = entries
         .filter_map(Result::ok)
+        .filter(|entry| is_meant(&entry.path()))
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .collect();
     files.sort();
     let surplus = files.len().saturating_sub(keep);
-    for (_, path) in files.into_iter().take(surplus) {
-        let _ = fs::remove_file(path);
-    }
+    files.into_iter().take(surplus).map(|(_, path)| path).collect()
 }
 
 #[cfg(test)]

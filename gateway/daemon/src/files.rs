@@ -83,9 +83,11 @@ pub(crate) fn user() -> Option<u32> {
 
 /// Creates a file with mode 0600 that did not exist, and syncs it. Never overwrites.
 pub(crate) fn create_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    before(Call::Write(path))?;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
+    before(Call::Sync(path))?;
+    sync(&file)?;
     sync_parent(path)
 }
 
@@ -96,34 +98,90 @@ pub(crate) fn replace_all(files: &[(PathBuf, &[u8])]) -> io::Result<()> {
         write_draft(path, bytes)?;
     }
     for (path, _) in files {
-        fs::rename(draft(path), path)?;
-        sync_parent(path)?;
+        rename(&draft(path), path)?;
     }
     Ok(())
 }
 
-fn draft(path: &Path) -> PathBuf {
+/// Durable, if both are in one folder.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    before(Call::Rename(from, to))?;
+    fs::rename(from, to)?;
+    sync_parent(to)
+}
+
+/// Durable. That it was not there is an error like every other.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    before(Call::Remove(path))?;
+    fs::remove_file(path)?;
+    sync_parent(path)
+}
+
+/// Where the new bytes of a file are until they replace it.
+pub(crate) fn draft(path: &Path) -> PathBuf {
     path.with_extension("draft")
 }
 
 fn write_draft(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    match fs::remove_file(draft(path)) {
+    match remove(&draft(path)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => create_secret(&draft(path), bytes),
     }
 }
 
-/// A directory with mode 0700, made if it is missing.
+/// A directory with mode 0700, made if it is missing, and then durable.
 pub(crate) fn directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-fn sync_parent(path: &Path) -> io::Result<()> {
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => File::open(".")?.sync_all(),
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        directory(parent)?;
+    }
+    before(Call::MakeDirectory(path))?;
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => sync_parent(path),
     }
 }
+
+/// Makes the entries of its folder durable.
+pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
+    before(Call::SyncParent(path))?;
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => sync(&File::open(parent)?),
+        None => sync(&File::open(".")?),
+    }
+}
+
+/// Tests cut the power by other means, a thousand times.
+fn sync(file: &File) -> io::Result<()> {
+    if cfg!(test) { Ok(()) } else { file.sync_all() }
+}
+
+/// What changes the disk, or makes a change durable.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(test), expect(dead_code, reason = "only tests look at it"))]
+enum Call<'a> {
+    Write(&'a Path),
+    Sync(&'a Path),
+    Rename(&'a Path, &'a Path),
+    Remove(&'a Path),
+    MakeDirectory(&'a Path),
+    SyncParent(&'a Path),
+}
+
+/// Called before each of them, so that a test can cut the power there.
+#[cfg(not(test))]
+fn before(_: Call<'_>) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+use crash::before;
+
+/// Power cuts for tests: after any call, with and without what was not yet durable.
+#[cfg(test)]
+pub(crate) mod crash;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panic")]

@@ -44,6 +44,9 @@ fn nothing_arrives(report: &Report) -> Option<String> {
     if !report.link.up {
         return Some(report.link.reason.clone().unwrap_or_else(|| "no connection to the broker yet".to_owned()));
     }
+    if let Some(topic) = &report.link.unread {
+        return Some(lingate_engine::unread(topic));
+    }
     if let Some(fault) = &report.disk_fault {
         return Some(format!("the disk refuses: {fault}"));
     }
@@ -172,6 +175,8 @@ mod tests {
             report["link"]["reason"] = json!("the cable is cut");
         });
         assert!(light == Light::Red && words.contains("the cable is cut") && words.contains("3 records"), "{words}");
+        let (light, words) = told(|report| report["link"]["unread"] = json!("lingate/1/acme/gw-1/k/q7"));
+        assert!(light == Light::Red && words.contains("no subscriber for lingate/1/acme/gw-1/k/q7"), "{words}");
         let (light, words) = told(|report| report["stalled_seconds"] = json!(31.0));
         assert!(light == Light::Red && words.contains("31 s"), "{words}");
         let (light, words) = told(|report| {

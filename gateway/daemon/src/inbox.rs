@@ -99,7 +99,7 @@ impl Bundles {
 
     fn load(&mut self, utc: UtcMicros) -> Result<(), Fault> {
         let path = bundle_path(&self.state_dir);
-        let bytes = match files::read(&path) {
+        let bytes = match self.unfinished().map_or_else(|| files::read(&path), Ok) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(self.no_bundle()),
             Err(error) => {
@@ -107,7 +107,7 @@ impl Bundles {
                 return Err(Fault::refuse(Setting::StateDir, cannot_read("bundle", &path, &error), hint));
             }
         };
-        if self.accepted.as_ref().is_none_or(|accepted| accepted.bundle.sha256 != files::sha256(&bytes)) {
+        if !self.is_accepted(&bytes) {
             return Err(self.stored_refused(&path, "it is not the one that was accepted last"));
         }
         // A bundle that time has passed over still tells what must not come back, and the engine sees by itself that
@@ -120,6 +120,25 @@ impl Bundles {
         });
         self.current = Some(verified.map_err(|refused| self.stored_refused(&path, &refused.to_string()))?);
         Ok(())
+    }
+
+    fn is_accepted(&self, bytes: &[u8]) -> bool {
+        self.accepted.as_ref().is_some_and(|accepted| accepted.bundle.sha256 == files::sha256(bytes))
+    }
+
+    /// The bundle that was accepted last, if a crash kept it from its place.
+    fn unfinished(&self) -> Option<Vec<u8>> {
+        let draft = files::draft(&bundle_path(&self.state_dir));
+        files::read(&draft).ok().filter(|bytes| self.is_accepted(bytes))
+    }
+
+    fn finish(&self) {
+        let path = bundle_path(&self.state_dir);
+        if self.unfinished().is_some()
+            && let Err(error) = files::rename(&files::draft(&path), &path)
+        {
+            tracing::warn!(%error, "the bundle in force could not be put into its place; it is tried again");
+        }
     }
 
     fn verify(&self, bytes: &[u8], utc: UtcMicros) -> Result<VerifiedBundle, BundleRefused> {
@@ -162,6 +181,7 @@ impl Bundles {
 
     /// Installs or rejects what lies in the inbox, in the order of the file names.
     pub(crate) fn scan(&mut self, utc: UtcMicros) -> Vec<Found> {
+        self.finish();
         let files = self.files();
         self.told.retain(|path, _| files.contains(path));
         files.iter().filter_map(|path| self.judge(path, utc, true)).collect()
@@ -171,8 +191,7 @@ impl Bundles {
     /// retained, so they come with every connection.
     pub(crate) fn take_offered(&mut self, bytes: &[u8]) {
         let sha256 = files::sha256(bytes);
-        let is_known = self.accepted.as_ref().is_some_and(|accepted| accepted.bundle.sha256 == sha256);
-        if bytes.is_empty() || is_known || self.offered.replace(sha256) == Some(sha256) {
+        if bytes.is_empty() || self.is_accepted(bytes) || self.offered.replace(sha256) == Some(sha256) {
             return;
         }
         let name = format!("topic-{}.json", &crate::software::hex(&sha256)[..16]);
@@ -239,7 +258,7 @@ impl Bundles {
 
     /// A bundle that is stored is in force, also if its file cannot leave the inbox.
     fn clear(&mut self, path: &Path) {
-        let Err(error) = fs::remove_file(path) else { return };
+        let Err(error) = files::remove(path) else { return };
         if error.kind() != io::ErrorKind::NotFound && self.is_new(path, "in force") {
             let file = path.display();
             tracing::warn!(%error, %file, "the bundle is stored, but its file cannot be removed; remove it by hand");
@@ -257,9 +276,12 @@ impl Bundles {
 
     /// `false`: it stays in the inbox, which was told before.
     fn reject(&mut self, path: &Path, file: &str, reason: &str, utc: UtcMicros) -> bool {
-        let moved = bundle_history::rejected(&self.state_dir, utc, path, file, reason);
-        let Err(error) = moved else { return true };
         let is_new = self.is_new(path, reason);
+        let moved = bundle_history::rejected(&self.state_dir, utc, path, file, reason, is_new);
+        let Err(error) = moved else {
+            self.told.remove(path);
+            return true;
+        };
         if is_new {
             tracing::warn!(%error, file, "a refused bundle could not be moved out of the inbox");
         }

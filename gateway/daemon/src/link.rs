@@ -52,6 +52,8 @@ pub(crate) struct Link {
     pub(crate) gateway: GatewayId,
     pub(crate) tenant: TenantId,
     pub(crate) brokers: Vec<Broker>,
+    /// A PUBACK is a delivery even if nobody subscribes.
+    pub(crate) takes_unread: bool,
     pub(crate) tls: TlsFiles,
     pub(crate) heart: mpsc::Sender<Message>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -104,7 +106,7 @@ impl Link {
             match opened {
                 Ok(connection) => {
                     return tokio::select! {
-                        ended = connection.serve(&self.heart, stop) => ended,
+                        ended = connection.serve(&self.heart, self.takes_unread, stop) => ended,
                         () = self.replaced(stamp) => (replaced(), true),
                     };
                 }

@@ -50,6 +50,9 @@ pub(crate) struct LinkReport {
     pub(crate) connects: u64,
     pub(crate) refused: u64,
     pub(crate) last_refusal: Option<String>,
+    /// A topic that nobody reads: what is published there waits on disk.
+    #[serde(default)]
+    pub(crate) unread: Option<String>,
     pub(crate) published_bytes: u64,
 }
 
@@ -179,6 +182,7 @@ fn link(status: &Status) -> LinkReport {
         connects: link.connects,
         refused: link.refused,
         last_refusal: link.last_refusal.clone(),
+        unread: link.unread.clone(),
         published_bytes: link.published_bytes,
     }
 }

@@ -152,7 +152,7 @@ impl Running {
             software: crate::software::name(),
             export: plan.export,
             devices: devices.iter().map(|(name, device)| (name.clone(), first_point(&**device))).collect(),
-            rules: rules(&plan.sandbox, &plan.quotas, &plan.state_dir, &signer, &said),
+            rules: rules(&plan.sandbox, &plan.quotas, &plan.state_dir, &signer, &said, started.utc),
             signer,
             bundle: bundles.current().cloned(),
             buffer,
@@ -174,6 +174,7 @@ impl Running {
             gateway: plan.gateway.clone(),
             tenant: plan.tenant.clone(),
             brokers: plan.sandbox.brokers,
+            takes_unread: plan.sandbox.ack == Ack::BrokerAlone,
             offered: offered.clone(),
             tls,
             heart: heart.messages.clone(),
@@ -287,19 +288,21 @@ fn rules(
     state_dir: &Path,
     signer: &SigningKey,
     said: &Said,
+    utc: UtcMicros,
 ) -> Rules {
     let quota = |(id, quota): (&DatasetId, &lingate_config::Quota)| {
         (id.clone(), Quota { records: quota.records, bytes: quota.bytes })
     };
     let veto = said.carried_out.clone();
+    let quotas = quotas.iter().map(quota).collect();
     Rules {
         plant: PlantTerms { suites: sandbox.suites.clone(), signature: signer.algorithm(), veto },
         acknowledgement: match sandbox.ack {
-            Ack::Broker => Acknowledgement::Broker,
+            Ack::Broker | Ack::BrokerAlone => Acknowledgement::Broker,
             Ack::Receipt => Acknowledgement::Receipt,
         },
-        quotas: quotas.iter().map(quota).collect(),
-        ledger: export_ledger::load(state_dir),
+        ledger: export_ledger::begin(state_dir, utc, &quotas),
+        quotas,
     }
 }
 
@@ -322,8 +325,9 @@ fn start_link(
     });
     let (vetoes, messages, stop) = (Arc::new(Mutex::new(vetoes)), heart.messages.clone(), told.clone());
     tasks.spawn("veto".to_owned(), move || veto::watch(vetoes.clone(), messages.clone(), stop.clone()));
-    let (status, stop) = (heart.status.clone(), told.clone());
-    tasks.spawn("ledger".to_owned(), move || export_ledger::keep(state_dir.clone(), status.clone(), stop.clone()));
+    let (status, messages, stop) = (heart.status.clone(), heart.messages.clone(), told.clone());
+    let keep = move || export_ledger::keep(state_dir.clone(), status.clone(), messages.clone(), stop.clone());
+    tasks.spawn("ledger".to_owned(), keep);
     let (recent, stop) = (view.clone(), told.clone());
     tasks.spawn("recent".to_owned(), move || Recent::watch(recent.clone(), stop.clone()));
     let view = view.clone();

@@ -29,6 +29,9 @@ const RETRY_CAP: Duration = Duration::from_secs(60);
 /// MQTT fixed header, packet id, property length and topic length around topic and payload.
 const PACKET_OVERHEAD: usize = 16;
 const PACKET_TOO_LARGE: ReasonCode = ReasonCode(0x95);
+/// First and longest pause before a record that nobody subscribed to is sent again.
+const UNREAD_FIRST: Duration = Duration::from_secs(1);
+const UNREAD_CAP: Duration = Duration::from_secs(5);
 
 pub(crate) struct Deliver {
     topics: String,
@@ -45,6 +48,7 @@ pub(crate) struct Record {
     pub(crate) record: RecordId,
     pub(crate) sealed: Sealed,
     refusals: Backoff,
+    unread: Backoff,
 }
 
 impl Deliver {
@@ -74,6 +78,7 @@ impl Deliver {
     pub(crate) fn link_down(&mut self, loss: LinkLoss) {
         self.link = None;
         self.forget();
+        self.status.unread = None;
         self.status.reason = Some(loss.0);
     }
 
@@ -102,7 +107,8 @@ impl Deliver {
                     Ok(Some((record, _))) if self.is_under_way(record) => {}
                     Ok(Some((record, sealed))) => {
                         let refusals = Backoff::new(RETRY_FIRST, RETRY_CAP);
-                        self.send(monotonic, limits, Record { record, sealed, refusals }, outputs);
+                        let unread = Backoff::new(UNREAD_FIRST, UNREAD_CAP);
+                        self.send(monotonic, limits, Record { record, sealed, refusals, unread }, outputs);
                     }
                     Ok(None) => break,
                     Err(notice) => {
@@ -160,12 +166,30 @@ impl Deliver {
 
     /// `None` for an attempt of an earlier connection: its record is being sent again, and this answer is not its own.
     pub(crate) fn acknowledged(&mut self, id: PublishId) -> Option<Record> {
-        self.in_flight.remove(&id)
+        let record = self.in_flight.remove(&id)?;
+        if self.status.unread.as_ref().is_some_and(|topic| *topic == self.topic(&record.sealed).name) {
+            self.status.unread = None;
+        }
+        Some(record)
     }
 
     pub(crate) fn refused(&mut self, monotonic: Duration, id: PublishId, reason: ReasonCode) -> Option<Notice> {
         let record = self.in_flight.remove(&id)?;
-        self.set_aside(monotonic, record, reason)
+        match reason {
+            ReasonCode::NO_SUBSCRIBER => self.keep_unread(monotonic, record),
+            reason => self.set_aside(monotonic, record, reason),
+        }
+    }
+
+    /// The broker has thrown it away, or holds it for nobody: that is no delivery.
+    fn keep_unread(&mut self, monotonic: Duration, mut record: Record) -> Option<Notice> {
+        let topic = self.topic(&record.sealed).name;
+        let pause = record.unread.next_pause(u32::MAX);
+        self.waiting.push((monotonic + pause, record));
+        let is_news = self.status.unread.is_none();
+        let text = format!("{}; it stays on disk and is sent again every few seconds", unread(&topic));
+        self.status.unread.get_or_insert(topic);
+        is_news.then_some(Notice { level: Level::Warning, text })
     }
 
     fn set_aside(&mut self, monotonic: Duration, mut record: Record, reason: ReasonCode) -> Option<Notice> {
@@ -196,4 +220,11 @@ impl Deliver {
             ..self.status.clone()
         }
     }
+}
+
+/// In words, for everybody who asks why nothing arrives.
+pub fn unread(topic: &str) -> String {
+    format!(
+        "the broker has no subscriber for {topic}: no receiver of the sandbox is connected to it, or it reads other topics"
+    )
 }

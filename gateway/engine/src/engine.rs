@@ -9,13 +9,15 @@ use lingate_seal::{Entropy, SigningKey, VerifiedBundle};
 use crate::deliver::Deliver;
 use crate::devices::{Devices, unprotected};
 use crate::endings::Endings;
+use crate::heads::Heads;
 use crate::lost::Lost;
 use crate::receipts::Sent;
 use crate::rights::{Purging, REGRANT_EVERY};
+use crate::sealing::Sealing;
 use crate::status::{BundleStatus, LossCounter, RightsStatus, Status};
 use crate::store::Store;
-use crate::stream::{Sealing, Stream};
-use crate::{Input, Level, Notice, Output, Rules};
+use crate::stream::Stream;
+use crate::{Input, Level, Notice, Output, Reserved, Rules};
 
 /// Everything that an engine starts with.
 pub struct Setup<D: Disk> {
@@ -45,6 +47,8 @@ pub struct Engine<D: Disk> {
     pub(crate) streams: Vec<Stream>,
     pub(crate) sealing: Sealing,
     pub(crate) rules: Rules,
+    /// Of the quotas, as far as it is durable.
+    pub(crate) reserved: Reserved,
     pub(crate) bundle: Option<VerifiedBundle>,
     pub(crate) endings: Endings,
     pub(crate) purging: Purging,
@@ -72,7 +76,9 @@ impl<D: Disk> Engine<D> {
                 software: setup.software,
                 signer: setup.signer,
                 entropy: setup.entropy,
+                heads: Heads::new(&setup.recovery.heads),
             },
+            reserved: setup.rules.ledger.reserved().clone(),
             rules: setup.rules,
             bundle: setup.bundle,
             endings: Endings::default(),
@@ -120,6 +126,7 @@ impl<D: Disk> Engine<D> {
             Input::Bundle(bundle) => self.take_bundle(now, *bundle),
             Input::Veto(veto) => self.veto(now, *veto),
             Input::Purge(dataset) => self.purge(now, dataset),
+            Input::Reserved(reserved) => self.take_reserved(now, reserved),
             Input::Wake => {}
             Input::Drain => self.drain(now),
         }

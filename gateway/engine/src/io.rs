@@ -5,6 +5,8 @@ use std::fmt;
 use lingate_model::{DatasetId, DeviceName, DeviceReport, DeviceState, Missed, Reading};
 use lingate_seal::{Kid, Sealed, VerifiedBundle, Veto};
 
+use crate::Reserved;
+
 pub enum Input {
     /// One answer of one device.
     Readings(Vec<Reading>),
@@ -16,9 +18,9 @@ pub enum Input {
     Report(DeviceName, Box<DeviceReport>),
     LinkUp(LinkLimits),
     LinkDown(LinkLoss),
-    /// PUBACK with a reason below 0x80, on the connection on which the record was published.
+    /// PUBACK with a reason below 0x80 that is a delivery, on the connection on which the record was published.
     Acked(PublishId),
-    /// PUBACK with a reason of 0x80 or above.
+    /// PUBACK with a reason of 0x80 or above, or 0x10: nobody subscribed, which is no delivery.
     Refused(PublishId, ReasonCode),
     /// From the receipt topic, unverified: it frees what it names if a key of the bundle signed it.
     Receipt(Vec<u8>),
@@ -28,6 +30,8 @@ pub enum Input {
     Veto(Box<Veto>),
     /// Destroys what was read for a dataset so far and is not delivered; reading goes on.
     Purge(DatasetId),
+    /// The ledger with these reservations is durable.
+    Reserved(Reserved),
     /// Time passed: `wake_at` is reached.
     Wake,
     /// Put everything on disk, close the epochs, then say `Drained`.
@@ -102,9 +106,15 @@ pub enum Level {
     Error,
 }
 
+impl ReasonCode {
+    /// The broker took it and has nobody to give it to (MQTT 5, section 3.4.2.1).
+    pub const NO_SUBSCRIBER: ReasonCode = ReasonCode(0x10);
+}
+
 impl fmt::Display for ReasonCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self.0 {
+            0x10 => "no matching subscribers",
             0x80 => "unspecified error",
             0x83 => "implementation specific error",
             0x87 => "not authorized",

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lingate_model::{DatasetAlias, UtcMicros};
+use lingate_model::{DatasetAlias, DatasetId, UtcMicros};
 use lingate_seal::Grant;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,18 @@ pub struct ExportLedger {
     totals: BTreeMap<(i64, String), Amount>,
     /// By dataset, so that records of a bundle long ago are still known as the dataset's.
     aliases: BTreeMap<String, BTreeSet<String>>,
+    /// How far the totals may go before this is kept again: a process that dies has used at most so much.
+    reserved: Reserved,
 }
+
+/// Of datasets with a quota, by day and dataset.
+pub type Reserved = BTreeMap<(i64, String), Amount>;
+
+/// A quota is reserved in so many parts, of which none is smaller than this: an epoch that waits for one has to be opened
+/// again.
+const PARTS: u64 = 16;
+const PART_RECORDS: u64 = 64;
+const PART_BYTES: u64 = 64 << 10;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Line {
@@ -49,6 +60,29 @@ impl Amount {
     fn add(&mut self, bytes: u64) {
         self.records = self.records.saturating_add(1);
         self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// Of this and as much again as a part of the quota, but not more than the quota.
+    fn ahead(self, quota: &Quota) -> Amount {
+        let ahead = |used: u64, most: Option<u64>, least: u64| {
+            most.map_or(u64::MAX, |most| used.saturating_add((most / PARTS).max(least)).min(most))
+        };
+        Amount {
+            records: ahead(self.records, quota.records, PART_RECORDS),
+            bytes: ahead(self.bytes, quota.bytes, PART_BYTES),
+        }
+    }
+
+    /// Half of the part is left, or all that the quota has.
+    fn is_ample(self, used: Amount, quota: &Quota) -> bool {
+        let ample = |reserved: u64, used: u64, most: Option<u64>| {
+            most.is_none_or(|most| reserved >= most || reserved.saturating_sub(used) > most / PARTS / 2)
+        };
+        ample(self.records, used.records, quota.records) && ample(self.bytes, used.bytes, quota.bytes)
+    }
+
+    fn is_below(self, reserved: Amount) -> bool {
+        self.records < reserved.records && self.bytes < reserved.bytes
     }
 
     fn reaches(self, quota: &Quota) -> bool {
@@ -92,6 +126,53 @@ impl ExportLedger {
         self.total(utc, dataset).reaches(quota)
     }
 
+    /// Asks for more where less than half of a part is left, today and tomorrow. Effective when it is kept.
+    pub fn reserve(&mut self, utc: UtcMicros, quotas: &BTreeMap<DatasetId, Quota>) {
+        let today = day(utc);
+        self.reserved.retain(|(day, _), _| (today - 1..=today + 1).contains(day));
+        for (dataset, quota) in quotas {
+            for day in [today, today + 1] {
+                let name = (day, dataset.to_string());
+                let used = self.totals.get(&name).copied().unwrap_or_default();
+                if !self.reserved.get(&name).is_some_and(|reserved| reserved.is_ample(used, quota)) {
+                    self.reserved.insert(name, used.ahead(quota));
+                }
+            }
+        }
+    }
+
+    pub fn reserved(&self) -> &Reserved {
+        &self.reserved
+    }
+
+    /// After a process that died: what it had reserved may have been used, so it was.
+    pub fn settle(&mut self) {
+        for (name, reserved) in std::mem::take(&mut self.reserved) {
+            let used = self.totals.entry(name).or_default();
+            let within = |used: u64, reserved: u64| if reserved == u64::MAX { used } else { used.max(reserved) };
+            used.records = within(used.records, reserved.records);
+            used.bytes = within(used.bytes, reserved.bytes);
+        }
+    }
+
+    /// As it is kept by a process that ends by itself.
+    #[must_use]
+    pub fn settled(&self) -> ExportLedger {
+        ExportLedger { reserved: Reserved::new(), ..self.clone() }
+    }
+
+    /// Nobody knows what was used: nothing more of it is, on this day.
+    pub fn use_up(&mut self, utc: UtcMicros, dataset: &DatasetId) {
+        let all = Amount { records: u64::MAX, bytes: u64::MAX };
+        self.totals.insert((day(utc), dataset.to_string()), all);
+    }
+
+    /// Less than what was durably reserved has been used.
+    pub(crate) fn is_within(&self, utc: UtcMicros, dataset: &str, reserved: &Reserved) -> bool {
+        let kept = reserved.get(&(day(utc), dataset.to_owned()));
+        kept.is_some_and(|kept| self.total(utc, dataset).is_below(*kept))
+    }
+
     /// Of the day of this time.
     pub fn total(&self, utc: UtcMicros, dataset: &str) -> Amount {
         self.totals.get(&(day(utc), dataset.to_owned())).copied().unwrap_or_default()
@@ -116,7 +197,8 @@ impl ExportLedger {
     pub fn to_json(&self) -> Vec<u8> {
         let lines: Vec<(&Line, &Amount)> = self.lines.iter().collect();
         let totals: Vec<(&(i64, String), &Amount)> = self.totals.iter().collect();
-        let stored = Stored { lines, totals, aliases: &self.aliases };
+        let reserved: Vec<(&(i64, String), &Amount)> = self.reserved.iter().collect();
+        let stored = Stored { lines, totals, aliases: &self.aliases, reserved };
         serde_json::to_vec(&stored).expect("plain texts and numbers")
     }
 
@@ -124,7 +206,7 @@ impl ExportLedger {
     pub fn from_json(bytes: &[u8]) -> Option<ExportLedger> {
         let stored: StoredOwned = serde_json::from_slice(bytes).ok()?;
         let (lines, totals) = (stored.lines.into_iter().collect(), stored.totals.into_iter().collect());
-        Some(ExportLedger { lines, totals, aliases: stored.aliases })
+        Some(ExportLedger { lines, totals, aliases: stored.aliases, reserved: stored.reserved.into_iter().collect() })
     }
 }
 
@@ -134,6 +216,7 @@ struct Stored<'a> {
     lines: Vec<(&'a Line, &'a Amount)>,
     totals: Vec<(&'a (i64, String), &'a Amount)>,
     aliases: &'a BTreeMap<String, BTreeSet<String>>,
+    reserved: Vec<(&'a (i64, String), &'a Amount)>,
 }
 
 #[derive(Deserialize)]
@@ -141,6 +224,8 @@ struct StoredOwned {
     lines: Vec<(Line, Amount)>,
     totals: Vec<((i64, String), Amount)>,
     aliases: BTreeMap<String, BTreeSet<String>>,
+    #[serde(default)]
+    reserved: Vec<((i64, String), Amount)>,
 }
 
 #[cfg(test)]
@@ -195,6 +280,31 @@ mod tests {
         }
         assert!(!ledger.is_used_up(UtcMicros(DAY), "ds", &quota) && !ledger.is_used_up(UtcMicros(0), "other", &quota));
         assert!(ledger.is_used_up(UtcMicros(0), "ds", &Quota { records: Some(3), bytes: None }));
+    }
+
+    #[test]
+    fn what_a_dead_process_had_reserved_counts_as_used_and_never_more_than_the_quota() {
+        let quotas = BTreeMap::from([("ds".parse().unwrap(), Quota { records: Some(1_600), bytes: None })]);
+        let mut ledger = ExportLedger::default();
+        assert!(!ledger.is_within(UtcMicros(0), "ds", ledger.reserved()), "nothing is reserved yet");
+        ledger.reserve(UtcMicros(0), &quotas);
+        let kept = ledger.clone();
+        for used in 0..100 {
+            assert!(ledger.is_within(UtcMicros(0), "ds", kept.reserved()), "{used}");
+            ledger.add(UtcMicros(0), "ds", &grant(&["role:a"]), 7);
+        }
+        assert!(!ledger.is_within(UtcMicros(0), "ds", kept.reserved()), "what is reserved is used");
+        ledger.reserve(UtcMicros(0), &quotas);
+        assert_eq!(ledger.reserved()[&(0, "ds".to_owned())].records, 200);
+        let mut found = ExportLedger::from_json(&kept.to_json()).unwrap();
+        found.settle();
+        assert_eq!(found.total(UtcMicros(0), "ds"), Amount { records: 100, bytes: 0 });
+        for _ in 0..40 {
+            found.reserve(UtcMicros(0), &quotas);
+            found.settle();
+        }
+        assert_eq!(found.total(UtcMicros(0), "ds").records, 1_600);
+        assert_eq!(kept.settled().total(UtcMicros(0), "ds"), Amount::default());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use lingate_seal::{Acknowledgement, Grant, Receipt, VerifiedBundle, Veto};
 
 use crate::engine::Engine;
 use crate::receipts::Sent;
-use crate::{Level, Notice, Output};
+use crate::{Level, Notice, Output, Reserved};
 
 /// Purposes begin, keys become valid, the wall clock is set: rights change without a new bundle.
 pub(crate) const REGRANT_EVERY: Duration = Duration::from_secs(60);
@@ -63,6 +63,7 @@ impl<D: Disk> Engine<D> {
 
     /// Effective rights are bundle AND plant.
     pub(crate) fn regrant(&mut self, now: Now) {
+        self.rules.ledger.reserve(now.utc, &self.rules.quotas);
         for index in 0..self.streams.len() {
             let grant = self.grant(now, index);
             if self.streams[index].requires_new_terms(&grant) {
@@ -85,8 +86,16 @@ impl<D: Disk> Engine<D> {
             Some(quota) if self.rules.ledger.is_used_up(now.utc, plan.id.as_str(), quota) => {
                 Err("the plant's quota for this day (UTC) is used up; it begins anew at midnight".to_owned())
             }
+            Some(_) if !self.rules.ledger.is_within(now.utc, plan.id.as_str(), &self.reserved) => {
+                Err("the next part of the plant's quota waits until the ledger is on disk".to_owned())
+            }
             _ => Ok(granted),
         }
+    }
+
+    pub(crate) fn take_reserved(&mut self, now: Now, reserved: Reserved) {
+        self.reserved = reserved;
+        self.regrant(now);
     }
 
     /// Ends of what the plan uses.
@@ -125,7 +134,10 @@ impl<D: Disk> Engine<D> {
     pub(crate) fn heed_quota(&mut self, now: Now, index: usize) {
         let plan = &self.export.datasets[index];
         let Some(quota) = self.rules.quotas.get(&plan.id) else { return };
-        if self.streams[index].denied().is_none() && self.rules.ledger.is_used_up(now.utc, plan.id.as_str(), quota) {
+        self.rules.ledger.reserve(now.utc, &self.rules.quotas);
+        let (ledger, id) = (&self.rules.ledger, plan.id.as_str());
+        let is_over = ledger.is_used_up(now.utc, id, quota) || !ledger.is_within(now.utc, id, &self.reserved);
+        if self.streams[index].denied().is_none() && is_over {
             let grant = self.grant(now, index);
             self.change_terms(now, index, grant);
         }
@@ -230,6 +242,9 @@ impl<D: Disk> Engine<D> {
         match Receipt::verify(bytes, bundle, &self.sealing.gateway, now.utc) {
             Ok(receipt) => {
                 self.deliver.status.receipts += 1;
+                if let Some(text) = self.sealing.heads.went_back(&receipt) {
+                    self.say(Level::Error, text);
+                }
                 if self.asks_for_receipts() {
                     let freed = self.deliver.receipts.take(now.monotonic, &receipt);
                     freed.into_iter().for_each(|sent| self.free(&sent));

@@ -13,7 +13,7 @@ pub struct Rules {
     /// The stricter of this and the bundle's holds.
     pub acknowledgement: Acknowledgement,
     pub quotas: BTreeMap<DatasetId, Quota>,
-    /// As it was kept last.
+    /// As it was kept last, with what is reserved: that is durable.
     pub ledger: ExportLedger,
 }
 

@@ -82,6 +82,8 @@ pub struct LinkStatus {
     pub in_flight: usize,
     pub refused: u64,
     pub last_refusal: Option<String>,
+    /// A topic to which nobody subscribes, so that what is published there counts as undelivered.
+    pub unread: Option<String>,
     pub connects: u64,
     pub published_bytes: u64,
     /// The broker has them, the sandbox has not confirmed them.

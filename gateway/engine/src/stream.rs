@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lingate_buffer::{AppendError, Loss, LossCause};
-use lingate_model::{DatasetAlias, GatewayId, Missed, Now, UtcMicros};
+use lingate_model::{DatasetAlias, Missed, Now, UtcMicros};
 use lingate_refine::{Batch, DatasetIndex, DatasetPlan, ExportPlan, PointPlan, Refinery};
 use lingate_seal::{
-    DescribedDevice, Entropy, Epoch, EpochTerms, GapCause, GapRecord, Grant, Kid, PreviousEpoch, RecordKind, SealError,
-    Sealed, SigningKey,
+    DescribedDevice, Epoch, EpochTerms, GapCause, GapRecord, Grant, Kid, PreviousEpoch, RecordKind, SealError, Sealed,
+    SigningKey,
 };
 
 use crate::description::Description;
@@ -18,6 +18,7 @@ use crate::devices::Devices;
 use crate::gaps::{self, PendingGaps};
 use crate::lost::Lost;
 use crate::receipts::Sent;
+use crate::sealing::Sealing;
 use crate::status::DatasetStatus;
 
 /// Above every sequence number (wire.md section 2).
@@ -26,14 +27,6 @@ const SEQ_LAST: u64 = (1 << 20) - 1;
 const DECLARED_MAX: usize = 4_096;
 /// Pause before gaps are declared again after the buffer refused a record.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// What every stream seals with.
-pub(crate) struct Sealing {
-    pub(crate) gateway: GatewayId,
-    pub(crate) software: String,
-    pub(crate) signer: SigningKey,
-    pub(crate) entropy: Box<dyn Entropy>,
-}
 
 pub(crate) struct Stream {
     pub(crate) dataset: DatasetIndex,
@@ -166,7 +159,8 @@ impl Stream {
                 devices: self.description.tell(now.monotonic),
                 grant: grant.clone(),
             };
-            let opened = Epoch::open(terms, self.previous, now, &sealing.signer, &mut *sealing.entropy);
+            let previous = self.previous.or_else(|| sealing.heads.claim(&grant.alias));
+            let opened = Epoch::open(terms, previous, now, &sealing.signer, &mut *sealing.entropy);
             let (epoch, opening) = opened.map_err(|error| self.cannot_seal(&error, 0))?;
             self.epoch = Some(epoch);
             self.keyless = None;
@@ -343,7 +337,8 @@ impl Stream {
         };
         let loses_epoch = loss.loses_epoch;
         if loses_epoch && self.epoch.as_ref().is_some_and(|epoch| epoch.kid() == loss.kid) {
-            self.epoch = None;
+            // Its KEY may have arrived: none that comes names the same predecessor.
+            (self.epoch, self.previous) = (None, None);
         }
         let last_seq = if loses_epoch { SEQ_LAST } else { loss.last_seq };
         self.gaps.add(GapRecord::Records {
@@ -384,8 +379,8 @@ impl Stream {
         self.pause(monotonic);
         let readings = u64::from(sealed.readings());
         if matches!(sealed.kind(), RecordKind::Key | RecordKind::Catalogue) {
-            // The next record opens another.
-            self.epoch = None;
+            // The next record opens another, and its KEY does not name the same predecessor.
+            (self.epoch, self.previous) = (None, None);
             self.keyless = Some(sealed.kid());
         } else if self.keyless != Some(sealed.kid()) {
             self.widen_hole(sealed, readings);

@@ -8,8 +8,7 @@ pub struct StepCount {
     pub kept: u64,
 }
 
-/// Since the start, over all epochs: what became of a dataset's readings. `read = kept + sum(suppressed)`. A reading that
-/// a window or a swinging door still holds is not counted before its fate is known.
+/// Since the start, over all epochs: what became of a dataset's readings. `read = kept + sum(suppressed)`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     pub read: u64,
@@ -23,46 +22,33 @@ pub struct Totals {
 pub(crate) struct Tally {
     pending: Vec<StepCount>,
     totals: Totals,
-    /// Place of a step in both lists, by its number.
-    place: [u8; PLACES],
 }
-
-const PLACES: usize = StepId::Masking as usize + 1;
 
 impl Tally {
     /// `used`: ascending, each step once.
     pub(crate) fn new(used: &[StepId]) -> Tally {
-        let mut place = [0; PLACES];
-        for (at, step) in (0..).zip(used) {
-            place[*step as usize] = at;
-        }
         let suppressed = used.iter().map(|&step| (step, 0)).collect();
-        let pending = used.iter().map(|&step| StepCount { step, seen: 0, kept: 0 }).collect();
-        Tally { pending, totals: Totals { suppressed, ..Totals::default() }, place }
+        Tally { pending: unused_counts(used), totals: Totals { suppressed, ..Totals::default() } }
     }
 
-    /// The fate of an item that bears so many readings: it left (`None`) or was suppressed by a step of `path`, its point's
-    /// steps. A window makes one item of its readings: all of them are seen by M5 and the steps before, one by those behind.
-    pub(crate) fn settle(&mut self, path: &[StepId], readings: u64, suppressed_by: Option<StepId>) {
-        self.totals.read += readings;
-        let mut bears = readings;
-        for &step in path {
-            let place = usize::from(self.place[step as usize]);
-            let is_end = suppressed_by == Some(step);
-            let passes = match step {
-                _ if is_end => 0,
-                StepId::Aggregate => 1,
-                _ => bears,
-            };
-            self.pending[place].seen += bears;
-            self.pending[place].kept += passes;
-            self.totals.suppressed[place].1 += bears - passes;
-            bears = passes;
-            if is_end {
-                return;
-            }
+    pub(crate) fn read(&mut self) {
+        self.totals.read += 1;
+    }
+
+    /// A reading passed all steps.
+    pub(crate) fn kept(&mut self) {
+        self.totals.kept += 1;
+    }
+
+    /// A reading went into `step`; `outcome` is what came out.
+    pub(crate) fn count<T>(&mut self, step: StepId, outcome: Option<T>) -> Option<T> {
+        let place = self.pending.iter().position(|count| count.step == step).expect("every step of a point is listed");
+        self.pending[place].seen += 1;
+        match outcome {
+            Some(_) => self.pending[place].kept += 1,
+            None => self.totals.suppressed[place].1 += 1,
         }
-        self.totals.kept += bears;
+        outcome
     }
 
     /// The counts since the last time; they start again at 0.
@@ -80,10 +66,6 @@ impl Tally {
     }
 }
 
-/// Adds the counts of a later batch of the same dataset.
-pub(crate) fn add(counts: &mut [StepCount], later: &[StepCount]) {
-    for (count, later) in counts.iter_mut().zip(later) {
-        count.seen += later.seen;
-        count.kept += later.kept;
-    }
+fn unused_counts(used: &[StepId]) -> Vec<StepCount> {
+    used.iter().map(|&step| StepCount { step, seen: 0, kept: 0 }).collect()
 }

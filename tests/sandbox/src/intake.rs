@@ -200,6 +200,10 @@ impl Desk<'_> {
                 return Err(refused.into());
             }
         };
+        if self.store.goes_back(topic, &key.claims)? {
+            // What it brings is genuine and is taken.
+            self.alarm(&topic.name(), Some((kid, 0)), Rejected::WentBack)?;
+        }
         self.store.add_epoch(topic, &key, payload)?;
         self.cache(epoch);
         Ok(Taken::Unblocked(kid))
@@ -320,12 +324,14 @@ impl Desk<'_> {
 
     fn reject(&mut self, topic: &str, record: Option<(Kid, u64)>, rejected: Rejected) -> Result<(), StoreError> {
         self.store.reject(&rejected, 1, self.utc)?;
-        if rejected.is_alarm() {
-            let (kid, seq) = record.unzip();
-            let alarm = Alarm { topic: topic.to_owned(), kid, seq, rejected };
-            self.store.alarm(&alarm, self.utc)?;
-            self.events.push(Event::Alarm(alarm));
-        }
+        if rejected.is_alarm() { self.alarm(topic, record, rejected) } else { Ok(()) }
+    }
+
+    fn alarm(&mut self, topic: &str, record: Option<(Kid, u64)>, rejected: Rejected) -> Result<(), StoreError> {
+        let (kid, seq) = record.unzip();
+        let alarm = Alarm { topic: topic.to_owned(), kid, seq, rejected };
+        self.store.alarm(&alarm, self.utc)?;
+        self.events.push(Event::Alarm(alarm));
         Ok(())
     }
 }

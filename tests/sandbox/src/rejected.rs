@@ -60,6 +60,10 @@ pub enum Rejected {
     Gap,
     #[error("the end of the epoch does not agree with its records")]
     Close,
+    #[error(
+        "the gateway goes on from a place that it had passed before: its disk is an old copy, or there are two of it"
+    )]
+    WentBack,
 }
 
 impl Rejected {
@@ -94,6 +98,7 @@ impl Rejected {
             Rejected::Batch(_) => "batch",
             Rejected::Gap => "gap",
             Rejected::Close => "close",
+            Rejected::WentBack => "went back",
         }
     }
 

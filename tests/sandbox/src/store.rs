@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use lingate_model::UtcMicros;
-use lingate_seal::{KeyMessage, Kid, RecordKind};
+use lingate_seal::{Claims, KeyMessage, Kid, RecordKind};
 
 use crate::Rejected;
 use crate::database::{Cell, Database, Row, Sqlite};
@@ -177,6 +177,17 @@ impl Store {
             ],
         )?;
         Ok(())
+    }
+
+    /// The epoch before it, as this KEY claims, has records behind the claimed last one, or another epoch behind it.
+    pub(crate) fn goes_back(&self, topic: &Topic, claims: &Claims) -> Result<bool> {
+        let Some(previous) = &claims.previous else { return Ok(false) };
+        let query = "SELECT count(*) FROM epochs WHERE tenant = ?3 AND gateway = ?4
+             AND ((kid = ?1 AND max_seq > ?2) OR previous_kid = ?1)";
+        let names = [topic.tenant.as_str().into(), topic.gateway.as_str().into()];
+        let cells = [previous.kid.into(), bounded(previous.last_seq).into()].into_iter().chain(names).collect();
+        let found = self.sql.first(query, cells)?;
+        Ok(found.map(|row| row.int(0)).transpose()?.unwrap_or(0) > 0)
     }
 
     pub(crate) fn refuse_epoch(&self, kid: Kid, topic: &Topic, reason: &Rejected) -> Result<()> {

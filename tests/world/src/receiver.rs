@@ -9,12 +9,20 @@ pub struct Receiver {
     pub batches: Vec<OpenedBatch>,
     pub gaps: Vec<OpenedGap>,
     pub duplicates: u64,
+    /// `None`: an alarm breaks a law.
+    pub alarms: Option<Vec<String>>,
 }
 
 impl Receiver {
     pub(crate) fn new(trust: Trust) -> Receiver {
         let store = Store::open_file(":memory:".as_ref()).expect("a store in memory");
-        Receiver { intake: Intake::new(trust, store), batches: Vec::new(), gaps: Vec::new(), duplicates: 0 }
+        Receiver {
+            intake: Intake::new(trust, store),
+            batches: Vec::new(),
+            gaps: Vec::new(),
+            duplicates: 0,
+            alarms: None,
+        }
     }
 
     /// Gives the number of the first batch that is new.
@@ -25,7 +33,10 @@ impl Receiver {
                 Event::Batch(batch) => self.batches.push(batch),
                 Event::Gap(gap) => self.gaps.push(gap),
                 Event::Duplicate { .. } => self.duplicates += 1,
-                Event::Alarm(alarm) => return Err(format!("the receiver raised an alarm: {alarm:?}")),
+                Event::Alarm(alarm) => match &mut self.alarms {
+                    Some(alarms) => alarms.push(alarm.rejected.to_string()),
+                    None => return Err(format!("the receiver raised an alarm: {alarm:?}")),
+                },
             }
         }
         Ok(first)

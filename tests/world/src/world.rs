@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use lingate_buffer::fake::{Call, Crash, FakeDisk};
 use lingate_buffer::{Buffer, Overflow, Recovery, Settings};
-use lingate_engine::{Engine, Input, LinkLimits, LinkLoss, Notice, Output, Rules, Setup, Status};
+use lingate_engine::{Engine, ExportLedger, Input, LinkLimits, LinkLoss, Notice, Output, Rules, Setup, Status};
 use lingate_model::{ClockState, DatasetId, Now, Priority, UtcMicros};
 use lingate_seal::{Sealed, VerifiedBundle, Veto};
 
@@ -32,6 +32,8 @@ pub struct World {
     bundle: Option<VerifiedBundle>,
     /// What the plant decides; the next process starts with it.
     pub rules: Rules,
+    /// As the daemon keeps it on disk.
+    kept: ExportLedger,
     /// What the engine said that it destroyed.
     pub purged: Vec<(Vec<DatasetId>, Option<Veto>)>,
     pub disk: FakeDisk,
@@ -74,6 +76,7 @@ impl World {
             entropy: chance.fork(),
             bundle: None,
             rules: Rules::default(),
+            kept: ExportLedger::default(),
             purged: Vec::new(),
             disk: FakeDisk::new(),
             settings,
@@ -156,8 +159,17 @@ impl World {
     pub fn crash(&mut self, crash: Crash) {
         self.lose_connection();
         self.engine = None;
+        if !self.rules.quotas.is_empty() {
+            self.rules.ledger = self.kept.clone();
+        }
         self.disk = self.disk.crash(crash);
         self.start();
+    }
+
+    /// The machine is lost and comes back with an older disk.
+    pub fn restore(&mut self, old: FakeDisk) {
+        self.disk = old;
+        self.crash(Crash::KeepAll);
     }
 
     /// Drain, finish, and another process starts.
@@ -165,7 +177,7 @@ impl World {
         self.drain();
         let now = self.now();
         let engine = self.engine.take().expect("it runs");
-        self.rules.ledger = engine.status().rights.ledger;
+        self.rules.ledger = engine.status().rights.ledger.settled();
         let finished = engine.finish(now);
         self.expect(finished.map_err(|error| format!("it could not finish: {error}")));
         self.lose_connection();
@@ -271,6 +283,21 @@ impl World {
         let now = self.now();
         self.engine.as_mut().expect("it runs").handle(now, input);
         self.collect();
+        self.keep_ledger(now);
+    }
+
+    /// What is asked of a quota is kept at once, and then the engine hears of it.
+    fn keep_ledger(&mut self, now: Now) {
+        if self.rules.quotas.is_empty() {
+            return;
+        }
+        let ledger = self.status().rights.ledger;
+        if ledger.reserved() != self.kept.reserved() {
+            let reserved = Input::Reserved(ledger.reserved().clone());
+            self.kept = ledger;
+            self.engine.as_mut().expect("it runs").handle(now, reserved);
+            self.collect();
+        }
     }
 
     fn collect(&mut self) {
@@ -322,6 +349,10 @@ impl World {
         self.laws.keys_may_stand_alone = self.settings == tiny();
         let (buffer, recovery) = Buffer::open(self.disk.clone(), self.settings.clone()).expect("a disk that works");
         self.recovery = recovery.clone();
+        let utc = self.now().utc;
+        self.rules.ledger.settle();
+        self.rules.ledger.reserve(utc, &self.rules.quotas);
+        self.kept = self.rules.ledger.clone();
         let setup = Setup {
             gateway: GATEWAY.parse().expect("a gateway id"),
             tenant: TENANT.parse().expect("a tenant id"),
@@ -342,7 +373,7 @@ impl World {
     }
 
     /// What another process would find on this disk.
-    fn waiting_on_disk(&self) -> Vec<Sealed> {
+    pub fn waiting_on_disk(&self) -> Vec<Sealed> {
         let copy = self.disk.crash(Crash::KeepAll);
         let (mut buffer, _) = Buffer::open(copy, self.settings.clone()).expect("a disk that works");
         let mut waiting = Vec::new();

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lingate_buffer::fake::{Call, Crash};
-use lingate_engine::{Input, Quota, Rules};
+use lingate_engine::{Input, Quota, ReasonCode, Rules};
 use lingate_seal::{EpochReceipt, GapCause, Kid, Veto};
-use lingate_world::{Rights, Sandbox, World};
+use lingate_world::{Mood, Rights, Sandbox, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 const PRESS: usize = 0;
@@ -139,6 +139,48 @@ fn a_quota_ends_sealing_for_its_day_and_a_restart_does_not_forget_it() {
     world.rules.quotas.clear();
     world.restart();
     world.end_well(&sandbox, 3);
+}
+
+/// The record that reaches it is the last, and an epoch may still be closed: so a few more.
+#[test]
+fn a_quota_is_not_exceeded_by_kills_at_any_moment() {
+    let sandbox = Sandbox::new();
+    let quota = Quota { records: Some(1_600), bytes: None };
+    let quotas = BTreeMap::from([("ds-press".parse().unwrap(), quota)]);
+    let mut world = World::with_rules(111, &sandbox, Rules { quotas, ..Rules::default() });
+    let mut sealed: u64 = 0;
+    for kill in 0..60 {
+        world.link_up();
+        world.polls();
+        world.run_for(SECOND * (kill % 7) + SECOND / 3);
+        sealed += world.status().datasets[PRESS].accepted_records;
+        world.crash(Crash::KeepAll);
+    }
+    assert!((60..=1_605).contains(&sealed), "{sealed} of 1600");
+    assert!(world.status().datasets[PRESS].denied.clone().unwrap().contains("quota"));
+    world.rules.quotas.clear();
+    world.restart();
+    world.end_well(&sandbox, 3);
+}
+
+#[test]
+fn what_nobody_subscribes_to_is_not_delivered_and_comes_when_somebody_does() {
+    let sandbox = Sandbox::new();
+    let mut world = World::new(112, &sandbox);
+    world.broker.mood = Mood::Refusing { reason: ReasonCode::NO_SUBSCRIBER, one_in: 1 };
+    world.link_up();
+    world.polls();
+    world.run_for(60 * SECOND);
+    let status = world.status();
+    assert_eq!((world.receiver.readings(), status.link.refused), (0, 0));
+    assert!(status.link.unread.unwrap().contains("/k/"), "the KEY waits, and all behind it");
+    let told = world.notices.iter().filter(|notice| notice.text.contains("no subscriber")).count();
+    assert_eq!(told, 1);
+    world.broker.mood = Mood::AtOnce;
+    world.run_for(6 * SECOND);
+    assert!(world.receiver.readings() > 500, "{}", world.receiver.readings());
+    assert_eq!(world.status().link.unread, None);
+    world.end_well(&sandbox, 2);
 }
 
 #[test]

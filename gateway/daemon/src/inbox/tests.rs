@@ -12,6 +12,9 @@ use crate::clock::SystemClock;
 use crate::entropy::SystemEntropy;
 use crate::keys;
 
+mod power;
+mod refused;
+
 struct World {
     home: tempfile::TempDir,
     authority: Authority,

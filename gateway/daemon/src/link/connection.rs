@@ -6,8 +6,8 @@ use lingate_engine::{Input, LinkLimits, PublishId, ReasonCode};
 use lingate_model::GatewayId;
 use lingate_seal::BUNDLE_MAX;
 use rumqttc::{
-    AsyncClient, ConnAck, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, Packet, PublishNoticeError,
-    PublishOptions, PublishResult, QoS, TlsConfiguration, Transport,
+    AsyncClient, ConnAck, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, Packet, PubAckReason,
+    PublishNoticeError, PublishOptions, PublishResult, QoS, TlsConfiguration, Transport,
 };
 use rustls::ClientConfig;
 use tokio::sync::{mpsc, oneshot};
@@ -90,7 +90,12 @@ impl Connection {
     }
 
     /// Publishes what the engine hands out and reports each answer. `true`: something was acknowledged.
-    pub(super) async fn serve(mut self, heart: &mpsc::Sender<Message>, stop: &mut Stop) -> (Loss, bool) {
+    pub(super) async fn serve(
+        mut self,
+        heart: &mpsc::Sender<Message>,
+        takes_unread: bool,
+        stop: &mut Stop,
+    ) -> (Loss, bool) {
         let (sender, mut queue) = mpsc::channel(QUEUE);
         if heart.send(Message::LinkUp(self.limits, sender)).await.is_err() {
             return (stopping(), false);
@@ -109,7 +114,7 @@ impl Connection {
                 Some(answered) = waiting.join_next() => {
                     let answered = answered.expect("waiting for a notice does not panic");
                     no_progress.set(tokio::time::sleep(NO_PROGRESS));
-                    match judge(answered) {
+                    match judge(answered, takes_unread) {
                         Ok(input) => input,
                         Err(error) => break self.unanswered(&error).await,
                     }
@@ -134,7 +139,7 @@ impl Connection {
                 break stopping();
             }
         };
-        self.end(&loss, waiting, heart).await;
+        self.end(&loss, waiting, heart, takes_unread).await;
         (loss, useful)
     }
 
@@ -164,7 +169,13 @@ impl Connection {
     }
 
     /// What was answered before the end still counts; everything else is published again on the next connection.
-    async fn end(mut self, loss: &Loss, mut waiting: JoinSet<Answer>, heart: &mpsc::Sender<Message>) {
+    async fn end(
+        mut self,
+        loss: &Loss,
+        mut waiting: JoinSet<Answer>,
+        heart: &mpsc::Sender<Message>,
+        takes_unread: bool,
+    ) {
         if loss.kind == Kind::Stop {
             let goodbye = async {
                 let _ = self.client.disconnect_with_timeout(GOODBYE / 2).await;
@@ -176,7 +187,7 @@ impl Connection {
         drop(self);
         let rest = async {
             while let Some(Ok(answered)) = waiting.join_next().await {
-                if let Ok(input) = judge(answered) {
+                if let Ok(input) = judge(answered, takes_unread) {
                     let _ = heart.send(Message::Input(input)).await;
                 }
             }
@@ -241,8 +252,11 @@ fn limits(connack: &ConnAck) -> Result<LinkLimits, Loss> {
     })
 }
 
-fn judge((id, answer): Answer) -> Result<Input, PublishNoticeError> {
+fn judge((id, answer): Answer, takes_unread: bool) -> Result<Input, PublishNoticeError> {
     match answer {
+        Ok(PublishResult::Qos1(ack)) if ack.reason == PubAckReason::NoMatchingSubscribers && !takes_unread => {
+            Ok(Input::Refused(id, ReasonCode::NO_SUBSCRIBER))
+        }
         Ok(PublishResult::Qos1(ack)) if (ack.reason as u8) < 0x80 => Ok(Input::Acked(id)),
         Ok(PublishResult::Qos1(ack)) => Ok(Input::Refused(id, ReasonCode(ack.reason as u8))),
         Ok(_) => Ok(Input::Refused(id, ReasonCode(0x9B))),

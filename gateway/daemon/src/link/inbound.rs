@@ -56,3 +56,51 @@ impl Inbound {
 fn is_granted(answer: &SubAck) -> bool {
     answer.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_)))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
+mod tests {
+    use rumqttc::Publish;
+
+    use super::*;
+
+    fn inbound() -> (Inbound, mpsc::Receiver<Message>) {
+        let (heart, messages) = mpsc::channel(2);
+        (Inbound { topics: "lingate/1/acme/gw-1".to_owned(), heart, offered: Offered::default() }, messages)
+    }
+
+    fn publish(inbound: &Inbound, topic: &str, bytes: usize) {
+        let publish = Publish::new(topic.to_owned(), QoS::AtLeastOnce, vec![7; bytes], None);
+        inbound.take(&Packet::Publish(publish));
+    }
+
+    #[test]
+    fn a_receipt_goes_to_the_engine_and_a_bundle_to_the_keeper_of_the_inbox() {
+        let (inbound, mut messages) = inbound();
+        publish(&inbound, "lingate/1/acme/gw-1/r", RECEIPT_MAX);
+        assert!(matches!(messages.try_recv(), Ok(Message::Input(Input::Receipt(bytes))) if bytes.len() == RECEIPT_MAX));
+        for bytes in [9, BUNDLE_MAX] {
+            publish(&inbound, "lingate/1/acme/gw-1/b", bytes);
+            assert_eq!(inbound.offered.lock().unwrap().as_ref().map(Vec::len), Some(bytes), "the newest counts");
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_empty_or_of_another_topic_goes_nowhere() {
+        let (inbound, mut messages) = inbound();
+        publish(&inbound, "lingate/1/acme/gw-1/r", RECEIPT_MAX + 1);
+        publish(&inbound, "lingate/1/acme/gw-1/b", BUNDLE_MAX + 1);
+        publish(&inbound, "lingate/1/acme/gw-1/b", 0);
+        for topic in ["lingate/1/acme/gw-2/b", "lingate/1/acme/gw-2/r", "lingate/1/acme/gw-1/d/b", "b", ""] {
+            publish(&inbound, topic, 10);
+        }
+        assert!(messages.try_recv().is_err() && inbound.offered.lock().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_flood_of_receipts_is_dropped_and_blocks_nobody() {
+        let (inbound, mut messages) = inbound();
+        (0..1_000).for_each(|_| publish(&inbound, "lingate/1/acme/gw-1/r", 10));
+        assert_eq!(std::iter::from_fn(|| messages.try_recv().ok()).count(), 2);
+    }
+}

@@ -170,12 +170,17 @@ struct Bench {
 
 impl Bench {
     fn start(tls: TlsFiles, ports: &[u16]) -> Bench {
+        Bench::start_taking(false, tls, ports)
+    }
+
+    fn start_taking(takes_unread: bool, tls: TlsFiles, ports: &[u16]) -> Bench {
         let (heart, messages) = mpsc::channel(1000);
         let link = Link {
             gateway: "gw-1".parse().unwrap(),
             tenant: "acme".parse().unwrap(),
             offered: Arc::default(),
             brokers: ports.iter().map(|port| Broker { host: "localhost".to_owned(), port: *port }).collect(),
+            takes_unread,
             tls,
             heart,
             clock: Arc::new(SystemClock::start()),
@@ -256,10 +261,18 @@ async fn publish(queue: &mpsc::Sender<Publish>, ids: std::ops::Range<u64>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_record_is_acknowledged_or_refused_as_the_broker_said() {
+    for (takes_unread, unread) in [(false, Some(0x10)), (true, None)] {
+        let answers = answers(takes_unread).await;
+        assert_eq!(answers, [(0, None), (1, unread), (2, Some(0x87)), (3, Some(0x97))], "{takes_unread}");
+    }
+}
+
+/// By the id of the record: `None` for an acknowledgement.
+async fn answers(takes_unread: bool) -> Vec<(u64, Option<u8>)> {
     let world = World::new();
     let script = vec![Answer::PubAck(0), Answer::PubAck(0x10), Answer::PubAck(0x87), Answer::PubAck(0x97)];
     let port = broker(world.server("localhost"), vec![0x21, 0, 5], script).await;
-    let mut bench = Bench::start(world.tls_files(&world), &[port]);
+    let mut bench = Bench::start_taking(takes_unread, world.tls_files(&world), &[port]);
     let (limits, queue) = bench.up().await;
     assert_eq!(limits.in_flight, 5);
     publish(&queue, 0..4).await;
@@ -272,7 +285,7 @@ async fn every_record_is_acknowledged_or_refused_as_the_broker_said() {
         });
     }
     answers.sort_unstable();
-    assert_eq!(answers, [(0, None), (1, None), (2, Some(0x87)), (3, Some(0x97))]);
+    answers
 }
 
 #[tokio::test(flavor = "multi_thread")]
