@@ -10,7 +10,7 @@ use lingate_refine::{DatasetIndex, Export, PointPlan, Step};
 use crate::dataset::Datasets;
 use crate::device::EVERY;
 use crate::keys::require;
-use crate::minimize::{self, Placed};
+use crate::minimize::{self, Placed, Shape};
 use crate::{class, ucum};
 
 /// What every driver's points have in common.
@@ -87,8 +87,11 @@ impl Common {
         point: &Point,
         problems: &mut Vec<Problem>,
     ) -> Arc<PointPlan> {
-        problems.extend(self.steps.iter().filter_map(|placed| placed.misfit(point, self.range)));
-        if let Some(what) = minimize::no_number(point).filter(|_| self.range.is_some()) {
+        let shape = Shape::of(point, self.range);
+        let (steps, misfits): (Vec<_>, Vec<_>) =
+            self.steps.iter().map(|placed| placed.fit(shape)).partition(Result::is_ok);
+        problems.extend(misfits.into_iter().filter_map(Result::err));
+        if let Some(what) = minimize::no_number(shape).filter(|_| self.range.is_some()) {
             problems.push(Problem {
                 span: self.range_span,
                 path: format!("{}.range", self.path),
@@ -96,7 +99,7 @@ impl Common {
                 hint: Some("take it out".to_owned()),
             });
         }
-        let steps: Vec<Step> = self.steps.into_iter().map(|placed| placed.step).collect();
+        let steps: Vec<Step> = steps.into_iter().filter_map(Result::ok).collect();
         let name = self.name.as_ref().map_or("", PointName::as_str);
         Arc::new(PointPlan {
             id: point.id,
@@ -109,7 +112,7 @@ impl Common {
             equipment: equipment.clone(),
             interval: point.interval,
             source: format!("{device} {}", point.source),
-            export: self.export.map(|Admission { dataset, alias, class }| Export { dataset, alias, class, steps }),
+            export: self.export.map(|Admission { dataset, alias, class }| Export::new(dataset, alias, class, steps)),
         })
     }
 }

@@ -61,8 +61,10 @@ fn point(plan: &Plan, point: &PointPlan) -> String {
     write!(text, " to {dataset} as {}", export.alias).unwrap();
     export.class.iter().for_each(|class| write!(text, " class {class}").unwrap());
     for step in &export.steps {
-        let (name, amount) = step.parameter();
-        write!(text, " {:?} {name} {amount}", step.id()).unwrap();
+        write!(text, " {:?}", step.id()).unwrap();
+        for (name, value) in step.parameters() {
+            write!(text, " {name} {value}").unwrap();
+        }
     }
     text
 }

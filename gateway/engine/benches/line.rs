@@ -223,11 +223,11 @@ fn plan(batch: u32, minimize: bool) -> ExportPlan {
         padding: 0,
     };
     let steps = match minimize {
-        true => vec![Step::Deadband { by: "0.15".parse().unwrap() }, Step::Round { to: "0.1".parse().unwrap() }],
+        true => vec![Step::deadband("0.15".parse().unwrap()), Step::Round { to: "0.1".parse().unwrap() }],
         false => Vec::new(),
     };
     let point = |alias: u32| {
-        let export = Export { dataset: DatasetIndex(0), alias, class: Some(Class::General), steps: steps.clone() };
+        let export = Export::new(DatasetIndex(0), alias, Some(Class::General), steps.clone());
         Arc::new(PointPlan {
             id: PointId(alias),
             name: format!("plant/zone[{alias}].temperature"),

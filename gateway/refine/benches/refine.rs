@@ -54,11 +54,11 @@ fn refine(bencher: Bencher<'_, '_>, builtin_type: BuiltinType, value: fn(u32) ->
 
 fn plan(builtin_type: BuiltinType) -> ExportPlan {
     let (by, to) = if builtin_type.is_floating() { ("0.1", "0.05") } else { ("1", "5") };
-    let steps = vec![Step::Deadband { by: by.parse().unwrap() }, Step::Round { to: to.parse().unwrap() }];
+    let steps = vec![Step::deadband(by.parse().unwrap()), Step::Round { to: to.parse().unwrap() }];
     let point = |alias: u32| PointPlan {
         id: PointId(alias),
         name: format!("extruder/zone{alias}"),
-        export: Some(Export { dataset: DatasetIndex(0), alias, class: Some(Class::General), steps: steps.clone() }),
+        export: Some(Export::new(DatasetIndex(0), alias, Some(Class::General), steps.clone())),
         builtin_type,
         rank: 0,
         places: Some(2),

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use lingate_model::{ClockState, Now, Value};
 
+use crate::count::add;
 use crate::{DatasetIndex, Flush, Minimized, StepCount, VALUE_WEIGHT_MAX};
 
 /// The minimized readings of one dataset, in the order in which they were read, with the counts of every step.
@@ -29,6 +30,16 @@ impl Batch {
     /// When its last reading came; of a batch without readings: when it was closed.
     pub fn clock(&self) -> ClockState {
         self.clock
+    }
+}
+
+impl Batch {
+    /// With the readings and counts of a later one of the same dataset.
+    pub(crate) fn join(mut self, later: Batch) -> Batch {
+        self.readings.extend(later.readings);
+        add(&mut self.steps, &later.steps);
+        self.clock = later.clock;
+        self
     }
 }
 

@@ -8,7 +8,8 @@ pub struct StepCount {
     pub kept: u64,
 }
 
-/// Since the start, over all epochs: what became of a dataset's readings. `read = kept + sum(suppressed)`.
+/// Since the start, over all epochs: what became of a dataset's readings. `read = kept + sum(suppressed)`. A reading that
+/// a window or a swinging door still holds is not counted before its fate is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     pub read: u64,
@@ -22,33 +23,46 @@ pub struct Totals {
 pub(crate) struct Tally {
     pending: Vec<StepCount>,
     totals: Totals,
+    /// Place of a step in both lists, by its number.
+    place: [u8; PLACES],
 }
+
+const PLACES: usize = StepId::Masking as usize + 1;
 
 impl Tally {
     /// `used`: ascending, each step once.
     pub(crate) fn new(used: &[StepId]) -> Tally {
-        let suppressed = used.iter().map(|&step| (step, 0)).collect();
-        Tally { pending: unused_counts(used), totals: Totals { suppressed, ..Totals::default() } }
-    }
-
-    pub(crate) fn read(&mut self) {
-        self.totals.read += 1;
-    }
-
-    /// A reading passed all steps.
-    pub(crate) fn kept(&mut self) {
-        self.totals.kept += 1;
-    }
-
-    /// A reading went into `step`; `outcome` is what came out.
-    pub(crate) fn count<T>(&mut self, step: StepId, outcome: Option<T>) -> Option<T> {
-        let place = self.pending.iter().position(|count| count.step == step).expect("every step of a point is listed");
-        self.pending[place].seen += 1;
-        match outcome {
-            Some(_) => self.pending[place].kept += 1,
-            None => self.totals.suppressed[place].1 += 1,
+        let mut place = [0; PLACES];
+        for (at, step) in (0..).zip(used) {
+            place[*step as usize] = at;
         }
-        outcome
+        let suppressed = used.iter().map(|&step| (step, 0)).collect();
+        let pending = used.iter().map(|&step| StepCount { step, seen: 0, kept: 0 }).collect();
+        Tally { pending, totals: Totals { suppressed, ..Totals::default() }, place }
+    }
+
+    /// The fate of an item that bears so many readings: it left (`None`) or was suppressed by a step of `path`, its point's
+    /// steps. A window makes one item of its readings: all of them are seen by M5 and the steps before, one by those behind.
+    pub(crate) fn settle(&mut self, path: &[StepId], readings: u64, suppressed_by: Option<StepId>) {
+        self.totals.read += readings;
+        let mut bears = readings;
+        for &step in path {
+            let place = usize::from(self.place[step as usize]);
+            let is_end = suppressed_by == Some(step);
+            let passes = match step {
+                _ if is_end => 0,
+                StepId::Aggregate => 1,
+                _ => bears,
+            };
+            self.pending[place].seen += bears;
+            self.pending[place].kept += passes;
+            self.totals.suppressed[place].1 += bears - passes;
+            bears = passes;
+            if is_end {
+                return;
+            }
+        }
+        self.totals.kept += bears;
     }
 
     /// The counts since the last time; they start again at 0.
@@ -66,6 +80,10 @@ impl Tally {
     }
 }
 
-fn unused_counts(used: &[StepId]) -> Vec<StepCount> {
-    used.iter().map(|&step| StepCount { step, seen: 0, kept: 0 }).collect()
+/// Adds the counts of a later batch of the same dataset.
+pub(crate) fn add(counts: &mut [StepCount], later: &[StepCount]) {
+    for (count, later) in counts.iter_mut().zip(later) {
+        count.seen += later.seen;
+        count.kept += later.kept;
+    }
 }

@@ -1,4 +1,7 @@
-use lingate_model::{Decimal, Origin, StatusCode, Value};
+use lingate_model::{Origin, StatusCode, Value};
+
+use crate::Band;
+use crate::minimize::Item;
 
 /// M6, OPC UA AbsoluteDeadband (OPC 10000-4, 7.22.2) with the trigger StatusValue: a reading is kept if nothing of its
 /// point was kept before, if its StatusCode differs from the last kept one in any bit, or if its value moved.
@@ -10,11 +13,15 @@ use lingate_model::{Decimal, Origin, StatusCode, Value};
 ///   reading after it.
 /// - Readings out of the device's history are compared among themselves: where live ones and backfilled ones meet, one of
 ///   each is kept, because in the order of their times another value may stand between them.
+/// - With a heartbeat, a reading that is `max_interval` or more younger than the last kept one is kept whatever it says,
+///   and so is one that is older than it: a clock that went back does not silence a point.
 #[derive(Debug)]
 pub(crate) struct Deadband {
     by: f64,
     /// `by` without its fraction: two integers differ by more than `by` exactly if they differ by more than this.
     whole: i128,
+    /// Microseconds.
+    max_interval: Option<i64>,
     last: Option<Kept>,
 }
 
@@ -23,23 +30,34 @@ struct Kept {
     status: StatusCode,
     value: Option<Value>,
     origin: Origin,
+    at: i64,
 }
 
 impl Deadband {
-    pub(crate) fn new(by: Decimal) -> Deadband {
+    pub(crate) fn new(Band { by, max_interval, .. }: Band) -> Deadband {
         let whole = i128::from(by.mantissa()).div_euclid(10_i128.pow(u32::from(by.places())));
-        Deadband { by: by.to_f64(), whole, last: None }
+        let max_interval = max_interval.map(|interval| i64::try_from(interval.as_micros()).unwrap_or(i64::MAX));
+        Deadband { by: by.to_f64(), whole, max_interval, last: None }
     }
 
-    pub(crate) fn keeps(&mut self, value: Option<&Value>, status: StatusCode, origin: Origin) -> bool {
+    pub(crate) fn keeps(&mut self, item: &Item) -> bool {
+        let (status, origin, at) = (item.status, item.stamp.origin, item.at);
         let keeps = match &self.last {
             None => true,
-            Some(last) => (last.status, last.origin) != (status, origin) || self.moved(last.value.as_ref(), value),
+            Some(last) => {
+                (last.status, last.origin) != (status, origin)
+                    || self.is_due(last.at, at)
+                    || self.moved(last.value.as_ref(), item.value.as_ref())
+            }
         };
         if keeps {
-            self.last = Some(Kept { status, value: value.cloned(), origin });
+            self.last = Some(Kept { status, value: item.value.clone(), origin, at });
         }
         keeps
+    }
+
+    fn is_due(&self, last: i64, at: i64) -> bool {
+        self.max_interval.is_some_and(|interval| at < last || at.saturating_sub(last) >= interval)
     }
 
     /// The next reading will be kept, whatever it says.
@@ -81,12 +99,27 @@ fn integer(value: &Value) -> Option<i128> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panic")]
 mod tests {
+    use std::time::Duration;
+
+    use lingate_model::{Decimal, UtcMicros};
+
     use super::*;
+    use crate::Stamp;
+
+    fn deadband(by: Decimal, max_interval: Option<Duration>) -> Deadband {
+        Deadband::new(Band { by, percent: None, max_interval })
+    }
+
+    fn item(value: Option<&Value>, status: StatusCode, origin: Origin, at: i64) -> Item {
+        let stamp = Stamp { gateway_time: UtcMicros(at), source_time: None, server_time: None, origin };
+        Item { stamp, value: value.cloned(), status, at, readings: 1 }
+    }
 
     /// Which of `values` are kept, all of them good.
     fn kept<T: Copy>(by: &str, make: fn(T) -> Value, values: &[T]) -> Vec<bool> {
-        let mut deadband = Deadband::new(by.parse().unwrap());
-        values.iter().map(|&v| deadband.keeps(Some(&make(v)), StatusCode::GOOD, Origin::Live)).collect()
+        let mut deadband = deadband(by.parse().unwrap(), None);
+        let keeps = |v: &T| deadband.keeps(&item(Some(&make(*v)), StatusCode::GOOD, Origin::Live, 0));
+        values.iter().map(keeps).collect()
     }
 
     #[test]
@@ -133,7 +166,7 @@ mod tests {
 
     #[test]
     fn every_change_of_status_is_kept_and_a_run_of_one_bad_status_once() {
-        let mut deadband = Deadband::new(Decimal::ONE);
+        let mut deadband = deadband(Decimal::ONE, None);
         let (good, bad) = (Some(Value::Byte(7)), None);
         let limited = StatusCode(StatusCode::UNCERTAIN.0 | 0x0500);
         let told = [
@@ -148,18 +181,32 @@ mod tests {
             (&good, StatusCode::GOOD, false),
         ];
         for (at, (value, status, kept)) in told.into_iter().enumerate() {
-            assert_eq!(deadband.keeps(value.as_ref(), status, Origin::Live), kept, "reading {at}");
+            assert_eq!(deadband.keeps(&item(value.as_ref(), status, Origin::Live, 0)), kept, "reading {at}");
         }
     }
 
     #[test]
     fn history_is_compared_with_history_and_live_with_live() {
-        let mut deadband = Deadband::new(Decimal::ONE);
+        let mut deadband = deadband(Decimal::ONE, None);
         let (live, old) = (Origin::Live, Origin::Backfilled);
         let told =
             [(5, live, true), (5, old, true), (5, old, false), (7, old, true), (5, live, true), (5, live, false)];
         for (at, (value, origin, kept)) in told.into_iter().enumerate() {
-            assert_eq!(deadband.keeps(Some(&Value::Byte(value)), StatusCode::GOOD, origin), kept, "reading {at}");
+            assert_eq!(
+                deadband.keeps(&item(Some(&Value::Byte(value)), StatusCode::GOOD, origin, 0)),
+                kept,
+                "reading {at}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_point_that_does_not_move_is_heard_at_every_heartbeat() {
+        let mut deadband = deadband(Decimal::ONE, Some(Duration::from_micros(10)));
+        let times = [(0, true), (9, false), (10, true), (15, false), (21, true), (31, true), (3, true), (12, false)];
+        for (at, kept) in times {
+            let told = item(Some(&Value::Byte(7)), StatusCode::GOOD, Origin::Live, at);
+            assert_eq!(deadband.keeps(&told), kept, "at {at}");
         }
     }
 }

@@ -37,19 +37,24 @@
 //! also ends what the deadbands remember, so that the first reading of each point in an epoch is always kept.
 
 mod batch;
+mod clip;
 mod count;
 mod deadband;
 mod minimize;
+mod outlet;
 mod plan;
 mod refinery;
 mod rounding;
 mod stamp;
+mod step;
 mod tag;
+mod time;
 
 pub use batch::Batch;
 pub use count::{StepCount, Totals};
 pub use minimize::Minimized;
-pub use plan::{DatasetIndex, DatasetPlan, Export, ExportPlan, Flush, PointPlan, Step, StepId};
+pub use plan::{ContextKind, DatasetIndex, DatasetPlan, Export, ExportPlan, Flush, Lowered, PointPlan};
 pub use refinery::Refinery;
 pub use stamp::Stamp;
+pub use step::{Band, Percent, Quality, Step, StepId};
 pub use tag::{Tagged, VALUE_WEIGHT_MAX};

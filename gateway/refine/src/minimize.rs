@@ -1,9 +1,14 @@
+use std::time::Duration;
+
 use lingate_model::{StatusCode, UtcMicros, Value};
 
-use crate::count::Tally;
+use crate::clip::Clip;
 use crate::deadband::Deadband;
+use crate::outlet::Outlet;
 use crate::rounding::Rounding;
-use crate::{DatasetIndex, Stamp, Step, StepId, Tagged};
+use crate::tag::Tagged;
+use crate::time::PointClock;
+use crate::{DatasetIndex, Quality, Stamp, Step, StepId};
 
 /// A reading that passed every step of its point. Only these enter a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,51 +43,97 @@ impl Minimized {
     }
 }
 
+/// What goes through a point's steps: one reading, or the one value that a window made of many.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) stamp: Stamp,
+    pub(crate) value: Option<Value>,
+    pub(crate) status: StatusCode,
+    /// [`PointClock`] time.
+    pub(crate) at: i64,
+    /// How many readings it bears.
+    pub(crate) readings: u64,
+}
+
 /// The configured steps of one point, with what they remember of it.
 #[derive(Debug, Default)]
 pub(crate) struct Minimizer {
+    clock: PointClock,
+    quality: Option<Quality>,
     deadband: Option<Deadband>,
-    rounding: Option<Rounding>,
+    /// Those that change a value and neither suppress nor remember, in their order.
+    change: Vec<Change>,
+}
+
+/// M8 to M12.
+#[derive(Debug)]
+enum Change {
+    Round(Rounding),
+    Clip(Clip),
+    Coarsen(Duration),
 }
 
 impl Minimizer {
     pub(crate) fn new(steps: &[Step]) -> Minimizer {
         let mut minimizer = Minimizer::default();
-        for step in steps {
-            match *step {
-                Step::Deadband { by } => minimizer.deadband = Some(Deadband::new(by)),
-                Step::Round { to } => minimizer.rounding = Some(Rounding::new(to)),
-            }
-        }
+        let mut steps: Vec<&Step> = steps.iter().collect();
+        steps.sort_by_key(|step| step.id());
+        steps.into_iter().for_each(|step| minimizer.add(step));
         minimizer
     }
 
-    /// M6, then M8: the deadband compares what was measured, so that rounding cannot turn noise at the edge of a step
-    /// into movement.
-    pub(crate) fn minimize(&mut self, tagged: Tagged, tally: &mut Tally) -> Option<Minimized> {
-        let Tagged { dataset, alias, stamp, mut value, status } = tagged;
-        if let Some(deadband) = &mut self.deadband {
-            let outcome = deadband.keeps(value.as_ref(), status, stamp.origin).then_some(());
-            tally.count(StepId::Deadband, outcome)?;
+    fn add(&mut self, step: &Step) {
+        match step {
+            Step::Quality { keeps } => self.quality = Some(*keeps),
+            Step::Deadband(band) => self.deadband = Some(Deadband::new(*band)),
+            Step::Round { to } => self.change.push(Change::Round(Rounding::new(*to))),
+            Step::Clip { low, high } => self.change.push(Change::Clip(Clip::new(*low, *high))),
+            Step::Coarsen { to } => self.change.push(Change::Coarsen(*to)),
         }
-        if let Some(rounding) = &self.rounding {
-            value = value.map(|value| rounding.round(value));
-            tally.count(StepId::Rounding, Some(()));
-        }
-        Some(Minimized { dataset, alias, stamp, value, status })
     }
 
-    pub(crate) fn has(&self, step: StepId) -> bool {
-        match step {
-            StepId::AllowList | StepId::ClassCeiling => false,
-            StepId::Deadband => self.deadband.is_some(),
-            StepId::Rounding => self.rounding.is_some(),
+    /// M3 to M12, in this order; every item that comes in goes to `outlet` once, kept or suppressed. The deadband compares
+    /// what was measured, so that rounding cannot turn noise at the edge of a step into movement.
+    pub(crate) fn minimize(&mut self, tagged: Tagged, outlet: &mut Outlet<'_>) {
+        let Tagged { stamp, value, status } = tagged;
+        let at = self.clock.time(&stamp);
+        let item = Item { stamp, value, status, at, readings: 1 };
+        if self.quality.is_some_and(|quality| !quality.lets_pass(item.status)) {
+            return outlet.suppress(&item, StepId::QualityFilter);
         }
+        self.compare(item, outlet);
+    }
+
+    fn compare(&mut self, item: Item, outlet: &mut Outlet<'_>) {
+        if self.deadband.as_mut().is_some_and(|deadband| !deadband.keeps(&item)) {
+            return outlet.suppress(&item, StepId::Deadband);
+        }
+        self.change(item, outlet);
+    }
+
+    fn change(&self, mut item: Item, outlet: &mut Outlet<'_>) {
+        for change in &self.change {
+            match change {
+                Change::Round(rounding) => item.value = item.value.map(|value| rounding.round(value)),
+                Change::Clip(clip) => item.value = item.value.map(|value| clip.clip(value)),
+                Change::Coarsen(to) => item.stamp.coarsen(*to),
+            }
+        }
+        outlet.keep(item);
     }
 
     pub(crate) fn forget(&mut self) {
         if let Some(deadband) = &mut self.deadband {
             deadband.forget();
+        }
+    }
+}
+
+impl Quality {
+    fn lets_pass(self, status: StatusCode) -> bool {
+        match self {
+            Quality::NotBad => !status.is_bad(),
+            Quality::Good => status.severity() == lingate_model::Severity::Good,
         }
     }
 }

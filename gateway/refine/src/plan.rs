@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use lingate_model::{BuiltinType, Class, DatasetId, Decimal, EquipmentPath, PointId, Priority, PurposeId, Ucum};
 
+use crate::{Step, StepId};
+
 /// A dataset's place in the plan: dense from 0, in the order of the configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DatasetIndex(pub u16);
@@ -73,59 +75,59 @@ pub struct Export {
     pub dataset: DatasetIndex,
     /// The point's number in its dataset's catalogue: dense from 0.
     pub alias: u32,
-    /// `None`: unlabelled, denied by M2.
+    /// Of what leaves, so after the steps: M2 judges it. `None`: unlabelled, denied by M2.
     pub class: Option<Class>,
     /// In the fixed order of the steps; each kind at most once.
     pub steps: Vec<Step>,
+    /// The class of what is read, where the steps lower it.
+    pub lowered: Option<Lowered>,
+    /// Its values tell in which batch, phase, lot, recipe or state the dataset's other readings were taken.
+    pub context: Option<ContextKind>,
 }
 
-/// Numbers of the minimization steps on the wire (wire.md section 9).
+impl Export {
+    /// A point whose class the steps do not lower and that is no context.
+    pub fn new(dataset: DatasetIndex, alias: u32, class: Option<Class>, steps: Vec<Step>) -> Export {
+        Export { dataset, alias, class, steps, lowered: None, context: None }
+    }
+}
+
+/// Why what leaves is of a lower class than what is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lowered {
+    /// Of what is read.
+    pub from: Class,
+    /// The step among the point's that lowers it.
+    pub by: StepId,
+    /// The plant's words.
+    pub reason: String,
+}
+
+/// What a point says about the others of its equipment. The number is that of the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
-pub enum StepId {
-    AllowList = 1,
-    ClassCeiling = 2,
-    Deadband = 6,
-    Rounding = 8,
+pub enum ContextKind {
+    /// ISA-88 batch.
+    Batch = 1,
+    /// ISA-88 phase.
+    Phase = 2,
+    Lot = 3,
+    Recipe = 4,
+    /// SEMI E10 or PackML state.
+    State = 5,
 }
 
-impl StepId {
-    pub const ALL: [StepId; 4] = [StepId::AllowList, StepId::ClassCeiling, StepId::Deadband, StepId::Rounding];
+impl ContextKind {
+    pub const ALL: [ContextKind; 5] =
+        [ContextKind::Batch, ContextKind::Phase, ContextKind::Lot, ContextKind::Recipe, ContextKind::State];
 
-    /// The standard's term: ISO/IEC 20889, GB/T 43697-2024, OPC UA Part 8.
-    pub fn term(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
-            StepId::AllowList => "suppression",
-            StepId::ClassCeiling => "class ceiling",
-            StepId::Deadband => "AbsoluteDeadband",
-            StepId::Rounding => "rounding",
-        }
-    }
-}
-
-/// A configured step with its exact parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// M6: a value is kept when it differs from the last kept one by more than `by` (OPC UA AbsoluteDeadband),
-    /// or when its quality changed.
-    Deadband { by: Decimal },
-    /// M8: to the nearest multiple of `to`, ties to even.
-    Round { to: Decimal },
-}
-
-impl Step {
-    pub fn id(&self) -> StepId {
-        match self {
-            Step::Deadband { .. } => StepId::Deadband,
-            Step::Round { .. } => StepId::Rounding,
-        }
-    }
-
-    /// (name, exact decimal text), as catalogue and lineage show them.
-    pub fn parameter(&self) -> (&'static str, String) {
-        match self {
-            Step::Deadband { by } => ("by", by.to_string()),
-            Step::Round { to } => ("to", to.to_string()),
+            ContextKind::Batch => "batch",
+            ContextKind::Phase => "phase",
+            ContextKind::Lot => "lot",
+            ContextKind::Recipe => "recipe",
+            ContextKind::State => "state",
         }
     }
 }

@@ -1,6 +1,5 @@
 use lingate_model::{BuiltinType, Class, Reading, StatusCode, Value};
 
-use crate::count::Tally;
 use crate::{DatasetIndex, PointPlan, Stamp, StepId};
 
 /// What a value may weigh: a batch is closed before it weighs more than twice this, and fits into one message.
@@ -11,8 +10,6 @@ pub const VALUE_WEIGHT_MAX: usize = 1024 * 1024;
 /// value).
 #[derive(Clone, Debug)]
 pub struct Tagged {
-    pub(crate) dataset: DatasetIndex,
-    pub(crate) alias: u32,
     pub(crate) stamp: Stamp,
     pub(crate) value: Option<Value>,
     pub(crate) status: StatusCode,
@@ -30,7 +27,7 @@ impl Shape {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rule {
     pub(crate) dataset: DatasetIndex,
-    alias: u32,
+    pub(crate) alias: u32,
     class: Option<Class>,
     shape: Shape,
 }
@@ -54,13 +51,13 @@ impl Rule {
     }
 }
 
-/// M1 and M2. `ceiling` is `None` if the dataset is not granted: then M1 suppresses.
-pub(crate) fn tag(reading: Reading, rule: &Rule, ceiling: Option<Class>, tally: &mut Tally) -> Option<Tagged> {
-    let ceiling = tally.count(StepId::AllowList, ceiling)?;
-    tally.count(StepId::ClassCeiling, rule.class.filter(|class| *class <= ceiling))?;
+/// M1 and M2. `ceiling` is `None` if the dataset is not granted: then M1 suppresses. `Err`: the step that does.
+pub(crate) fn tag(reading: Reading, rule: &Rule, ceiling: Option<Class>) -> Result<Tagged, StepId> {
+    let ceiling = ceiling.ok_or(StepId::AllowList)?;
+    rule.class.filter(|class| *class <= ceiling).ok_or(StepId::ClassCeiling)?;
     let stamp = Stamp::of(&reading);
     let (value, status) = told(reading.value, reading.status, rule.shape);
-    Some(Tagged { dataset: rule.dataset, alias: rule.alias, stamp, value, status })
+    Ok(Tagged { stamp, value, status })
 }
 
 /// Makes `value` present exactly if `status` is not bad, of the declared shape, and light enough for a message.

@@ -232,13 +232,10 @@ fn datasets() -> impl Strategy<Value = DatasetPlan> {
 }
 
 fn points() -> impl Strategy<Value = PointPlan> {
-    let by = proptest::option::of(parameters().prop_map(|by| lingate_refine::Step::Deadband { by }));
+    let by = proptest::option::of(parameters().prop_map(lingate_refine::Step::deadband));
     let to = proptest::option::of(parameters().prop_map(|to| lingate_refine::Step::Round { to }));
-    let exports = (0..3_u16, classes(), by, to).prop_map(|(dataset, class, by, to)| Export {
-        dataset: DatasetIndex(dataset),
-        alias: 0,
-        class,
-        steps: by.into_iter().chain(to).collect(),
+    let exports = (0..3_u16, classes(), by, to).prop_map(|(dataset, class, by, to)| {
+        Export::new(DatasetIndex(dataset), 0, class, by.into_iter().chain(to).collect())
     });
     (types(), proptest::option::weighted(0.9, exports)).prop_map(|(builtin_type, export)| point(builtin_type, export))
 }

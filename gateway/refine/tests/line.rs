@@ -23,7 +23,7 @@ fn plain(dataset: DatasetIndex) -> PointPlan {
 }
 
 fn classed(dataset: DatasetIndex, class: Option<Class>) -> PointPlan {
-    point(BuiltinType::Int32, Some(Export { dataset, alias: 0, class, steps: Vec::new() }))
+    point(BuiltinType::Int32, Some(Export::new(dataset, 0, class, Vec::new())))
 }
 
 /// The only reading that comes out of `point` for `reading`.

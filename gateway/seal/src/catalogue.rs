@@ -71,10 +71,9 @@ fn tag(dataset: &DatasetPlan, point: &PointPlan, alias: u32) -> wire::Tag {
 }
 
 fn step(step: &Step) -> wire::Step {
-    let (name, value) = step.parameter();
     wire::Step {
         id: step.id() as u32,
-        term: step.id().term().to_owned(),
-        parameters: [(name.to_owned(), value)].into(),
+        term: step.term().to_owned(),
+        parameters: step.parameters().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
     }
 }

@@ -57,9 +57,9 @@ impl Names {
     /// Activities in the order in which a reading passes them.
     fn chain(&self, steps: &Steps) -> Vec<String> {
         let collect = format!("lingate:collect/{}", self.cti);
-        let of_step = |(id, value): &(StepId, String)| match value.as_str() {
-            "" => format!("lingate:step/{}/M{}", self.cti, *id as u8),
-            value => format!("lingate:step/{}/M{}/{value}", self.cti, *id as u8),
+        let of_step = |(id, parameters): &(StepId, Parameters)| {
+            let name = format!("lingate:step/{}/M{}", self.cti, *id as u8);
+            parameters.iter().fold(name, |name, (_, value)| format!("{name}/{}", local(value)))
         };
         std::iter::once(collect).chain(steps.keys().map(of_step)).collect()
     }
@@ -70,18 +70,25 @@ fn told(terms: &EpochTerms) -> impl Iterator<Item = (usize, &Arc<PointPlan>)> {
     terms.points.iter().enumerate().filter(|(_, point)| is_told(point, terms.grant.ceiling))
 }
 
-/// By step and parameter: the parameter's name and the aliases of the points that pass it.
-type Steps = BTreeMap<(StepId, String), (&'static str, Vec<usize>)>;
+type Parameters = Vec<(&'static str, String)>;
+
+/// By step and parameters: its term and the aliases of the points that pass it.
+type Steps = BTreeMap<(StepId, Parameters), (&'static str, Vec<usize>)>;
+
+/// As a part of a name.
+fn local(value: &str) -> String {
+    value.chars().map(|c| if c.is_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect()
+}
 
 fn steps(terms: &EpochTerms) -> Steps {
     let everyone: Vec<usize> = told(terms).map(|(alias, _)| alias).collect();
     let mut steps = Steps::new();
-    steps.insert((StepId::AllowList, String::new()), ("", everyone.clone()));
-    steps.insert((StepId::ClassCeiling, terms.grant.ceiling.to_string()), ("ceiling", everyone));
+    let ceiling = vec![("ceiling", terms.grant.ceiling.to_string())];
+    steps.insert((StepId::AllowList, Vec::new()), (StepId::AllowList.term(), everyone.clone()));
+    steps.insert((StepId::ClassCeiling, ceiling), (StepId::ClassCeiling.term(), everyone));
     for (alias, point) in told(terms) {
         for step in point.export.iter().flat_map(|export| &export.steps) {
-            let (name, value) = step.parameter();
-            steps.entry((step.id(), value)).or_insert((name, Vec::new())).1.push(alias);
+            steps.entry((step.id(), step.parameters())).or_insert((step.term(), Vec::new())).1.push(alias);
         }
     }
     steps
@@ -114,13 +121,11 @@ fn describe(point: &Arc<PointPlan>) -> Value {
 fn activities(steps: &Steps, chain: &[String], issued: UtcMicros) -> Map<String, Value> {
     let mut activities = Map::new();
     activities.insert(chain[0].clone(), json!({"prov:startTime": civil::format(issued)}));
-    for (activity, ((id, value), (parameter, _))) in chain[1..].iter().zip(steps) {
+    for (activity, ((id, parameters), (term, _))) in chain[1..].iter().zip(steps) {
         let mut step = Map::new();
         step.insert("lingate:step".to_owned(), json!(format!("M{}", *id as u8)));
-        step.insert("lingate:term".to_owned(), json!(id.term()));
-        if !parameter.is_empty() {
-            step.insert(format!("lingate:{parameter}"), json!(value));
-        }
+        step.insert("lingate:term".to_owned(), json!(term));
+        step.extend(parameters.iter().map(|(name, value)| (format!("lingate:{name}"), json!(value))));
         activities.insert(activity.clone(), step.into());
     }
     activities
@@ -136,7 +141,7 @@ fn agents(terms: &EpochTerms, names: &Names) -> Value {
 
 /// Which points an activity works on: all for collection.
 fn used(steps: &Steps, chain: &[String]) -> Map<String, Value> {
-    let everyone = &steps[&(StepId::AllowList, String::new())].1;
+    let everyone = &steps[&(StepId::AllowList, Vec::new())].1;
     let aliases = std::iter::once(everyone).chain(steps.values().map(|(_, aliases)| aliases));
     let pairs = chain.iter().zip(aliases).flat_map(|(activity, aliases)| aliases.iter().map(move |a| (activity, *a)));
     let used = |(activity, alias): (&String, usize)| json!({"prov:activity": activity, "prov:entity": source(alias)});

@@ -6,7 +6,8 @@ use crate::cbor::Encoder;
 use crate::thumbprint::sha256;
 
 /// Names a dataset's minimization policy: SHA-256 of the deterministic CBOR
-/// `["lingate/1 policy", dataset, purpose, [[point, class or null, [[step, parameter, value]]]]]`, points by alias.
+/// `["lingate/1 policy", dataset, purpose, [[point, class or null, [[step, parameter, value, ...]]]]]`, points by
+/// alias.
 ///
 /// The ceiling is left out: it is lowered by every bundle, and CLAIMS say which one held. A bundle may list the
 /// policies that the sandbox approved; then no other one is sealed.
@@ -28,7 +29,10 @@ fn encode_point(point: &PointPlan, cbor: &mut Encoder) {
     };
     cbor.array(steps.len());
     for step in steps {
-        let (parameter, value) = step.parameter();
-        cbor.array(3).unsigned(step.id() as u64).text(parameter).text(&value);
+        let parameters = step.parameters();
+        cbor.array(1 + 2 * parameters.len()).unsigned(step.id() as u64);
+        for (name, value) in &parameters {
+            cbor.text(name).text(value);
+        }
     }
 }

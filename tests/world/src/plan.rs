@@ -108,13 +108,13 @@ fn export(number: u32) -> Option<Export> {
     let first = if dataset == 0 { point::COUNTER } else { point::LABEL };
     let decimal = |text: &str| text.parse().expect("a decimal");
     let steps = match number {
-        point::TEMPERATURE => vec![Step::Deadband { by: decimal("0.5") }, Step::Round { to: decimal("0.1") }],
-        point::LEVEL => vec![Step::Deadband { by: decimal("20") }],
+        point::TEMPERATURE => vec![Step::deadband(decimal("0.5")), Step::Round { to: decimal("0.1") }],
+        point::LEVEL => vec![Step::deadband(decimal("20"))],
         _ => Vec::new(),
     };
     let class = match number {
         point::SECRET => None,
         _ => Some(Class::General),
     };
-    Some(Export { dataset: DatasetIndex(dataset as u16), alias: number - first, class, steps })
+    Some(Export::new(DatasetIndex(dataset as u16), number - first, class, steps))
 }

@@ -55,11 +55,11 @@ pub(crate) fn point(builtin_type: BuiltinType, export: Option<Export>) -> PointP
 
 /// A general point of `dataset`.
 pub(crate) fn export(dataset: DatasetIndex, steps: &[Step]) -> Option<Export> {
-    Some(Export { dataset, alias: 0, class: Some(Class::General), steps: steps.to_vec() })
+    Some(Export::new(dataset, 0, Some(Class::General), steps.to_vec()))
 }
 
 pub(crate) fn deadband(by: &str) -> Step {
-    Step::Deadband { by: by.parse().unwrap() }
+    Step::deadband(by.parse().unwrap())
 }
 
 pub(crate) fn round(to: &str) -> Step {

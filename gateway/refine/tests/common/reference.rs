@@ -1,7 +1,7 @@
 //! The refinery once more, as plainly as it can be written: no batches, no speed, rational arithmetic.
 
 use lingate_model::{Class, Decimal, Now, Reading, StatusCode, Value};
-use lingate_refine::{DatasetIndex, ExportPlan, Step, StepId};
+use lingate_refine::{Band, DatasetIndex, ExportPlan, Step, StepId};
 
 /// What left, and what each step saw and kept.
 #[derive(Default)]
@@ -57,7 +57,7 @@ impl Reference {
             (value, status) = (None, StatusCode::BAD_TYPE_MISMATCH);
         }
         for step in &export.steps {
-            if let Step::Deadband { by } = *step {
+            if let Step::Deadband(Band { by, .. }) = *step {
                 let keeps = match &self.last[place] {
                     Some((last, last_status)) => *last_status != status || moved(last.as_ref(), value.as_ref(), by),
                     None => true,

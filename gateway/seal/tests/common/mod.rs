@@ -89,7 +89,7 @@ pub fn points(shapes: &[(BuiltinType, Option<u8>)]) -> Vec<Arc<PointPlan>> {
     let point = |(alias, (builtin_type, places)): (u32, &(BuiltinType, Option<u8>))| PointPlan {
         id: PointId(alias),
         name: format!("extruder-1/point-{alias}"),
-        export: Some(Export { dataset: DatasetIndex(0), alias, class: Some(Class::General), steps: Vec::new() }),
+        export: Some(Export::new(DatasetIndex(0), alias, Some(Class::General), Vec::new())),
         builtin_type: *builtin_type,
         rank: 0,
         places: *places,

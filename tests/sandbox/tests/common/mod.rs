@@ -189,11 +189,11 @@ pub fn plan() -> DatasetPlan {
 
 pub fn points() -> Vec<Arc<PointPlan>> {
     let point = |(alias, (name, builtin_type, places)): (u32, &(&str, BuiltinType, Option<u8>))| {
-        let steps = if alias == 1 { vec![Step::Deadband { by: "5".parse().unwrap() }] } else { Vec::new() };
+        let steps = if alias == 1 { vec![Step::deadband("5".parse().unwrap())] } else { Vec::new() };
         Arc::new(PointPlan {
             id: PointId(alias),
             name: (*name).to_owned(),
-            export: Some(Export { dataset: DatasetIndex(0), alias, class: Some(Class::General), steps }),
+            export: Some(Export::new(DatasetIndex(0), alias, Some(Class::General), steps)),
             builtin_type: *builtin_type,
             rank: 0,
             places: *places,

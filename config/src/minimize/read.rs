@@ -1,0 +1,122 @@
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use lingate_drivers::settings::Table;
+use lingate_model::Decimal;
+use lingate_refine::{Band, Quality, Step};
+
+use super::Wish;
+
+/// The key that names each step, and how it is read.
+const KEYS: [(&str, Read); 5] =
+    [("quality", quality), ("deadband", deadband), ("round", round), ("clip", clip), ("coarsen", coarsen)];
+
+type Read = fn(&mut Table<'_>) -> Option<Wish>;
+
+/// Steps of the format that this version does not apply.
+const LATER: [(&str, &str); 5] = [
+    ("only_when", "M3, context gate"),
+    ("aggregate", "M5, window aggregate"),
+    ("swinging_door", "M7, swinging door"),
+    ("pseudonym", "M11, keyed pseudonym"),
+    ("mask", "M12, masking of text"),
+];
+
+const HEARTBEAT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
+const COARSE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(86_400);
+
+/// The keys of the table that name a step.
+pub(super) fn step_keys(table: &Table<'_>) -> impl Iterator<Item = &'static str> {
+    let names: Vec<&str> = table.keys().collect();
+    let known = KEYS.iter().map(|(key, _)| *key).chain(LATER.iter().map(|(key, _)| *key));
+    known.filter(move |key| names.contains(key))
+}
+
+/// So that a misspelt key finds its neighbour, and what stands beside is not reported twice.
+pub(super) fn know_all(table: &mut Table<'_>) {
+    KEYS.iter().for_each(|(key, _)| drop(table.take(key)));
+    ["max_interval"].into_iter().for_each(|key| drop(table.take(key)));
+}
+
+pub(super) fn step(table: &mut Table<'_>, key: &'static str) -> Option<Wish> {
+    if let Some((key, step)) = LATER.iter().find(|(name, _)| *name == key) {
+        drop(table.take(key));
+        let hint = "this version has the steps quality, deadband, round, clip and coarsen".to_owned();
+        table.problem(key, format!("is step {step}, which is not available in this version"), Some(hint));
+        return None;
+    }
+    let (_, read) = KEYS.iter().find(|(name, _)| *name == key)?;
+    read(table)
+}
+
+fn quality(table: &mut Table<'_>) -> Option<Wish> {
+    let keeps = table.take("quality").word(&[("good", Quality::Good), ("not-bad", Quality::NotBad)])?;
+    Some(Wish::Step(Step::Quality { keeps }))
+}
+
+/// `deadband = 0.5` or `deadband = "2%"`, with `max_interval = "10m"` if told.
+fn deadband(table: &mut Table<'_>) -> Option<Wish> {
+    let max_interval = table.take("max_interval").duration(HEARTBEAT);
+    match table.take("deadband").parsed_or_number(amount)? {
+        Amount::Absolute(by) => Some(Wish::Step(Step::Deadband(Band { by, percent: None, max_interval }))),
+        Amount::Percent(percent) => Some(Wish::PercentDeadband { percent, max_interval }),
+    }
+}
+
+fn round(table: &mut Table<'_>) -> Option<Wish> {
+    let to = positive(table, "round")?;
+    Some(Wish::Step(Step::Round { to }))
+}
+
+/// `clip = [0, 400]`, or `clip = { low = 0 }` for one limit.
+fn clip(table: &mut Table<'_>) -> Option<Wish> {
+    if !table.is_table("clip") {
+        let (low, high) = table.take("clip").decimal_range()?;
+        return Some(Wish::Step(Step::Clip { low: Some(low), high: Some(high) }));
+    }
+    let mut limits = table.take("clip").table()?;
+    let (low, high) = (limits.take("low").decimal(), limits.take("high").decimal());
+    let is_upside_down = low.zip(high).is_some_and(|(low, high)| low.to_f64() >= high.to_f64());
+    if is_upside_down || (low.is_none() && high.is_none()) {
+        let what = if is_upside_down { "lies above the upper limit" } else { "stands without any limit" };
+        limits.problem("low", what, Some("write clip = [0, 400], or clip = { high = 400 }".to_owned()));
+    }
+    let problems = limits.finish();
+    let is_whole = problems.is_empty();
+    table.add_problems(problems);
+    is_whole.then_some(Wish::Step(Step::Clip { low, high }))
+}
+
+fn coarsen(table: &mut Table<'_>) -> Option<Wish> {
+    let to = table.take("coarsen").duration(COARSE)?;
+    Some(Wish::Step(Step::Coarsen { to }))
+}
+
+fn positive(table: &mut Table<'_>, key: &'static str) -> Option<Decimal> {
+    let amount = table.take(key).decimal()?;
+    if !amount.is_positive() {
+        let hint = "write the smallest change that matters, or take the step out".to_owned();
+        table.problem(key, format!("is {amount}, expected more than 0"), Some(hint));
+        return None;
+    }
+    Some(amount)
+}
+
+enum Amount {
+    Absolute(Decimal),
+    Percent(Decimal),
+}
+
+fn amount(text: &str) -> Result<Amount, (String, Option<String>)> {
+    let hint = || Some("write 0.5 in the point's unit, or \"2%\" of its range".to_owned());
+    let (number, is_percent) = text.strip_suffix('%').map_or((text, false), |number| (number.trim_end(), true));
+    let number: Decimal = number.parse().map_err(|error| (format!("{error}"), hint()))?;
+    match number.is_positive() {
+        false => Err(("is not more than 0".to_owned(), hint())),
+        true if is_percent && number.to_f64() >= 100.0 => {
+            Err(("is the whole range: no change would leave".to_owned(), hint()))
+        }
+        true if is_percent => Ok(Amount::Percent(number)),
+        true => Ok(Amount::Absolute(number)),
+    }
+}
