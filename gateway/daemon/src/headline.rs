@@ -1,5 +1,6 @@
 //! The first question of everybody: is data arriving at the sandbox, and if not, why? One answer for page and command line.
 
+use crate::language::Language;
 use crate::report::{DeviceReport, Report};
 use crate::words::plural;
 
@@ -17,88 +18,161 @@ pub(crate) enum Light {
     Red,
 }
 
-pub(crate) fn headline(report: &Report) -> (Light, String) {
-    if let Some(why) = nothing_arrives(report) {
-        let waiting = report.buffer.records_waiting;
-        let kept = if waiting > 0 { format!(" Kept on disk: {}.", plural(waiting, "record")) } else { String::new() };
-        return (Light::Red, format!("No data is arriving at the sandbox: {why}.{kept}"));
+/// The light, and the answer in one or two sentences.
+pub(crate) fn headline(report: &Report, language: Language) -> (Light, String) {
+    let teller = Teller { report, language };
+    if let Some(why) = teller.nothing_arrives() {
+        let [no_data, stop] = [("No data is arriving at the sandbox: ", "沙箱没有收到数据："), (".", "。")]
+            .map(|(en, zh)| language.of(en, zh));
+        return (Light::Red, format!("{no_data}{why}{stop}{}", teller.kept()));
     }
-    match (report.newest_acknowledged_age_seconds, flaw(report)) {
+    let (flaw, chinese) = (teller.flaw(), language == Language::Chinese);
+    match (report.newest_acknowledged_age_seconds, flaw) {
         (Some(age), None) if age < FRESH_SECONDS => (
             Light::Green,
-            format!("Data is arriving at the sandbox; the newest acknowledged reading is {age:.0} s old."),
+            match chinese {
+                true => format!("数据正在到达沙箱；最新的已确认读数是 {age:.0} 秒前的。"),
+                false => format!("Data is arriving at the sandbox; the newest acknowledged reading is {age:.0} s old."),
+            },
         ),
-        (Some(age), Some(flaw)) if age < FRESH_SECONDS => (Light::Amber, format!("Data is arriving, but {flaw}.")),
+        (Some(age), Some(flaw)) if age < FRESH_SECONDS => (
+            Light::Amber,
+            match chinese {
+                true => format!("数据正在到达，但是{flaw}。"),
+                false => format!("Data is arriving, but {flaw}."),
+            },
+        ),
         (Some(age), flaw) => {
-            let why = flaw.unwrap_or_else(|| waiting(report));
-            (Light::Amber, format!("The newest acknowledged reading is {age:.0} s old; {why}."))
+            let why = flaw.unwrap_or_else(|| teller.waiting());
+            let said = match chinese {
+                true => format!("最新的已确认读数是 {age:.0} 秒前的；{why}。"),
+                false => format!("The newest acknowledged reading is {age:.0} s old; {why}."),
+            };
+            (Light::Amber, said)
         }
         (None, flaw) => {
-            let why = flaw.unwrap_or_else(|| waiting(report));
-            (Light::Amber, format!("Connected, and nothing was acknowledged yet; {why}."))
+            let why = flaw.unwrap_or_else(|| teller.waiting());
+            let said = match chinese {
+                true => format!("已连接，还没有任何数据得到确认；{why}。"),
+                false => format!("Connected, and nothing was acknowledged yet; {why}."),
+            };
+            (Light::Amber, said)
         }
     }
 }
 
-fn nothing_arrives(report: &Report) -> Option<String> {
-    if !report.link.up {
-        return Some(report.link.reason.clone().unwrap_or_else(|| "no connection to the broker yet".to_owned()));
-    }
-    if let Some(topic) = &report.link.unread {
-        return Some(lingate_engine::unread(topic));
-    }
-    if let Some(fault) = &report.disk_fault {
-        return Some(format!("the disk refuses: {fault}"));
-    }
-    if report.stalled_seconds > STALLED_SECONDS {
-        let refusal = report.link.last_refusal.as_ref().map(|refusal| format!("; it refused a record: {refusal}"));
-        let seconds = report.stalled_seconds;
-        return Some(format!("the broker acknowledged nothing for {seconds:.0} s{}", refusal.unwrap_or_default()));
-    }
-    if report.datasets.iter().all(|dataset| dataset.denied.is_some()) {
-        return denied(report);
-    }
-    if report.devices.iter().all(|device| !is_connected(device)) {
-        return away(report).map(|away| format!("no device is connected; {away}"));
-    }
-    None
+struct Teller<'a> {
+    report: &'a Report,
+    language: Language,
 }
 
-/// The first thing that keeps some of the data from arriving.
-fn flaw(report: &Report) -> Option<String> {
-    let bad = || {
-        let device = report.devices.iter().find(|device| device.newest_readings_are_bad)?;
-        Some(format!("all of the newest readings of device {} are bad", device.name))
-    };
-    let some_bad = || {
-        let device = report.devices.iter().find(|device| device.bad_point_count > 0)?;
-        Some(format!("on device {} {}", device.name, device.bad_points_in_words()?))
-    };
-    let refused = || {
-        let device = report.devices.iter().find(|device| device.about.set_aside_count > 0)?;
-        let count = plural(device.about.set_aside_count, "item");
-        Some(format!("device {} refuses {count}: see its notes", device.name))
-    };
-    away(report).or_else(bad).or_else(|| denied(report)).or_else(some_bad).or_else(refused)
-}
+impl Teller<'_> {
+    fn nothing_arrives(&self) -> Option<String> {
+        let (report, language) = (self.report, self.language);
+        if !report.link.up {
+            let unknown = || language.of("no connection to the broker yet", "还没有连接到消息代理").to_owned();
+            return Some(report.link.reason.clone().unwrap_or_else(unknown));
+        }
+        if let Some(topic) = &report.link.unread {
+            return Some(match language {
+                Language::English => lingate_engine::unread(topic),
+                Language::Chinese => format!("消息代理上没有订阅者接收 {topic}，因此数据留在磁盘上，稍后重试"),
+            });
+        }
+        if let Some(fault) = &report.disk_fault {
+            return Some(format!("{}{fault}", language.of("the disk refuses: ", "磁盘拒绝写入：")));
+        }
+        if report.stalled_seconds > STALLED_SECONDS {
+            let seconds = report.stalled_seconds;
+            let silent = match language {
+                Language::English => format!("the broker acknowledged nothing for {seconds:.0} s"),
+                Language::Chinese => format!("消息代理已有 {seconds:.0} 秒没有确认任何数据"),
+            };
+            let refused = language.of("; it refused a record: ", "；它拒绝了一条记录：");
+            let refusal = report.link.last_refusal.as_ref().map(|refusal| format!("{refused}{refusal}"));
+            return Some(silent + &refusal.unwrap_or_default());
+        }
+        if report.datasets.iter().all(|dataset| dataset.denied.is_some()) {
+            return self.denied();
+        }
+        if report.devices.iter().all(|device| !is_connected(device)) {
+            let none = language.of("no device is connected; ", "没有设备连接；");
+            return self.away().map(|away| format!("{none}{away}"));
+        }
+        None
+    }
 
-fn away(report: &Report) -> Option<String> {
-    let device = report.devices.iter().find(|device| !is_connected(device))?;
-    Some(match &device.reason {
-        Some(reason) => format!("device {} is not connected: {reason}", device.name),
-        None => format!("device {} is not connected yet", device.name),
-    })
-}
+    fn kept(&self) -> String {
+        match (self.report.buffer.records_waiting, self.language) {
+            (0, _) => String::new(),
+            (waiting, Language::English) => format!(" Kept on disk: {}.", plural(waiting, "record")),
+            (waiting, Language::Chinese) => format!("磁盘上保存着 {waiting} 条记录。"),
+        }
+    }
 
-fn denied(report: &Report) -> Option<String> {
-    let dataset = report.datasets.iter().find(|dataset| dataset.denied.is_some())?;
-    Some(format!("dataset {}: {}", dataset.id, dataset.denied.as_deref().unwrap_or_default()))
-}
+    /// The first thing that keeps some of the data from arriving.
+    fn flaw(&self) -> Option<String> {
+        self.away()
+            .or_else(|| self.all_bad())
+            .or_else(|| self.denied())
+            .or_else(|| self.some_bad())
+            .or_else(|| self.refused())
+    }
 
-fn waiting(report: &Report) -> String {
-    match &report.link.last_refusal {
-        Some(refusal) => format!("the broker refused a record: {refusal}"),
-        None => format!("{} waiting", plural(report.buffer.records_waiting, "record")),
+    fn away(&self) -> Option<String> {
+        let device = self.report.devices.iter().find(|device| !is_connected(device))?;
+        let name = &device.name;
+        Some(match (&device.reason, self.language) {
+            (Some(reason), Language::English) => format!("device {name} is not connected: {reason}"),
+            (Some(reason), Language::Chinese) => format!("设备 {name} 未连接：{reason}"),
+            (None, Language::English) => format!("device {name} is not connected yet"),
+            (None, Language::Chinese) => format!("设备 {name} 还没有连接"),
+        })
+    }
+
+    fn all_bad(&self) -> Option<String> {
+        let name = &self.report.devices.iter().find(|device| device.newest_readings_are_bad)?.name;
+        Some(match self.language {
+            Language::English => format!("all of the newest readings of device {name} are bad"),
+            Language::Chinese => format!("设备 {name} 的最新读数全部是坏值"),
+        })
+    }
+
+    fn denied(&self) -> Option<String> {
+        let dataset = self.report.datasets.iter().find(|dataset| dataset.denied.is_some())?;
+        let (id, why) = (&dataset.id, dataset.denied.as_deref().unwrap_or_default());
+        Some(match self.language {
+            Language::English => format!("dataset {id}: {why}"),
+            Language::Chinese => format!("数据集 {id}：{why}"),
+        })
+    }
+
+    fn some_bad(&self) -> Option<String> {
+        let device = self.report.devices.iter().find(|device| device.bad_point_count > 0)?;
+        let (name, bad) = (&device.name, device.bad_points_in_words(self.language)?);
+        Some(match self.language {
+            Language::English => format!("on device {name} {bad}"),
+            Language::Chinese => format!("设备 {name} 上{bad}"),
+        })
+    }
+
+    fn refused(&self) -> Option<String> {
+        let device = self.report.devices.iter().find(|device| device.about.set_aside_count > 0)?;
+        let (name, count) = (&device.name, device.about.set_aside_count);
+        Some(match self.language {
+            Language::English => format!("device {name} refuses {}: see its notes", plural(count, "item")),
+            Language::Chinese => format!("设备 {name} 拒绝了 {count} 项：见其说明"),
+        })
+    }
+
+    fn waiting(&self) -> String {
+        let waiting = self.report.buffer.records_waiting;
+        match (&self.report.link.last_refusal, self.language) {
+            (Some(refusal), Language::English) => format!("the broker refused a record: {refusal}"),
+            (Some(refusal), Language::Chinese) => format!("消息代理拒绝了一条记录：{refusal}"),
+            (None, Language::English) => format!("{} waiting", plural(waiting, "record")),
+            (None, Language::Chinese) => format!("{waiting} 条记录在等待"),
+        }
     }
 }
 
@@ -143,7 +217,7 @@ mod tests {
             "datasets": [dataset()], "unassigned_readings": 0, "lost": {}
         });
         change(&mut report);
-        headline(&serde_json::from_value(report).unwrap())
+        headline(&serde_json::from_value(report).unwrap(), Language::English)
     }
 
     #[test]

@@ -3,29 +3,32 @@
 //! Promises: GET and HEAD only; over TCP the Host header must be a loopback name, so that no web page can reach it by
 //! DNS rebinding; at most 16 connections, 16 KiB and 10 s each, one request per connection; no process value.
 
+mod visit;
+
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
+use axum::response::sse::{Event, Sse};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::Listener;
 use lingate_config::HealthListen;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Sleep;
+use tokio::sync::Semaphore;
+use visit::{Stream, Visit};
 
+use crate::language::Language;
+use crate::page::{self, Sight};
 use crate::report::Report;
 use crate::supervise::Stop;
 use crate::view::View;
@@ -33,6 +36,7 @@ use crate::view::View;
 const CONNECTIONS: usize = 16;
 const LONGEST: Duration = Duration::from_secs(10);
 const REQUEST_BYTES: usize = 16 * 1024;
+const EVENTS_EVERY: Duration = Duration::from_secs(2);
 
 /// An open listener, so that a taken port is found before the daemon says that it is ready.
 pub(crate) struct Health {
@@ -94,6 +98,7 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 fn router(view: View, over_tcp: bool) -> Router {
     let router = Router::new()
         .route("/", get(page))
+        .route("/events", get(events))
         .route("/live", get(live))
         .route("/ready", get(ready))
         .route("/status", get(status))
@@ -134,9 +139,36 @@ async fn metrics(State(view): State<View>) -> Response {
     }
 }
 
-async fn page(State(view): State<View>) -> Response {
-    let policy = "default-src 'none'; style-src 'unsafe-inline'";
-    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(crate::page::page(&Report::of(&view)))).into_response()
+async fn page(State(view): State<View>, request: Request) -> Response {
+    let html = Html(page::page(&sight(&view, language(&request))));
+    ([(header::CONTENT_SECURITY_POLICY, page::POLICY.as_str())], html).into_response()
+}
+
+/// What changes on the page, every two seconds, as server-sent events: until the connection's time is over, and then the
+/// page asks again.
+async fn events(State(view): State<View>, request: Request) -> Response {
+    let language = language(&request);
+    let changes = futures_util::stream::unfold(Duration::ZERO, move |pause| {
+        let view = view.clone();
+        async move {
+            tokio::time::sleep(pause).await;
+            let ended = view.stopping.load(Ordering::Relaxed) && !pause.is_zero();
+            let event = Event::default().json_data(page::changes(&sight(&view, language)));
+            (!ended).then_some((event, EVENTS_EVERY))
+        }
+    });
+    Sse::new(changes).into_response()
+}
+
+fn sight(view: &View, language: Language) -> Sight {
+    let (rates, minutes) = (view.history.rates(), view.history.minutes());
+    Sight { report: Report::of(view), rates, minutes, language }
+}
+
+fn language(request: &Request) -> Language {
+    let asked = request.uri().query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("lang=")));
+    let accepted = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    Language::choose(asked, accepted.unwrap_or_default())
 }
 
 async fn closing(mut response: Response) -> Response {
@@ -181,8 +213,7 @@ impl Listener for Health {
             };
             match stream {
                 Ok(stream) => {
-                    let end = Box::pin(tokio::time::sleep(LONGEST));
-                    return (Visit { stream, end, bytes_left: REQUEST_BYTES, _seat: seat }, ());
+                    return (Visit::begins(stream, seat), ());
                 }
                 // Out of descriptors, or the peer went away: neither is a reason to end.
                 Err(error) => {
@@ -198,62 +229,6 @@ impl Listener for Health {
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-/// One connection with its seat, its time and its bytes.
-pub(crate) struct Visit {
-    stream: Box<dyn Stream>,
-    end: Pin<Box<Sleep>>,
-    bytes_left: usize,
-    _seat: OwnedSemaphorePermit,
-}
-
-impl Visit {
-    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
-        self.end.as_mut().poll(context).is_ready()
-    }
-}
-
-impl AsyncRead for Visit {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.is_over(context) {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        if self.bytes_left == 0 {
-            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-        }
-        let mut chunk = [0; 4096];
-        let room = chunk.len().min(self.bytes_left).min(buffer.remaining());
-        let mut limited = ReadBuf::new(&mut chunk[..room]);
-        let polled = Pin::new(&mut self.stream).poll_read(context, &mut limited);
-        buffer.put_slice(limited.filled());
-        self.bytes_left -= limited.filled().len();
-        polled
-    }
-}
-
-impl AsyncWrite for Visit {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.is_over(context) {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panic")]
 pub(crate) mod tests {
@@ -261,7 +236,7 @@ pub(crate) mod tests {
 
     use lingate_engine::{DatasetStatus, DeviceStatus, Status};
     use lingate_model::DeviceState;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
     use tokio::net::{TcpStream, UnixStream};
     use tokio::sync::watch;
 
@@ -287,6 +262,7 @@ pub(crate) mod tests {
             purpose: "urn:p".to_owned(),
             denied: Some("the sandbox bundle has expired".to_owned()),
             recipients: 1,
+            recipient_roles: vec!["role:oem-quality".to_owned()],
             read: 7,
             kept: 5,
             suppressed: vec![(6, 2)],
@@ -319,6 +295,7 @@ pub(crate) mod tests {
             configuration_sha256: "ab".repeat(32),
             started: clock.now(),
             recent: crate::recent::Recent::started(clock.now()),
+            history: crate::history::History::default(),
             beat: Beat::at(clock.now()),
             clock,
             stopping: Arc::new(AtomicBool::new(false)),

@@ -1,140 +1,99 @@
-//! The page at `/`: for a person in front of the machine. No external assets, no script, no process value.
+//! The page at `/`: for a person in front of the machine, in English and Chinese. The answer first, then the line as a
+//! picture, then everything else. No external asset and no process value; without script it is whole and loads itself
+//! again, with script its parts are replaced as they change.
 
+mod advice;
+mod answer;
+mod charts;
+mod facts;
+mod flow;
+mod tables;
+
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::LazyLock;
 
-use crate::about::About;
-use crate::headline::{Light, headline};
-use crate::report::{DatasetReport, DeviceReport, Report};
-use crate::words::{bytes, plural};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 
-pub(crate) fn page(report: &Report) -> String {
-    let mut html = String::from(HEAD);
-    let (light, words) = headline(report);
-    let _ = write!(html, "<h1 class={}>{}</h1>", class(light), escape(&words));
+use crate::history::{Minute, Rates};
+use crate::language::Language;
+use crate::report::Report;
+
+const STYLE: &str = include_str!("page/style.css");
+const SCRIPT: &str = include_str!("page/live.js");
+
+/// Only this page's own style and script, and only its own server (CSP level 3).
+pub(crate) static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = |text: &str| BASE64_STANDARD.encode(ring::digest::digest(&ring::digest::SHA256, text.as_bytes()));
+    format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
+        hash(STYLE),
+        hash(SCRIPT)
+    )
+});
+
+/// Everything that the page is made of.
+pub(crate) struct Sight {
+    pub(crate) report: Report,
+    pub(crate) rates: Option<Rates>,
+    pub(crate) minutes: Vec<Minute>,
+    pub(crate) language: Language,
+}
+
+pub(crate) fn page(sight: &Sight) -> String {
+    let (language, report) = (sight.language, &sight.report);
+    let (other, other_tag) = match language {
+        Language::English => ("中文", "zh"),
+        Language::Chinese => ("English", "en"),
+    };
+    let mut html = format!(
+        "<!doctype html><html lang={tag}><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
+         <meta name=referrer content=no-referrer><noscript><meta http-equiv=refresh content=5></noscript>\
+         <title>{title} – lingate</title><style>{STYLE}</style>\
+         <header><b>lingate</b><span>{gateway} · {tenant}</span><a href=\"/?lang={other_tag}\" lang={other_tag} \
+         hreflang={other_tag}>{other}</a></header><main>",
+        tag = language.tag(),
+        title = escape(&report.gateway),
+        gateway = escape(&report.gateway),
+        tenant = escape(&report.tenant),
+    );
+    let stale = language.of(
+        "This page has heard nothing from the gateway for 15 s: what it shows is old.",
+        "本页已有 15 秒没有收到网关的消息：显示的内容已过时。",
+    );
+    let _ = write!(html, "<p id=stale class=bad role=alert hidden>{stale}</p>");
+    for (id, live, part) in parts(sight) {
+        let _ = write!(html, "<section id={id}{}>{part}</section>", if live { " aria-live=polite" } else { "" });
+    }
     let _ = write!(
         html,
-        "<p>Gateway <b>{}</b> of {}, lingate {}, {}</p>",
-        escape(&report.gateway),
-        escape(&report.tenant),
-        escape(&report.version),
-        escape(&report.time)
+        "</main><footer><span>lingate {}</span><a href=/status>status</a><a href=/metrics>metrics</a><a href=/ready>ready\
+         </a></footer><script>{SCRIPT}</script></html>",
+        escape(&report.version)
     );
-    list(&mut html, &report.reasons);
-    facts(&mut html, report);
-    html.push_str(
-        "<h2>Devices</h2><table><tr><th>Name<th>State<th class=n>Readings<th class=n>Bad<th class=n>Missed slots<th>Note</tr>",
-    );
-    report.devices.iter().for_each(|device| device_row(&mut html, device));
-    html.push_str(
-        "</table><h2>Datasets</h2><table><tr><th>Name<th>Purpose<th class=n>Read<th class=n>Kept<th class=n>Accepted\
-         <th class=n>Acknowledged<th class=n>Gaps<th>Note</tr>",
-    );
-    report.datasets.iter().for_each(|dataset| dataset_row(&mut html, dataset));
-    html.push_str("</table><p><a href=/status>status</a> <a href=/metrics>metrics</a> <a href=/ready>ready</a></p>");
     html
 }
 
-/// What the gateway stands on, one line each.
-fn facts(html: &mut String, report: &Report) {
-    let (link, buffer) = (&report.link, &report.buffer);
-    let link = match link.up {
-        true => format!("up, {} in flight, {} refused", plural(link.in_flight, "record"), link.refused),
-        false => format!("down: {}", link.reason.as_deref().unwrap_or("no connection yet")),
-    };
-    let records = plural(buffer.records_waiting, "record");
-    let buffer = format!("{records} waiting on disk, {} of {} used", bytes(buffer.bytes), bytes(buffer.max_bytes));
-    let bundle = report.bundle.as_ref().map_or("none".to_owned(), |bundle| {
-        format!(
-            "version {} of {}, {:.0} days left, root {}",
-            bundle.version, bundle.sandbox, bundle.days_left, bundle.root_version
-        )
-    });
-    let certificate = report.certificate_days_left.map_or("none".to_owned(), |days| format!("{days:.0} days left"));
-    html.push_str("<h2>Gateway</h2><table>");
-    for (name, fact) in [
-        ("Link", &link),
-        ("Buffer", &buffer),
-        ("Bundle", &bundle),
-        ("Rights", &report.rights.in_words()),
-        ("Certificate", &certificate),
-        ("Clock", &report.clock),
-    ] {
-        let _ = write!(html, "<tr><th>{name}<td class=w>{}</tr>", escape(fact));
-    }
-    html.push_str("</table>");
+/// What changes, by the id of its place in the page.
+pub(crate) fn changes(sight: &Sight) -> BTreeMap<&'static str, String> {
+    parts(sight).into_iter().map(|(id, _, html)| (id, html)).collect()
 }
 
-const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=5>\
-    <meta name=viewport content='width=device-width'><title>lingate</title><style>\
-    body{font:16px/1.5 system-ui,sans-serif;margin:2em auto;max-width:60em;padding:0 1em;color:#222;background:#fff}\
-    h1{padding:.5em;border-radius:.3em}.good{background:#d7f0d7}.bad{background:#f8d8d4}.wait{background:#f6eecb}\
-    table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:.2em .6em;border-bottom:1px solid #ddd}\
-    th,td:first-child{white-space:nowrap}.n{text-align:right;font-variant-numeric:tabular-nums}.w{width:100%}\
-    @media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}.good{background:#1d421d}.bad{background:#55221c}.wait{background:#4c4418}}\
-    </style>";
-
-fn class(light: Light) -> &'static str {
-    match light {
-        Light::Green => "good",
-        Light::Amber => "wait",
-        Light::Red => "bad",
-    }
+/// Id, whether a screen reader says it by itself when it changes, and the HTML.
+fn parts(sight: &Sight) -> [(&'static str, bool, String); 6] {
+    [
+        ("answer", true, answer::answer(sight)),
+        ("flow", false, flow::flow(sight)),
+        ("devices", false, tables::devices(sight)),
+        ("datasets", false, tables::datasets(sight)),
+        ("facts", false, facts::facts(sight)),
+        ("history", false, charts::charts(sight)),
+    ]
 }
 
-fn list(html: &mut String, reasons: &[String]) {
-    if reasons.is_empty() {
-        return;
-    }
-    html.push_str("<ul>");
-    for reason in reasons {
-        let _ = write!(html, "<li>{}", escape(reason));
-    }
-    html.push_str("</ul>");
-}
-
-fn device_row(html: &mut String, device: &DeviceReport) {
-    let state = match &device.reason {
-        Some(reason) => format!("{}: {reason}", device.state),
-        None => device.state.clone(),
-    };
-    let _ = write!(
-        html,
-        "<tr><td>{}<td>{}<td class=n>{}<td class=n>{}<td class=n>{}<td>{}</tr>",
-        escape(&device.name),
-        escape(&state),
-        device.readings,
-        device.bad_readings,
-        device.missed_slots,
-        notes(device)
-    );
-}
-
-/// One line each; a connection without protection cannot be overlooked.
-fn notes(device: &DeviceReport) -> String {
-    let notes = device.notes();
-    let shown = notes.iter().map(|note| match note.starts_with(About::UNPROTECTED) {
-        true => format!("<b class=bad>{}</b>", escape(note)),
-        false => escape(note),
-    });
-    shown.collect::<Vec<_>>().join("<br>")
-}
-
-fn dataset_row(html: &mut String, dataset: &DatasetReport) {
-    let _ = write!(
-        html,
-        "<tr><td>{}<td>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}<td>{}</tr>",
-        escape(&dataset.id),
-        escape(&dataset.purpose),
-        dataset.read,
-        dataset.kept,
-        dataset.accepted_readings,
-        dataset.acknowledged_readings,
-        dataset.gaps,
-        escape(dataset.denied.as_deref().unwrap_or(""))
-    );
-}
-
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut html, c| {
         match c {
             '<' => html.push_str("&lt;"),

@@ -34,7 +34,9 @@ impl Recent {
     /// Looks at the counts every few seconds, whether somebody asks for them or not.
     pub(crate) async fn watch(view: View, mut stop: Stop) {
         while stop.pause(WINDOW).await {
-            view.recent.look(&view.status(), view.clock.now());
+            let (status, now) = (view.status(), view.clock.now());
+            view.recent.look(&status, now);
+            view.history.look(&status, now);
         }
     }
 

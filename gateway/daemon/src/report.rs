@@ -7,10 +7,10 @@ use lingate_model::{DeviceState, UtcMicros};
 use serde::{Deserialize, Serialize};
 
 use crate::about::About;
+use crate::language::Language;
 use crate::recent::Recent;
 use crate::rights_report::RightsReport;
 use crate::view::View;
-use crate::words::plural;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
@@ -106,6 +106,8 @@ pub(crate) struct DatasetReport {
     /// Why nothing is sealed for it.
     pub(crate) denied: Option<String>,
     pub(crate) recipients: usize,
+    #[serde(default)]
+    pub(crate) recipient_roles: Vec<String>,
     pub(crate) read: u64,
     pub(crate) kept: u64,
     /// By minimization step, `M6`.
@@ -118,20 +120,35 @@ pub(crate) struct DatasetReport {
     pub(crate) gaps: u64,
 }
 
+/// Names in one sentence for people; `/status` has more.
+const POINTS_SAID: usize = 4;
+
 impl DeviceReport {
     /// One note each, for people: what is bad first, then what the driver knows.
-    pub(crate) fn notes(&self) -> Vec<String> {
-        self.bad_points_in_words().into_iter().chain(self.about.in_words()).collect()
+    pub(crate) fn notes(&self, language: Language) -> Vec<String> {
+        // Of a device that is away, everything is bad, and why is said already.
+        let bad = (self.state == "connected").then(|| self.bad_points_in_words(language)).flatten();
+        bad.into_iter().chain(self.about.in_words()).collect()
     }
 
     /// `2 points are bad: melt_pressure (BadOutOfRange), speed (BadTimeout)`.
-    pub(crate) fn bad_points_in_words(&self) -> Option<String> {
-        let shown: Vec<String> = self.bad_points.iter().map(|(name, status)| format!("{name} ({status})")).collect();
-        let hidden = self.bad_point_count.saturating_sub(shown.len());
-        let more = if hidden > 0 { format!(" and {hidden} more") } else { String::new() };
-        let are = if self.bad_point_count == 1 { "is" } else { "are" };
-        let points = plural(self.bad_point_count, "point");
-        (self.bad_point_count > 0).then(|| format!("{points} {are} bad: {}{more}", shown.join(", ")))
+    pub(crate) fn bad_points_in_words(&self, language: Language) -> Option<String> {
+        let shown = self.bad_points.iter().take(POINTS_SAID).map(|(name, status)| format!("{name} ({status})"));
+        let shown: Vec<String> = shown.collect();
+        let (count, shown, hidden) =
+            (self.bad_point_count, shown.join(", "), self.bad_point_count.saturating_sub(shown.len()));
+        let points = match (language, count) {
+            (_, 0) => return None,
+            (Language::English, 1) => "1 point is bad: ".to_owned(),
+            (Language::English, _) => format!("{count} points are bad: "),
+            (Language::Chinese, _) => format!("有 {count} 个测点是坏值："),
+        };
+        let more = match (language, hidden) {
+            (_, 0) => String::new(),
+            (Language::English, _) => format!(" and {hidden} more"),
+            (Language::Chinese, _) => format!("，另有 {hidden} 个"),
+        };
+        Some(points + &shown + &more)
     }
 }
 
@@ -242,6 +259,7 @@ fn dataset(dataset: &DatasetStatus, utc: UtcMicros) -> DatasetReport {
         purpose: dataset.purpose.clone(),
         denied: dataset.denied.clone(),
         recipients: dataset.recipients,
+        recipient_roles: dataset.recipient_roles.clone(),
         read: dataset.read,
         kept: dataset.kept,
         suppressed: dataset.suppressed.iter().map(|(step, count)| (format!("M{step}"), *count)).collect(),

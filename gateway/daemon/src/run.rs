@@ -24,6 +24,7 @@ use crate::entropy::SystemEntropy;
 use crate::export_ledger;
 use crate::health::Health;
 use crate::heart::{self, End, Heart, Message, Remains};
+use crate::history::History;
 use crate::inbox::{self, Offered};
 use crate::link::Link;
 use crate::poller::Poller;
@@ -192,6 +193,7 @@ impl Running {
             certificate,
             status: heart.status.clone(),
             recent: Recent::started(started),
+            history: History::default(),
         };
         let keeping = Keeping { state_dir: plan.state_dir, bundles, offered, vetoes };
         let link = start_link(link, keeping, &heart, &clock, &view);

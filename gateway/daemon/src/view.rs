@@ -7,6 +7,7 @@ use lingate_model::{Clock, GatewayId, Now, TenantId, UtcMicros};
 use tokio::sync::watch;
 
 use crate::heart::Beat;
+use crate::history::History;
 use crate::recent::Recent;
 
 /// A heart that beat longer ago than this is not alive.
@@ -26,6 +27,7 @@ pub(crate) struct View {
     pub(crate) certificate: Arc<AtomicI64>,
     pub(crate) status: watch::Receiver<Arc<Status>>,
     pub(crate) recent: Recent,
+    pub(crate) history: History,
 }
 
 impl View {

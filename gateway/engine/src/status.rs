@@ -61,6 +61,8 @@ pub struct DatasetStatus {
     /// `None`: sealing; otherwise why nothing may be sealed.
     pub denied: Option<String>,
     pub recipients: usize,
+    /// Each once, ascending.
+    pub recipient_roles: Vec<String>,
     pub read: u64,
     pub kept: u64,
     /// (step number, readings).

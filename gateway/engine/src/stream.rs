@@ -428,6 +428,7 @@ impl Stream {
             purpose: plan.purpose.to_string(),
             denied: self.denied().cloned(),
             recipients: self.grant.as_ref().map_or(0, |grant| grant.recipients.len()),
+            recipient_roles: self.grant.as_ref().map(Grant::roles).unwrap_or_default(),
             read: totals.read,
             kept: totals.kept,
             suppressed: totals.suppressed.iter().map(|(step, count)| (*step as u8, *count)).collect(),

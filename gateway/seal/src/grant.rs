@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use lingate_model::{Class, DatasetAlias, DatasetId, PurposeId, UtcMicros};
 
 use crate::suite::{SUITE_X25519, SignatureAlgorithm};
@@ -37,6 +39,14 @@ pub struct Recipient {
     pub public: Vec<u8>,
     /// Roles of the dataset that hold this key, ascending.
     pub roles: Vec<String>,
+}
+
+impl Grant {
+    /// Of all recipients, each once, ascending.
+    pub fn roles(&self) -> Vec<String> {
+        let roles: BTreeSet<&String> = self.recipients.iter().flat_map(|recipient| &recipient.roles).collect();
+        roles.into_iter().cloned().collect()
+    }
 }
 
 impl Recipient {

@@ -10,6 +10,7 @@ use lingate_config::HealthListen;
 
 use crate::cli::exit::{Code, Failed};
 use crate::headline::{Light, headline};
+use crate::language::Language;
 use crate::prepare::load;
 use crate::report::{DatasetReport, DeviceReport, Report};
 use crate::words::{bytes, plural};
@@ -38,7 +39,7 @@ pub(crate) fn status(json: bool, config: Option<&Path>, url: Option<&str>) -> Re
         true => println!("{}", String::from_utf8_lossy(&body)),
         false => print!("{}", in_words(&report)),
     }
-    Ok(ExitCode::from(exit_code(headline(&report).0)))
+    Ok(ExitCode::from(exit_code(headline(&report, Language::English).0)))
 }
 
 fn exit_code(light: Light) -> u8 {
@@ -114,7 +115,7 @@ fn ask(mut stream: impl Read + Write, path: &str, host: &str) -> io::Result<Vec<
 
 fn in_words(report: &Report) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "{}\n", headline(report).1);
+    let _ = writeln!(text, "{}\n", headline(report, Language::English).1);
     for reason in &report.reasons {
         let _ = writeln!(text, "not ready: {reason}");
     }
@@ -128,7 +129,7 @@ fn in_words(report: &Report) -> String {
     let _ = writeln!(text, "keys     {}", keys(report));
     report.devices.iter().for_each(|device| {
         let _ = writeln!(text, "{}", in_line(device));
-        device.notes().iter().for_each(|note| {
+        device.notes(Language::English).iter().for_each(|note| {
             let _ = writeln!(text, "         {note}");
         });
     });

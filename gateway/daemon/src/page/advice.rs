@@ -1,0 +1,115 @@
+//! What a person can do about it, the most urgent first.
+
+use crate::language::Language;
+use crate::report::Report;
+
+/// A warning comes as early as those of the log: 30 days before the end.
+const SOON_DAYS: f64 = 30.0;
+const SOON_HOURS: f64 = 24.0;
+
+pub(super) fn advice(report: &Report, language: Language) -> Vec<String> {
+    let all = [
+        disk(report, language),
+        room(report, language),
+        link(report, language),
+        denied(report, language),
+        device(report, language),
+        bundle(report, language),
+        certificate(report, language),
+        clock(report, language),
+        lost(report, language),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+fn disk(report: &Report, language: Language) -> Option<String> {
+    report.disk_fault.as_ref()?;
+    let advice = language.of(
+        "Make room on the disk of the state directory, or replace it. What is being read now is lost and counted.",
+        "请清理状态目录所在的磁盘，或更换磁盘。此刻读到的数据会丢失，并被计数。",
+    );
+    Some(advice.to_owned())
+}
+
+fn room(report: &Report, language: Language) -> Option<String> {
+    let hours = report.buffer.autonomy_hours.filter(|hours| !report.link.up && *hours < SOON_HOURS)?;
+    Some(match language {
+        Language::English => format!(
+            "The buffer is full in about {hours:.1} h; then the oldest data of the lowest priority is lost and declared."
+        ),
+        Language::Chinese => format!("缓冲区大约 {hours:.1} 小时后写满；此后优先级最低的最旧数据会丢失，并被声明。"),
+    })
+}
+
+fn link(report: &Report, language: Language) -> Option<String> {
+    if report.link.up {
+        return None;
+    }
+    let advice = language.of(
+        "Nothing has to be restarted: data is kept on disk and sent when the broker is back.",
+        "不需要重启任何东西：数据保存在磁盘上，消息代理恢复后会自动发送。",
+    );
+    Some(advice.to_owned())
+}
+
+fn denied(report: &Report, language: Language) -> Option<String> {
+    report.datasets.iter().find(|dataset| dataset.denied.is_some())?;
+    let advice = language.of(
+        "Ask the sandbox's operator for a bundle that grants it, and put the file into inbox/ of the state directory.",
+        "请向沙箱运营方索取授予该数据集的授权包，并把文件放入状态目录的 inbox/ 中。",
+    );
+    Some(advice.to_owned())
+}
+
+fn device(report: &Report, language: Language) -> Option<String> {
+    let device = report.devices.iter().find(|device| device.state != "connected")?;
+    let name = &device.name;
+    Some(match language {
+        Language::English => {
+            format!(
+                "Device {name}: is it on, and does `lingate probe` reach it from this computer? Its slots are declared as missed."
+            )
+        }
+        Language::Chinese => {
+            format!("设备 {name}：是否已开机？在本机用 `lingate probe` 能否访问？其间的采集时隙会声明为缺失。")
+        }
+    })
+}
+
+fn bundle(report: &Report, language: Language) -> Option<String> {
+    let days = report.bundle.as_ref()?.days_left;
+    let (english, chinese) = match days {
+        days if days <= 0.0 => ("The sandbox bundle has expired", "沙箱授权包已过期"),
+        days if days < SOON_DAYS => ("The sandbox bundle ends soon", "沙箱授权包即将到期"),
+        _ => return None,
+    };
+    Some(match language {
+        Language::English => format!("{english} ({days:.1} days left): ask the sandbox's operator for the next one."),
+        Language::Chinese => format!("{chinese}（剩余 {days:.1} 天）：请向沙箱运营方索取新的授权包。"),
+    })
+}
+
+fn certificate(report: &Report, language: Language) -> Option<String> {
+    let days = report.certificate_days_left.filter(|days| *days < SOON_DAYS)?;
+    Some(match language {
+        Language::English => format!(
+            "The gateway's certificate ends in {days:.1} days: ask for a new one; it is taken up without a restart."
+        ),
+        Language::Chinese => format!("网关证书还剩 {days:.1} 天：请申请新证书；更换后无需重启。"),
+    })
+}
+
+fn clock(report: &Report, language: Language) -> Option<String> {
+    let advice = language.of(
+        "The computer's clock is not synchronised: times in the data say so. Check its time server.",
+        "本机时钟未同步：数据中的时间会注明这一点。请检查时间服务器。",
+    );
+    (report.clock != "synced").then(|| advice.to_owned())
+}
+
+fn lost(report: &Report, language: Language) -> Option<String> {
+    let lost: Vec<String> = report.lost.iter().map(|(cause, count)| format!("{cause} {count}")).collect();
+    let readings =
+        language.of("Lost since the start, and declared to the sandbox: ", "启动以来丢失并已向沙箱声明的读数：");
+    (!lost.is_empty()).then(|| format!("{readings}{}", lost.join(", ")))
+}
