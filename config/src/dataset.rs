@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -41,6 +41,7 @@ pub(crate) struct Entry {
     /// `None`: wrong, and reported.
     plan: Option<DatasetPlan>,
     quota: Option<Quota>,
+    order: Order,
     ceiling: Option<Class>,
     /// `None`: it cannot be read, or another dataset has it.
     id: Option<DatasetId>,
@@ -49,6 +50,16 @@ pub(crate) struct Entry {
     /// Of id, purpose and class.
     pub(crate) spans: [Range<usize>; 3],
 }
+
+/// In which order a dataset's records leave after an outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    InOrder,
+    /// The newest beside the backlog, in an epoch of its own.
+    LiveFirst,
+}
+
+const ORDERS: [(&str, Order); 2] = [("in-order", Order::InOrder), ("live-first", Order::LiveFirst)];
 
 /// Why a point has no place in a dataset: what is wrong and what to do.
 pub(crate) type Refusal = (String, Option<String>);
@@ -74,8 +85,8 @@ impl Datasets {
             self.by_id.insert(id, DatasetIndex(index));
         }
         problems.extend(table.finish());
-        let (ceiling, quota) = (read.ceiling, read.quota.flatten());
-        self.entries.push(Entry { plan: read.plan(), quota, ceiling, id, points: 0, path, spans });
+        let (ceiling, quota, order) = (read.ceiling, read.quota.flatten(), read.order.unwrap_or(Order::InOrder));
+        self.entries.push(Entry { plan: read.plan(), quota, order, ceiling, id, points: 0, path, spans });
     }
 
     fn is_new(&self, id: &DatasetId, source: &Source<'_>, table: &mut Table<'_>) -> bool {
@@ -158,6 +169,11 @@ impl Datasets {
         self.entries.iter().filter_map(|entry| Some((entry.id.clone()?, entry.quota?))).collect()
     }
 
+    pub(crate) fn live_first(&self) -> BTreeSet<DatasetId> {
+        let live_first = self.entries.iter().filter(|entry| entry.order == Order::LiveFirst);
+        live_first.filter_map(|entry| entry.id.clone()).collect()
+    }
+
     /// Complete if nothing was reported.
     pub(crate) fn plans(&self) -> Vec<DatasetPlan> {
         self.entries.iter().filter_map(|entry| entry.plan.clone()).collect()
@@ -174,6 +190,7 @@ struct Read {
     padding: Option<u32>,
     /// `Some(None)`: not limited.
     quota: Option<Option<Quota>>,
+    order: Option<Order>,
 }
 
 impl Read {
@@ -187,7 +204,8 @@ impl Read {
         let priority = optional(table, "priority", Priority::Normal, |key| key.word(&priorities));
         let padding = optional(table, "padding", 0, |key| key.integer(0..=PADDING_MAX));
         let quota = quota(table, problems);
-        Read { id, purpose, ceiling, flush, priority, padding, quota }
+        let order = optional(table, "order", Order::InOrder, |key| key.word(&ORDERS));
+        Read { id, purpose, ceiling, flush, priority, padding, quota, order }
     }
 
     fn plan(self) -> Option<DatasetPlan> {

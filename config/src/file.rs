@@ -126,6 +126,7 @@ impl Root<'_> {
             buffer,
             health,
             quotas: datasets.quotas(),
+            live_first: datasets.live_first(),
             export: ExportPlan { datasets: datasets.plans(), points: devices.points },
             devices: devices.devices,
             sha256: sha256(self.text),

@@ -31,11 +31,3 @@ pub(crate) fn optional<'a, T>(
     let value = read(table.take(key));
     if is_present { value } else { Some(default) }
 }
-
-/// A setting that is known, does nothing yet, and is therefore refused.
-pub(crate) fn refuse_unavailable(table: &mut Table<'_>, key: &'static str, hint: &str) {
-    if table.has(key) {
-        table.problem(key, "is not available in this version", Some(hint.to_owned()));
-    }
-    let _ = table.take(key);
-}

@@ -34,6 +34,8 @@ mod ucum;
 
 pub use file::{FILE_BYTES_MAX, load, load_bytes};
 pub use lingate_drivers::settings::Credential;
-pub use plan::{Ack, Broker, BufferPlan, DatasetPlaces, DevicePlan, HealthListen, Places, Plan, Quota, SandboxPlan};
+pub use plan::{
+    Ack, Broker, BufferPlan, DatasetPlaces, DevicePlan, HealthListen, Places, Plan, Quota, Replay, SandboxPlan,
+};
 pub use problem::{Problem, Problems};
 pub use source::Place;

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +23,8 @@ pub struct Plan {
     pub export: ExportPlan,
     /// By dataset; one without is not limited.
     pub quotas: BTreeMap<DatasetId, Quota>,
+    /// Datasets whose newest records do not wait behind their backlog.
+    pub live_first: BTreeSet<DatasetId>,
     pub devices: Vec<DevicePlan>,
     /// SHA-256 of the file's bytes, shown in status.
     pub sha256: [u8; 32],
@@ -66,6 +68,16 @@ pub struct BufferPlan {
     pub settings: lingate_buffer::Settings,
     /// Time between two group commits: 0 to 10 s.
     pub commit: Duration,
+    pub replay: Replay,
+}
+
+/// How a backlog is sent beside live data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// Of the bytes sent while both wait, so many in a thousand are backlog: 10 to 1000.
+    pub backlog_share: u16,
+    /// Most bytes of backlog in a second; `None`: as fast as the link takes them.
+    pub backlog_rate: Option<u64>,
 }
 
 /// A dataset's most per day (UTC), as it leaves: records and their sealed bytes.

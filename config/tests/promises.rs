@@ -109,9 +109,9 @@ fn the_daemon_s_own_findings_are_shown_at_their_place_too() {
         "  |               ^^^^^^^^^^^^^^^^^^^^^^^^^^",
         "",
         "error: dataset \"ds-extr-07\", id is not in the bundle",
-        "  --> lingate.toml:23:6",
+        "  --> lingate.toml:25:6",
         "   |",
-        "23 | id = \"ds-extr-07\"",
+        "25 | id = \"ds-extr-07\"",
         "   |      ^^^^^^^^^^^^",
         "   = hint: ask the sandbox's operator for it",
         "",
@@ -119,7 +119,7 @@ fn the_daemon_s_own_findings_are_shown_at_their_place_too() {
     ];
     assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
     assert_eq!(plan.report(Vec::new()), Ok(()));
-    assert_eq!((plan.places.devices[0].line, plan.places.brokers[0].line), (31, 7));
+    assert_eq!((plan.places.devices[0].line, plan.places.brokers[0].line), (34, 7));
 }
 
 #[test]

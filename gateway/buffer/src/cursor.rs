@@ -66,15 +66,7 @@ impl CursorFile {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => disk.create(&path)?,
             other => other?,
         };
-        let found = (0..2u64)
-            .filter_map(|slot| {
-                let mut bytes = vec![0; SLOT_BYTES];
-                disk.read_at(file, slot * SLOT_BYTES as u64, &mut bytes).ok()?;
-                let (generation, cursor) = decode(&bytes, class)?;
-                Some((generation, slot, cursor))
-            })
-            .max_by_key(|(generation, _, _)| *generation);
-        let (generation, slot, cursor) = match found {
+        let (generation, slot, cursor) = match newest(disk, file, class) {
             Some((generation, slot, cursor)) => (generation, 1 - slot, Some(cursor)),
             None => {
                 // Both slots have their room from the start, whatever else fills the disk later.
@@ -83,6 +75,17 @@ impl CursorFile {
             }
         };
         Ok((CursorFile { class, file, generation, slot }, cursor))
+    }
+
+    /// For a look from outside: changes nothing.
+    pub(crate) fn look(disk: &mut dyn Disk, class: Priority) -> Result<Option<Cursor>, DiskError> {
+        let file = match disk.open(&format!("{}/cursor", class.name())) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let found = newest(disk, file, class);
+        disk.close(file);
+        Ok(found.map(|(_, _, cursor)| cursor))
     }
 
     /// The slot that was read may be known to the operating system alone: make it durable before the other is touched.
@@ -101,6 +104,17 @@ impl CursorFile {
         }
         Ok(())
     }
+}
+
+/// Generation, slot and content of the newer slot that can be read.
+fn newest(disk: &mut dyn Disk, file: FileId, class: Priority) -> Option<(u64, u64, Cursor)> {
+    let read = |slot: u64| {
+        let mut bytes = vec![0; SLOT_BYTES];
+        disk.read_at(file, slot * SLOT_BYTES as u64, &mut bytes).ok()?;
+        let (generation, cursor) = decode(&bytes, class)?;
+        Some((generation, slot, cursor))
+    };
+    (0..2).filter_map(read).max_by_key(|(generation, _, _)| *generation)
 }
 
 fn encode(cursor: &Cursor, class: Priority, generation: u64) -> Vec<u8> {

@@ -3,7 +3,7 @@
 //! ```text
 //!   0 crc32c of 4.. to end     4 end u64: the first position after the segment     12 losses, each:
 //!   length u8 and alias (0: none), kid 8 bytes, first, last, records, keys, readings u64, then
-//!   a byte each: cause (0 overflow, 1 corruption, 2 purge), loses the epoch, maybe delivered, then u32 count of notes, each: seq u64, length u8, bytes
+//!   a byte each: cause (0 overflow, 1 corruption, 2 purge, 3 quarantine), loses the epoch, maybe delivered, then u32 count of notes, each: seq u64, length u8, bytes
 //! ```
 
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::report::{Loss, LossCause};
 use crate::{Disk, DiskError, segment};
 
 /// By number in the file.
-const CAUSES: [LossCause; 3] = [LossCause::Overflow, LossCause::Corruption, LossCause::Purge];
+const CAUSES: [LossCause; 4] = [LossCause::Overflow, LossCause::Corruption, LossCause::Purge, LossCause::Quarantine];
 const BYTES_MAX: u64 = 1024 * 1024;
 
 pub(crate) fn path(class: Priority, first: u64) -> String {

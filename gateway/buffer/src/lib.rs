@@ -25,10 +25,14 @@
 //! process that ends before they are declared tells them again at its next start. When the KEY or catalogue of an epoch
 //! is lost, the rest of that epoch is told as lost too, also by later processes, and never handed out.
 //!
+//! [`Buffer::quarantine`] sets a record aside that a broker refuses for ever: it is a [`Loss`] from then on, and its
+//! bytes stay in a folder of their own, at most one segment's worth, the oldest going first.
+//!
 //! Bytes
 //! ```text
 //! LOCK                              held while the process lives
 //! reserve                           zeros, given up when the disk is full
+//! quarantine/                       records that a broker refuses               (quarantine.rs)
 //! high/ normal/ low/
 //!   cursor                          two slots of 4 KiB: what is done, what is durable   (cursor.rs)
 //!   00000000000000000000.seg        header of 48 bytes, then frames                     (segment.rs)
@@ -42,14 +46,17 @@
 //!                                                        +--overflow: losses written down-----+
 //! ```
 
+mod ahead;
 mod cursor;
 mod disk;
 pub mod fake;
 mod frame;
+mod inspect;
 mod ledger;
 mod log;
 mod positions;
 mod purge;
+mod quarantine;
 mod reading;
 mod real_disk;
 mod recovery;
@@ -61,7 +68,9 @@ mod space;
 mod store;
 
 pub use disk::{Disk, DiskError, Entry, FileId};
+pub use inspect::{ClassView, CursorView, SegmentView, Walked, inspect, quarantined, read_quarantined};
 pub use purge::Purged;
+pub use quarantine::Quarantined;
 pub use real_disk::RealDisk;
 pub use report::{Committed, Loss, LossCause, RecordId, Recovery, Usage};
 pub use settings::{AppendError, BufferError, Overflow, Settings};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use lingate_model::{DatasetAlias, Priority, UtcMicros};
 use lingate_seal::Kid;
 
+use crate::ahead::Ahead;
 use crate::cursor::{Cursor, CursorFile, Save};
 use crate::disk::{is_full, remove_if_present};
 use crate::frame::{self, Identity, Place};
@@ -55,12 +56,15 @@ pub(crate) struct Log {
     /// Handed out and not done: readings and commit time.
     pub(crate) in_flight: BTreeMap<u64, (u32, UtcMicros)>,
     pub(crate) reader: Option<Reader>,
+    pub(crate) ahead: Ahead,
     pub(crate) losses: Losses,
     /// A lower bound of the commit time of what waits.
     pub(crate) oldest: Option<UtcMicros>,
     pub(crate) last_commit: Option<UtcMicros>,
     pub(crate) damaged: u64,
     pub(crate) repaired: u64,
+    /// Frame bytes that became durable since `open`.
+    pub(crate) written: u64,
     pub(crate) cursor: CursorFile,
     /// The disk says that this process has begun. Nothing is committed before.
     pub(crate) has_begun: bool,
@@ -211,6 +215,7 @@ impl Log {
         active.is_named = true;
         self.segments.insert(active.first, active.bytes);
         self.pending_bytes -= bytes.len() as u64;
+        self.written += bytes.len() as u64;
         for record in self.pending.drain(..count) {
             let Pending { order, identity, .. } = record;
             stored.push(Stored { order, priority: self.class, position: self.durable, identity });
@@ -266,6 +271,7 @@ impl Log {
             self.oldest = self.oldest.max(Some(utc));
         }
         self.retired = self.retired.saturating_add(lost_readings.unwrap_or(readings));
+        self.ahead.remove(&positions);
         self.skip.insert(positions.clone());
         self.done.insert(positions);
         self.unsaved = true;

@@ -65,6 +65,11 @@ impl Positions {
         self.missing(within).iter().map(|range| range.end - range.start).sum()
     }
 
+    /// How many ranges there are above the floor.
+    pub(crate) fn ranges(&self) -> usize {
+        self.above.len()
+    }
+
     /// The ranges above the floor, in order.
     pub(crate) fn above(&self) -> impl Iterator<Item = Range<u64>> {
         self.above.iter().map(|(start, end)| *start..*end)

@@ -70,21 +70,11 @@ impl Log {
         for (positions, losses) in runs.into_iter().chain(run) {
             purged.lost += positions.end - positions.start;
             self.in_flight.extract_if(positions.clone(), |_, _| true).for_each(drop);
+            self.ahead.remove(&positions);
             self.skip.insert(positions.clone());
             losses.iter().for_each(|loss| self.bury(loss));
             self.losses.push(merge(losses), positions);
         }
-    }
-
-    /// A record that an earlier process shredded and did not declare.
-    pub(crate) fn lose_purged(&mut self, position: u64, header: &Header, payload: &[u8]) {
-        let (positions, maybe_delivered) = (position..position + 1, position < self.handed);
-        self.read = positions.end;
-        self.in_flight.remove(&position);
-        self.skip.insert(positions.clone());
-        let loss = Loss::of(self.class, &header.identity, LossCause::Purge, maybe_delivered);
-        self.bury(&loss);
-        self.losses.push(vec![loss.with_note(&header.identity, payload)], positions);
     }
 }
 

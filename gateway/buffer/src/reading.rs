@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use lingate_model::UtcMicros;
+use lingate_model::{Priority, UtcMicros};
 
-use crate::frame::Identity;
+use crate::frame::{Header, Identity};
 use crate::log::Log;
 use crate::report::{Loss, LossCause, merge};
 use crate::segment::{Found, OnError, Walk};
@@ -30,12 +30,8 @@ impl Log {
     /// The next durable record that waits, with its place.
     pub(crate) fn next(&mut self, disk: &mut dyn Disk) -> Result<Option<(u64, Identity, Vec<u8>)>, DiskError> {
         loop {
-            self.read = self.skip.next_missing(self.read);
-            let is_again = self.in_flight.contains_key(&self.read);
-            if self.losses.len() >= LOSSES_MAX
-                || self.read >= self.durable
-                || (self.in_flight.len() >= IN_FLIGHT && !is_again)
-            {
+            self.read = self.next_waiting();
+            if self.read >= self.durable || !self.may_hand_out(self.read) {
                 return Ok(None);
             }
             let Some(first) = self.segments.range(..=self.read).next_back().map(|(first, _)| *first) else {
@@ -45,7 +41,7 @@ impl Log {
                 continue;
             };
             let end = self.end_of(first);
-            let Some(found) = self.step(disk, first, end)? else {
+            let Some(found) = step(&mut self.reader, disk, (self.class, first), self.read, end)? else {
                 self.lose(disk, self.read..end, None, (None, None));
                 continue;
             };
@@ -56,14 +52,13 @@ impl Log {
                     if position < self.read || self.skip.contains(position) {
                         continue;
                     }
-                    if header.identity.is_purged() {
-                        self.lose_purged(position, &header, &payload);
+                    let is_dead = self.dead.get(&header.identity.alias) == Some(&header.identity.kid);
+                    if is_dead || header.identity.is_purged() {
+                        let maybe_delivered = position < self.handed;
+                        self.lose_one(position, &header.identity, &payload, LossCause::Overflow, maybe_delivered);
                         continue;
                     }
-                    if self.dead.get(&header.identity.alias) == Some(&header.identity.kid) {
-                        self.lose_dead(position, &header.identity, &payload);
-                        continue;
-                    }
+                    self.read = position + 1;
                     self.hand_out(position, header.identity.readings, header.place.utc);
                     return Ok(Some((position, header.identity, payload)));
                 }
@@ -76,38 +71,59 @@ impl Log {
         }
     }
 
-    /// A record of an epoch that nobody could understand.
-    fn lose_dead(&mut self, position: u64, identity: &Identity, payload: &[u8]) {
-        let (positions, maybe_delivered) = (position..position + 1, position < self.handed);
-        self.read = positions.end;
+    /// Losses that nobody takes and records that nobody acknowledges end the handing out, and no memory.
+    pub(crate) fn may_hand_out(&self, position: u64) -> bool {
+        let is_again = self.in_flight.contains_key(&position);
+        self.losses.len() < LOSSES_MAX && (self.in_flight.len() < IN_FLIGHT || is_again)
+    }
+
+    /// A record that is whole and will not come: of an epoch that nobody could understand, or destroyed, or refused for
+    /// ever.
+    pub(crate) fn lose_one(
+        &mut self,
+        position: u64,
+        identity: &Identity,
+        payload: &[u8],
+        cause: LossCause,
+        maybe_delivered: bool,
+    ) {
+        let positions = position..position + 1;
         self.in_flight.remove(&position);
+        self.ahead.remove(&positions);
         self.skip.insert(positions.clone());
-        let loss = Loss::of(self.class, identity, LossCause::Overflow, maybe_delivered);
+        let loss = Loss::of(self.class, identity, cause, maybe_delivered);
+        self.bury(&loss);
         self.losses.push(vec![loss.with_note(identity, payload)], positions);
     }
 
-    fn hand_out(&mut self, position: u64, readings: u32, utc: UtcMicros) {
-        self.in_flight.insert(position, (readings, utc));
-        self.read = position + 1;
-        self.handed = self.handed.max(self.read);
+    /// A record that waits, once more; `None` if it does not wait any more or cannot be read.
+    pub(crate) fn reread(
+        &mut self,
+        disk: &mut dyn Disk,
+        position: u64,
+    ) -> Result<Option<(Header, Vec<u8>)>, DiskError> {
+        let segment = self.segments.range(..=position).next_back().map(|(first, _)| *first);
+        let Some(first) = segment.filter(|_| position < self.durable && !self.skip.contains(position)) else {
+            return Ok(None);
+        };
+        let mut walk = Walk::open(disk, self.class, first)?;
+        let found = loop {
+            match walk.step(disk, position, Some(position + 1), OnError::Tell) {
+                Ok(Found::Frame { header, payload, .. }) if header.place.position == position => {
+                    break Ok(Some((header, payload)));
+                }
+                Ok(Found::Frame { .. }) => {}
+                Ok(Found::Damage { .. } | Found::End) => break Ok(None),
+                Err(error) => break Err(error),
+            }
+        };
+        disk.close(walk.file);
+        found
     }
 
-    /// `None`: the segment's file is not there.
-    fn step(&mut self, disk: &mut dyn Disk, first: u64, end: u64) -> Result<Option<Found>, DiskError> {
-        let fits = |reader: &Reader| reader.first == first && reader.walk.position() <= self.read;
-        if !self.reader.as_ref().is_some_and(fits) {
-            self.close_reader(disk);
-            let walk = match Walk::open(disk, self.class, first) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                other => other?,
-            };
-            self.reader = Some(Reader { first, walk, failures: 0 });
-        }
-        let reader = self.reader.as_mut().expect("it was opened");
-        let on_error = if reader.failures < READ_ATTEMPTS { OnError::Tell } else { OnError::GoOn };
-        let found = reader.walk.step(disk, self.read, Some(end), on_error);
-        reader.failures = if found.is_ok() { 0 } else { reader.failures.saturating_add(1) };
-        found.map(Some)
+    pub(crate) fn hand_out(&mut self, position: u64, readings: u32, utc: UtcMicros) {
+        self.in_flight.insert(position, (readings, utc));
+        self.handed = self.handed.max(position + 1);
     }
 
     /// A record that was handed out by the log and is no sealed message.
@@ -166,17 +182,19 @@ impl Log {
     /// Hand out again whatever is not done.
     pub(crate) fn rewind(&mut self, disk: &mut dyn Disk) {
         self.close_reader(disk);
+        self.ahead.forget();
         self.read = 0;
     }
 
+    /// Also the one that reads ahead.
     pub(crate) fn close_reader(&mut self, disk: &mut dyn Disk) {
-        if let Some(reader) = self.reader.take() {
+        for reader in [self.reader.take(), self.ahead.reader.take()].into_iter().flatten() {
             disk.close(reader.walk.file);
         }
     }
 
     pub(crate) fn forget_reader(&mut self, disk: &mut dyn Disk, first: u64) {
-        if self.reader.as_ref().is_some_and(|reader| reader.first == first) {
+        if [&self.reader, &self.ahead.reader].into_iter().flatten().any(|reader| reader.first == first) {
             self.close_reader(disk);
         }
     }
@@ -231,4 +249,29 @@ impl Log {
             }
         }
     }
+}
+
+/// What a reader finds at `read` in the segment `first`, which ends at `end`. `None`: the segment's file is not there.
+pub(crate) fn step(
+    reader: &mut Option<Reader>,
+    disk: &mut dyn Disk,
+    (class, first): (Priority, u64),
+    read: u64,
+    end: u64,
+) -> Result<Option<Found>, DiskError> {
+    if !reader.as_ref().is_some_and(|reader| reader.first == first && reader.walk.position() <= read) {
+        if let Some(other) = reader.take() {
+            disk.close(other.walk.file);
+        }
+        let walk = match Walk::open(disk, class, first) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        *reader = Some(Reader { first, walk, failures: 0 });
+    }
+    let reader = reader.as_mut().expect("it was opened");
+    let on_error = if reader.failures < READ_ATTEMPTS { OnError::Tell } else { OnError::GoOn };
+    let found = reader.walk.step(disk, read, Some(end), on_error);
+    reader.failures = if found.is_ok() { 0 } else { reader.failures.saturating_add(1) };
+    found.map(Some)
 }

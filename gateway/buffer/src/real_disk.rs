@@ -9,7 +9,8 @@ use crate::{Disk, DiskError, Entry, FileId};
 /// Files below one directory, mode 0700, locked against a second process; files have mode 0600.
 pub struct RealDisk {
     root: PathBuf,
-    lock: File,
+    /// `None`: only to look at.
+    lock: Option<File>,
     files: BTreeMap<FileId, File>,
     last: FileId,
 }
@@ -25,7 +26,13 @@ impl RealDisk {
         }
         let lock =
             OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(directory.join("LOCK"))?;
-        Ok(RealDisk { root: directory.to_owned(), lock, files: BTreeMap::new(), last: 0 })
+        Ok(RealDisk { root: directory.to_owned(), lock: Some(lock), files: BTreeMap::new(), last: 0 })
+    }
+
+    /// For a look from outside, also while another process has the directory: makes nothing, and every write fails.
+    pub fn look(directory: &Path) -> Result<RealDisk, DiskError> {
+        fs::read_dir(directory)?;
+        Ok(RealDisk { root: directory.to_owned(), lock: None, files: BTreeMap::new(), last: 0 })
     }
 
     fn keep(&mut self, file: File) -> FileId {
@@ -41,7 +48,8 @@ impl RealDisk {
 
 impl Disk for RealDisk {
     fn lock(&mut self) -> Result<(), DiskError> {
-        self.lock.try_lock().map_err(|error| match error {
+        let lock = self.lock.as_ref().ok_or(io::ErrorKind::ReadOnlyFilesystem)?;
+        lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
             TryLockError::Error(error) => error,
         })
@@ -74,7 +82,7 @@ impl Disk for RealDisk {
     }
 
     fn open(&mut self, path: &str) -> Result<FileId, DiskError> {
-        let file = OpenOptions::new().read(true).write(true).open(self.root.join(path))?;
+        let file = OpenOptions::new().read(true).write(self.lock.is_some()).open(self.root.join(path))?;
         Ok(self.keep(file))
     }
 

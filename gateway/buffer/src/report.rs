@@ -53,6 +53,8 @@ pub enum LossCause {
     Corruption,
     /// The owner had its bytes destroyed.
     Purge,
+    /// A broker refuses it for ever: its bytes are set aside.
+    Quarantine,
 }
 
 /// What `open` found.
@@ -84,6 +86,10 @@ pub struct Usage {
     /// Since `open`: records that could not be read, and records of which one flipped bit was put right.
     pub damaged: u64,
     pub repaired: u64,
+    /// Bytes that `commit` made durable since `open`: what filling up is measured by.
+    pub committed_bytes: u64,
+    /// Records that were set aside and are still there.
+    pub quarantined: u64,
 }
 
 impl Loss {

@@ -1,15 +1,17 @@
 use std::io;
 
 use lingate_model::{DatasetAlias, Priority, UtcMicros};
-use lingate_seal::{RecordKind, Sealed};
+use lingate_seal::{Kid, RecordKind, Sealed};
 
 use crate::cursor::{self, Save};
 use crate::disk::is_full;
 use crate::frame::{Identity, frame_bytes};
 use crate::log::{Log, Pending, Stored};
+use crate::quarantine::{self, Quarantine};
 use crate::reserve::Reserve;
 use crate::{
-    AppendError, BufferError, Committed, Disk, DiskError, Loss, Overflow, Purged, RecordId, Recovery, Settings, Usage,
+    AppendError, BufferError, Committed, Disk, DiskError, Loss, LossCause, Overflow, Purged, RecordId, Recovery,
+    Settings, Usage,
 };
 
 /// So many losses are told at a time.
@@ -22,6 +24,7 @@ pub struct Buffer<D: Disk> {
     /// In the order of `Priority::ALL`: highest first.
     logs: Vec<Log>,
     reserve: Reserve,
+    quarantine: Quarantine,
     appended: u64,
     /// A segment was dropped since the last commit.
     has_dropped: bool,
@@ -36,7 +39,8 @@ impl<D: Disk> Buffer<D> {
         }
         let (logs, recovery) = open_logs(&mut disk, &settings).map_err(BufferError::Disk)?;
         let reserve = Reserve::open(&mut disk, settings.reserve_bytes);
-        Ok((Buffer { disk, settings, logs, reserve, appended: 0, has_dropped: false }, recovery))
+        let quarantine = Quarantine::open(&mut disk);
+        Ok((Buffer { disk, settings, logs, reserve, quarantine, appended: 0, has_dropped: false }, recovery))
     }
 
     /// Takes a record into memory; it is durable only when a later `commit` names it. A gap record has room that others
@@ -100,6 +104,9 @@ impl<D: Disk> Buffer<D> {
             all.bytes += purged.bytes;
             all.lost += purged.lost;
         }
+        let (records, bytes) = self.quarantine.shred(&mut self.disk, is_meant)?;
+        all.records += records;
+        all.bytes += bytes;
         Ok(all)
     }
 
@@ -124,8 +131,82 @@ impl<D: Disk> Buffer<D> {
 
     /// This record needs no more delivery. Any order; twice is harmless. Space returns by whole segments.
     pub fn acknowledge(&mut self, record: RecordId) -> Result<(), DiskError> {
-        let Buffer { logs, disk, .. } = self;
+        let Buffer { logs, disk, quarantine, .. } = self;
+        if quarantine.holds(record) {
+            quarantine.remove(disk, record)?;
+        }
         logs[index(record.priority)].acknowledge(disk, record.position)
+    }
+
+    /// A broker refuses this record for ever: its bytes are set aside, and it is told by `losses`, `maybe_delivered`. Of
+    /// a gap record nothing is set aside: its note comes with the loss, to be declared again. `reason` is the owner's
+    /// number for why. Durable when it returns; after an error nothing has changed.
+    pub fn quarantine(&mut self, record: RecordId, reason: u8, utc: UtcMicros) -> Result<(), DiskError> {
+        let Buffer { logs, disk, quarantine, settings, .. } = self;
+        let log = &mut logs[index(record.priority)];
+        let Some((header, payload)) = log.reread(disk, record.position)? else { return Ok(()) };
+        if header.identity.kind != RecordKind::Gap as u8 {
+            let mut frame = Vec::new();
+            let (bytes, note) = header.identity.split(&payload);
+            let identity = Identity { note: 0, ..header.identity.clone() };
+            crate::frame::encode(&identity, &header.place, bytes, &mut frame);
+            debug_assert!(note.is_empty(), "only gap records have notes");
+            quarantine.put(disk, (record, reason, utc), &frame, settings.segment_bytes)?;
+        }
+        log.lose_one(record.position, &header.identity, &payload, LossCause::Quarantine, true);
+        Ok(())
+    }
+
+    /// Records that were set aside, and not delivered, purged or pushed out since.
+    pub fn quarantined(&self) -> impl Iterator<Item = &crate::Quarantined> {
+        self.quarantine.held()
+    }
+
+    /// One of them, to be sent again; `acknowledge` takes it away for good.
+    pub fn read_quarantined(&mut self, record: RecordId) -> Result<Option<Sealed>, DiskError> {
+        if !self.quarantine.holds(record) {
+            return Ok(None);
+        }
+        Ok(quarantine::read(&mut self.disk, record)?.map(|(_, sealed)| sealed))
+    }
+
+    /// The position that `next` looks at first. Everything that is committed later is behind it.
+    pub fn next_position(&self, priority: Priority) -> u64 {
+        let log = &self.logs[index(priority)];
+        log.next_waiting().min(log.durable)
+    }
+
+    /// The first position that is not durable yet.
+    pub fn end(&self, priority: Priority) -> u64 {
+        self.logs[index(priority)].durable
+    }
+
+    /// As `next`, for those at or behind `from` that are meant (by alias, epoch and kind); the others are left for
+    /// `next`, which does not hand out again what this handed out. `None` also when so much was acknowledged out of
+    /// order that it would not be remembered.
+    pub fn next_ahead(
+        &mut self,
+        priority: Priority,
+        from: u64,
+        is_meant: &dyn Fn(&DatasetAlias, Kid, RecordKind) -> bool,
+    ) -> Result<Option<(RecordId, Sealed)>, DiskError> {
+        let Buffer { logs, disk, .. } = self;
+        let log = &mut logs[index(priority)];
+        let meant = |identity: &Identity| {
+            RecordKind::from_number(identity.kind).is_some_and(|kind| is_meant(&identity.alias, identity.kid, kind))
+        };
+        while let Some((position, identity, payload)) = log.next_ahead(disk, from, &meant)? {
+            match sealed(&identity, &payload) {
+                Some(sealed) => return Ok(Some((RecordId { priority, position }, sealed))),
+                None => log.lose_unsealed(position, &identity),
+            }
+        }
+        Ok(None)
+    }
+
+    /// A record that was handed out and will not be sent before the next `rewind`: it takes no room meanwhile.
+    pub fn put_back(&mut self, record: RecordId) {
+        self.log(record.priority).in_flight.remove(&record.position);
     }
 
     /// Losses found since the last call, at most 1,000 at a time; call until empty. Each is told again after a restart
@@ -159,6 +240,8 @@ impl<D: Disk> Buffer<D> {
             segments: sum(|log| log.segments.len() as u64),
             damaged: sum(|log| log.damaged),
             repaired: sum(|log| log.repaired),
+            committed_bytes: sum(|log| log.written),
+            quarantined: self.quarantine.held().count() as u64,
         }
     }
 
@@ -176,9 +259,9 @@ impl<D: Disk> Buffer<D> {
         &mut self.logs[index(priority)]
     }
 
-    /// Bytes of segments and ledgers.
+    /// Bytes of segments, ledgers and quarantine.
     fn used(&self) -> u64 {
-        self.logs.iter().map(Log::bytes).sum()
+        self.logs.iter().map(Log::bytes).sum::<u64>() + self.quarantine.bytes()
     }
 
     /// Room for segments.
@@ -306,7 +389,7 @@ fn identity(sealed: &Sealed, note: u8) -> Identity {
 }
 
 /// `None` if the bytes, whole as they are, are no sealed message of that identity.
-fn sealed(identity: &Identity, payload: &[u8]) -> Option<Sealed> {
+pub(crate) fn sealed(identity: &Identity, payload: &[u8]) -> Option<Sealed> {
     let kind = RecordKind::from_number(identity.kind)?;
     let Identity { alias, kid, seq, readings, .. } = identity;
     Sealed::from_stored(kind, alias.clone(), *kid, *seq, *readings, identity.split(payload).0).ok()

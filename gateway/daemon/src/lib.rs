@@ -41,6 +41,7 @@ mod poller;
 mod prepare;
 mod recent;
 mod report;
+mod retry;
 mod rights_report;
 mod run;
 mod software;

@@ -85,6 +85,8 @@ impl Sheet {
         self.gauge("buffer_records", "Durable records that wait for delivery", None, whole(buffer.records_waiting));
         self.gauge("buffer_readings", "Durable readings that wait for delivery", None, whole(buffer.readings_waiting));
         self.maybe("buffer_oldest_age", "Age of the oldest record that waits", buffer.oldest_age_seconds);
+        self.gauge("buffer_quarantined", "Records set aside, refused for ever", None, whole(buffer.quarantined));
+        self.gauge("buffer_damaged", "Records that could not be read since the start", None, whole(buffer.damaged));
         let autonomy = buffer.autonomy_hours.map(|hours| hours * 3600.0);
         self.maybe("buffer_autonomy", "Time until the buffer is full at the mean rate", autonomy);
     }

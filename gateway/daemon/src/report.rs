@@ -64,6 +64,12 @@ pub(crate) struct BufferReport {
     pub(crate) records_waiting: u64,
     pub(crate) readings_waiting: u64,
     pub(crate) oldest_age_seconds: Option<f64>,
+    /// Records that were set aside because the broker refuses them for ever.
+    #[serde(default)]
+    pub(crate) quarantined: u64,
+    /// Records that could not be read since the start.
+    #[serde(default)]
+    pub(crate) damaged: u64,
     /// Until it is full, at the mean rate since the start; absent until that rate is known.
     pub(crate) autonomy_hours: Option<f64>,
 }
@@ -213,23 +219,20 @@ fn buffer(status: &Status, utc: UtcMicros, uptime_seconds: f64) -> BufferReport 
         records_waiting: usage.records_waiting,
         readings_waiting: usage.readings_waiting,
         oldest_age_seconds: usage.oldest.map(|oldest| age(utc, oldest)),
-        autonomy_hours: autonomy_hours(status, uptime_seconds),
+        quarantined: usage.quarantined,
+        damaged: usage.damaged,
+        autonomy_hours: autonomy_hours(usage, uptime_seconds),
     }
 }
 
-/// From what a reading costs on the link, which is within a frame header of what it costs on disk.
+/// Until the oldest has to be dropped or the newest refused, at the mean rate since the start.
 #[allow(clippy::cast_precision_loss, reason = "an estimate in hours")]
-fn autonomy_hours(status: &Status, uptime_seconds: f64) -> Option<f64> {
-    let sum = |count: fn(&DatasetStatus) -> u64| status.datasets.iter().map(count).fold(0, u64::saturating_add);
-    let (accepted, acknowledged) = (sum(|d| d.accepted_readings), sum(|d| d.acknowledged_readings));
-    if accepted == 0 || acknowledged == 0 || uptime_seconds < 10.0 {
+fn autonomy_hours(usage: &lingate_buffer::Usage, uptime_seconds: f64) -> Option<f64> {
+    if usage.committed_bytes == 0 || uptime_seconds < 10.0 {
         return None;
     }
-    let bytes_per_reading = status.link.published_bytes as f64 / acknowledged as f64;
-    let bytes_per_second = bytes_per_reading * accepted as f64 / uptime_seconds;
-    let free = status.buffer.max_bytes.saturating_sub(status.buffer.bytes) as f64;
-    let hours = free / bytes_per_second / 3600.0;
-    hours.is_finite().then_some(hours)
+    let free = usage.max_bytes.saturating_sub(usage.bytes) as f64;
+    Some(free / (usage.committed_bytes as f64 / uptime_seconds) / 3600.0)
 }
 
 fn device(device: &DeviceStatus, utc: UtcMicros, recent: &Recent) -> DeviceReport {

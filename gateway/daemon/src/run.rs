@@ -3,14 +3,13 @@
 //! Start: check, open and lock the buffer, bind health, heart, link, pollers, serve health, then READY=1. Stop: pollers,
 //! `Drain`, `Drained`, link says goodbye, health last. Nothing waits for the broker (but a run with `--once`): unsent data is safe on disk.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use lingate_buffer::{Buffer, RealDisk};
-use lingate_config::{Ack, HealthListen, SandboxPlan};
+use lingate_config::{Ack, HealthListen, Plan};
 use lingate_drivers::{Device, Site};
 use lingate_engine::{Input, Quota, Rules, Setup};
 use lingate_model::{Clock, DatasetId, DeviceName, PointId, UtcMicros};
@@ -30,6 +29,7 @@ use crate::link::Link;
 use crate::poller::Poller;
 use crate::prepare::{Mode, Prepared, Refused, prepare, site};
 use crate::recent::Recent;
+use crate::retry;
 use crate::supervise::{Restarted, Stop, Stopper, stop};
 use crate::systemd;
 use crate::veto::{self, Said, Vetoes};
@@ -132,7 +132,7 @@ impl Running {
         let Prepared { plan, signer, bundles, tls, material, .. } = prepared;
         let started = clock.now();
         let site = Arc::new(site(&plan, clock.clone()));
-        let (buffer, recovery) = open_buffer(&plan.state_dir.join("buffer"), plan.buffer.settings)?;
+        let (buffer, recovery) = open_buffer(&plan.state_dir.join("buffer"), plan.buffer.settings.clone())?;
         // Only behind the lock: a second daemon by mistake must not take the socket away from the first.
         let health = match Health::bind(&plan.health).await {
             Ok(health) => health,
@@ -141,19 +141,20 @@ impl Running {
                 return Err(Failure::Health { address: plan.health, error });
             }
         };
-        let devices: Vec<(DeviceName, Arc<dyn Device>)> =
-            plan.devices.into_iter().map(|plan| (plan.name, Arc::from(plan.device))).collect();
         let said = veto::read(&plan.state_dir);
         said.misunderstood
             .iter()
             .for_each(|why| tracing::error!("{why}, so everything is forbidden until it is mended"));
+        let rules = rules(&plan, &signer, &said, started.utc);
+        let devices: Vec<(DeviceName, Arc<dyn Device>)> =
+            plan.devices.into_iter().map(|plan| (plan.name, Arc::from(plan.device))).collect();
         let setup = Setup {
             gateway: plan.gateway.clone(),
             tenant: plan.tenant.clone(),
             software: crate::software::name(),
             export: plan.export,
             devices: devices.iter().map(|(name, device)| (name.clone(), first_point(&**device))).collect(),
-            rules: rules(&plan.sandbox, &plan.quotas, &plan.state_dir, &signer, &said, started.utc),
+            rules,
             signer,
             bundle: bundles.current().cloned(),
             buffer,
@@ -284,26 +285,24 @@ struct Keeping {
     vetoes: Vetoes,
 }
 
-fn rules(
-    sandbox: &SandboxPlan,
-    quotas: &BTreeMap<DatasetId, lingate_config::Quota>,
-    state_dir: &Path,
-    signer: &SigningKey,
-    said: &Said,
-    utc: UtcMicros,
-) -> Rules {
+fn rules(plan: &Plan, signer: &SigningKey, said: &Said, utc: UtcMicros) -> Rules {
     let quota = |(id, quota): (&DatasetId, &lingate_config::Quota)| {
         (id.clone(), Quota { records: quota.records, bytes: quota.bytes })
     };
     let veto = said.carried_out.clone();
-    let quotas = quotas.iter().map(quota).collect();
+    let quotas = plan.quotas.iter().map(quota).collect();
     Rules {
-        plant: PlantTerms { suites: sandbox.suites.clone(), signature: signer.algorithm(), veto },
-        acknowledgement: match sandbox.ack {
+        plant: PlantTerms { suites: plan.sandbox.suites.clone(), signature: signer.algorithm(), veto },
+        acknowledgement: match plan.sandbox.ack {
             Ack::Broker | Ack::BrokerAlone => Acknowledgement::Broker,
             Ack::Receipt => Acknowledgement::Receipt,
         },
-        ledger: export_ledger::begin(state_dir, utc, &quotas),
+        live_first: plan.live_first.clone(),
+        replay: lingate_engine::Replay {
+            backlog_share: plan.buffer.replay.backlog_share,
+            backlog_rate: plan.buffer.replay.backlog_rate,
+        },
+        ledger: export_ledger::begin(&plan.state_dir, utc, &quotas),
         quotas,
     }
 }
@@ -327,6 +326,8 @@ fn start_link(
     });
     let (vetoes, messages, stop) = (Arc::new(Mutex::new(vetoes)), heart.messages.clone(), told.clone());
     tasks.spawn("veto".to_owned(), move || veto::watch(vetoes.clone(), messages.clone(), stop.clone()));
+    let (asked, messages, stop) = (state_dir.clone(), heart.messages.clone(), told.clone());
+    tasks.spawn("retry".to_owned(), move || retry::watch(asked.clone(), messages.clone(), stop.clone()));
     let (status, messages, stop) = (heart.status.clone(), heart.messages.clone(), told.clone());
     let keep = move || export_ledger::keep(state_dir.clone(), status.clone(), messages.clone(), stop.clone());
     tasks.spawn("ledger".to_owned(), keep);

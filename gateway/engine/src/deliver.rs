@@ -4,41 +4,53 @@
 //!            fill                    acknowledged
 //!  stored ─────────▶ in flight ─────────────────────▶ freed
 //!                      │   ▲
-//!              refused ▼   │ pause over
+//!              refused ▼   │ pause over          (held.rs)
 //!                     waiting          link down: both are forgotten, the buffer hands everything out again
 //! ```
 //!
 //! A KEY and a catalogue each hold back their class until they are acknowledged: no receiver sees DATA before what opens
 //! and explains it, and an epoch that loses one of them on disk has nothing that arrived and cannot be understood.
+//!
+//! What was stored before the link came up is backlog, everything else is live; share.rs says whose turn it is. A stream
+//! that is live-first sends the epochs that began since then without waiting for its backlog.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use lingate_buffer::{Disk, RecordId};
-use lingate_model::{Backoff, DatasetAlias, GatewayId, Priority, TenantId};
-use lingate_seal::{RecordKind, Sealed};
+use lingate_model::{DatasetAlias, GatewayId, Priority, TenantId};
+use lingate_seal::{Kid, RecordKind, Sealed};
 
+use crate::held::{HeldStreams, Verdict, Why};
 use crate::receipts::Receipts;
+use crate::share::{Flow, Replay, Share};
 use crate::status::LinkStatus;
 use crate::store::Store;
 use crate::{Level, LinkLimits, LinkLoss, Notice, Output, PublishId, ReasonCode, Topic};
 
-/// First and longest pause before a refused record is tried again.
-const RETRY_FIRST: Duration = Duration::from_secs(1);
-const RETRY_CAP: Duration = Duration::from_secs(60);
 /// MQTT fixed header, packet id, property length and topic length around topic and payload.
 const PACKET_OVERHEAD: usize = 16;
 const PACKET_TOO_LARGE: ReasonCode = ReasonCode(0x95);
-/// First and longest pause before a record that nobody subscribed to is sent again.
-const UNREAD_FIRST: Duration = Duration::from_secs(1);
-const UNREAD_CAP: Duration = Duration::from_secs(5);
+/// So many records of streams that wait are gone over at a time, and the pause behind them.
+const PASSED_MAX: usize = 512;
+const PASS_PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) struct Deliver {
     topics: String,
     window: usize,
     link: Option<LinkLimits>,
     in_flight: BTreeMap<PublishId, Record>,
-    waiting: Vec<(Duration, Record)>,
+    held: HeldStreams,
+    /// Records of the quarantine that are to be tried once more.
+    retries: VecDeque<RecordId>,
+    share: Share,
+    /// By priority class: what is at or behind this position is live.
+    boundary: [u64; Priority::ALL.len()],
+    pub(crate) live_first: BTreeSet<DatasetAlias>,
+    /// Epochs whose KEY went out ahead of the backlog, on this connection.
+    live_epochs: BTreeSet<Kid>,
+    /// Records of streams that wait are gone over again at this monotonic time.
+    passes_at: Option<Duration>,
     next_id: u64,
     pub(crate) receipts: Receipts,
     pub(crate) status: LinkStatus,
@@ -47,28 +59,54 @@ pub(crate) struct Deliver {
 pub(crate) struct Record {
     pub(crate) record: RecordId,
     pub(crate) sealed: Sealed,
-    refusals: Backoff,
-    unread: Backoff,
+    pub(crate) attempt: Attempt,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    First,
+    /// It was refused before, and its stream waits for it.
+    Head,
+    /// From behind a refused record, to see whether it is the record or the stream.
+    Probe,
+    /// Out of the quarantine, because a person said so.
+    Retry,
+}
+
+/// What a refusal leads to.
+#[derive(Default)]
+pub(crate) struct Refused {
+    pub(crate) notice: Option<Notice>,
+    pub(crate) put_back: Option<RecordId>,
+    pub(crate) poison: Option<(Record, ReasonCode)>,
 }
 
 impl Deliver {
-    pub(crate) fn new(tenant: &TenantId, gateway: &GatewayId, window: usize) -> Deliver {
+    pub(crate) fn new(tenant: &TenantId, gateway: &GatewayId, window: usize, replay: Replay) -> Deliver {
         Deliver {
             topics: format!("lingate/1/{tenant}/{gateway}"),
             window,
             link: None,
             in_flight: BTreeMap::new(),
-            waiting: Vec::new(),
+            held: HeldStreams::default(),
+            retries: VecDeque::new(),
+            share: Share::new(replay),
+            boundary: [0; Priority::ALL.len()],
+            live_first: BTreeSet::new(),
+            live_epochs: BTreeSet::new(),
+            passes_at: None,
             next_id: 0,
             receipts: Receipts::default(),
             status: LinkStatus { reason: Some("not connected yet".to_owned()), ..LinkStatus::default() },
         }
     }
 
-    /// True if the link was up already: the caller rewinds the store.
-    pub(crate) fn link_up(&mut self, limits: LinkLimits) -> bool {
+    /// `ends`: where each class ends; what is before is backlog. True if the link was up already: the caller rewinds the
+    /// store.
+    pub(crate) fn link_up(&mut self, limits: LinkLimits, ends: [u64; Priority::ALL.len()]) -> bool {
         let was_up = self.link.replace(limits).is_some();
         self.forget();
+        self.boundary = ends;
         self.status.connects += 1;
         self.status.reason = None;
         was_up
@@ -83,32 +121,110 @@ impl Deliver {
     }
 
     fn forget(&mut self) {
+        self.held.forget(&self.in_flight);
         self.in_flight.clear();
-        self.waiting.clear();
+        self.live_epochs.clear();
         self.receipts.forget();
     }
 
     /// Their bytes are destroyed: nothing of them is sent again, and no answer frees them.
     pub(crate) fn drop_those_of(&mut self, is_meant: &dyn Fn(&DatasetAlias) -> bool) {
         self.in_flight.retain(|_, record| !is_meant(record.sealed.alias()));
-        self.waiting.retain(|(_, record)| !is_meant(record.sealed.alias()));
+        self.held.drop_those_of(is_meant);
         self.receipts.drop_those_of(is_meant);
     }
 
-    /// Sends while the window has room: what was refused and may be tried again, then the classes by priority.
+    /// Those of the quarantine that a person wants to be tried once more.
+    pub(crate) fn retry_quarantined(&mut self, records: impl IntoIterator<Item = RecordId>) {
+        for record in records {
+            if !self.retries.contains(&record) {
+                self.retries.push_back(record);
+            }
+        }
+    }
+
+    /// Sends while the window has room: what was refused and may be tried again, then live data and backlog in their
+    /// shares, each by priority.
     pub(crate) fn fill<D: Disk>(&mut self, monotonic: Duration, store: &mut Store<D>, outputs: &mut VecDeque<Output>) {
         store.resume(monotonic);
         let Some(limits) = self.link else { return };
-        self.retry(monotonic, limits, outputs);
-        for priority in Priority::ALL {
-            while self.has_room(limits) && !self.is_held(priority) {
-                match store.next(monotonic, priority) {
-                    // Handed out again for want of a receipt, and still on its way.
+        self.share.refill(monotonic);
+        self.passes_at = None;
+        if self.held.take_rewind() {
+            store.rewind();
+        }
+        // One that is too large for this connection takes no room: another may go.
+        while self.room(limits) > 0
+            && let Some(record) = self.held.due(monotonic)
+        {
+            self.send(monotonic, limits, record, store, outputs);
+        }
+        self.send_retries(monotonic, limits, store, outputs);
+        let mut passed = 0;
+        while self.room(limits) > 0 && passed < PASSED_MAX {
+            let next = self.share.turns().into_iter().find_map(|flow| self.next(flow, monotonic, store, outputs));
+            let Some((flow, record)) = next else { return };
+            if self.held.holds(record.sealed.alias()) {
+                passed += 1;
+                self.held.pass(record).iter().for_each(|record| store.put_back(*record));
+                continue;
+            }
+            self.share.sent(flow, record.sealed.bytes().len());
+            self.send(monotonic, limits, record, store, outputs);
+        }
+        self.passes_at = (passed >= PASSED_MAX).then(|| monotonic + PASS_PAUSE);
+    }
+
+    fn send_retries<D: Disk>(
+        &mut self,
+        monotonic: Duration,
+        limits: LinkLimits,
+        store: &mut Store<D>,
+        outputs: &mut VecDeque<Output>,
+    ) {
+        while self.room(limits) > 0
+            && let Some(record) = self.retries.pop_front()
+        {
+            if let Some(sealed) = store.read_quarantined(record).filter(|_| !self.is_under_way(record)) {
+                self.send(monotonic, limits, Record { record, sealed, attempt: Attempt::Retry }, store, outputs);
+            }
+        }
+    }
+
+    /// The next record of a flow, the highest class first.
+    fn next<D: Disk>(
+        &mut self,
+        flow: Flow,
+        monotonic: Duration,
+        store: &mut Store<D>,
+        outputs: &mut VecDeque<Output>,
+    ) -> Option<(Flow, Record)> {
+        if flow == Flow::Backlog && !self.share.allows_backlog() {
+            return None;
+        }
+        for (priority, boundary) in Priority::ALL.into_iter().zip(self.boundary) {
+            while !self.is_held(priority) {
+                let is_backlog = store.next_position(priority) < boundary;
+                let next = match flow {
+                    Flow::Live if is_backlog && self.live_first.is_empty() => break,
+                    Flow::Live if is_backlog => {
+                        let Deliver { live_first, live_epochs, .. } = self;
+                        let is_meant = |alias: &DatasetAlias, kid: Kid, kind: RecordKind| {
+                            live_first.contains(alias) && (kind == RecordKind::Key || live_epochs.contains(&kid))
+                        };
+                        store.next_ahead(monotonic, priority, boundary, &is_meant)
+                    }
+                    Flow::Backlog if !is_backlog => break,
+                    Flow::Live | Flow::Backlog => store.next(monotonic, priority),
+                };
+                match next {
+                    // Handed out again, and still on its way.
                     Ok(Some((record, _))) if self.is_under_way(record) => {}
                     Ok(Some((record, sealed))) => {
-                        let refusals = Backoff::new(RETRY_FIRST, RETRY_CAP);
-                        let unread = Backoff::new(UNREAD_FIRST, UNREAD_CAP);
-                        self.send(monotonic, limits, Record { record, sealed, refusals, unread }, outputs);
+                        if flow == Flow::Live && is_backlog {
+                            self.live_epochs.insert(sealed.kid());
+                        }
+                        return Some((flow, Record { record, sealed, attempt: Attempt::First }));
                     }
                     Ok(None) => break,
                     Err(notice) => {
@@ -118,37 +234,41 @@ impl Deliver {
                 }
             }
         }
+        None
     }
 
     fn is_under_way(&self, record: RecordId) -> bool {
-        let waiting = self.waiting.iter().map(|(_, record)| record);
-        self.in_flight.values().chain(waiting).any(|it| it.record == record)
+        let in_flight = || self.in_flight.values().any(|it| it.record == record);
+        self.held.waits(record) || self.receipts.awaits(record) || in_flight()
     }
 
-    fn has_room(&self, limits: LinkLimits) -> bool {
+    fn room(&self, limits: LinkLimits) -> usize {
         let window = self.window.min(usize::from(limits.in_flight));
-        self.in_flight.len() + self.waiting.len() < window && self.receipts.has_room()
+        if self.receipts.has_room() { window.saturating_sub(self.in_flight.len()) } else { 0 }
     }
 
     fn is_held(&self, priority: Priority) -> bool {
-        let unfinished = self.in_flight.values().chain(self.waiting.iter().map(|(_, record)| record));
         let opens = |it: &Record| matches!(it.sealed.kind(), RecordKind::Key | RecordKind::Catalogue);
-        unfinished.into_iter().any(|it| it.record.priority == priority && opens(it))
+        self.in_flight.values().any(|it| it.record.priority == priority && opens(it))
     }
 
-    fn retry(&mut self, monotonic: Duration, limits: LinkLimits, outputs: &mut VecDeque<Output>) {
-        let (due, later) = std::mem::take(&mut self.waiting).into_iter().partition(|(at, _)| *at <= monotonic);
-        self.waiting = later;
-        for (_, record) in due {
-            self.send(monotonic, limits, record, outputs);
-        }
-    }
-
-    fn send(&mut self, monotonic: Duration, limits: LinkLimits, record: Record, outputs: &mut VecDeque<Output>) {
+    fn send<D: Disk>(
+        &mut self,
+        monotonic: Duration,
+        limits: LinkLimits,
+        record: Record,
+        store: &mut Store<D>,
+        outputs: &mut VecDeque<Output>,
+    ) {
         let topic = self.topic(&record.sealed);
         let packet = record.sealed.bytes().len() + topic.name.len() + PACKET_OVERHEAD;
         if packet > limits.packet_bytes as usize {
-            outputs.extend(self.set_aside(monotonic, record, PACKET_TOO_LARGE).map(Output::Notice));
+            let refused = self.set_aside(monotonic, record, PACKET_TOO_LARGE);
+            outputs.extend(refused.notice.map(Output::Notice));
+            refused.put_back.iter().for_each(|record| store.put_back(*record));
+            if let Some((record, reason)) = refused.poison {
+                outputs.extend(self.quarantine(store, &record, reason).map(Output::Notice));
+            }
             return;
         }
         let id = PublishId(self.next_id);
@@ -170,45 +290,86 @@ impl Deliver {
         if self.status.unread.as_ref().is_some_and(|topic| *topic == self.topic(&record.sealed).name) {
             self.status.unread = None;
         }
+        self.held.taken(&record);
         Some(record)
     }
 
-    pub(crate) fn refused(&mut self, monotonic: Duration, id: PublishId, reason: ReasonCode) -> Option<Notice> {
-        let record = self.in_flight.remove(&id)?;
-        match reason {
-            ReasonCode::NO_SUBSCRIBER => self.keep_unread(monotonic, record),
-            reason => self.set_aside(monotonic, record, reason),
+    pub(crate) fn refused(&mut self, monotonic: Duration, id: PublishId, reason: ReasonCode) -> Refused {
+        let Some(record) = self.in_flight.remove(&id) else { return Refused::default() };
+        self.set_aside(monotonic, record, reason)
+    }
+
+    fn set_aside(&mut self, monotonic: Duration, record: Record, reason: ReasonCode) -> Refused {
+        let topic = self.topic(&record.sealed).name;
+        if reason == ReasonCode::NO_SUBSCRIBER {
+            return self.keep_unread(monotonic, record, topic);
         }
+        self.status.refused += 1;
+        if record.attempt == Attempt::Retry {
+            let text = format!("the broker refuses quarantined record {} on {topic} again: {reason}", record.record);
+            return Refused { notice: Some(Notice { level: Level::Warning, text }), ..Refused::default() };
+        }
+        let text = format!(
+            "the broker refuses records on {topic}: {reason}; they stay on disk and are tried again. Check the broker's \
+             access rules, quota and packet size for this gateway"
+        );
+        let is_news = self.status.last_refusal.as_ref() != Some(&text);
+        self.status.last_refusal = Some(text.clone());
+        let mut refused =
+            Refused { notice: is_news.then_some(Notice { level: Level::Error, text }), ..Refused::default() };
+        match self.held.refused(monotonic, record, Why::Refused) {
+            Verdict::Waits => {}
+            Verdict::PutBack(record) => refused.put_back = Some(record),
+            Verdict::Poison(record) => refused.poison = Some((record, reason)),
+        }
+        refused
     }
 
     /// The broker has thrown it away, or holds it for nobody: that is no delivery.
-    fn keep_unread(&mut self, monotonic: Duration, mut record: Record) -> Option<Notice> {
-        let topic = self.topic(&record.sealed).name;
-        let pause = record.unread.next_pause(u32::MAX);
-        self.waiting.push((monotonic + pause, record));
-        let is_news = self.status.unread.is_none();
+    fn keep_unread(&mut self, monotonic: Duration, record: Record, topic: String) -> Refused {
+        let mut refused = Refused::default();
+        if record.attempt != Attempt::Retry
+            && let Verdict::PutBack(record) = self.held.refused(monotonic, record, Why::Unread)
+        {
+            refused.put_back = Some(record);
+        }
         let text = format!("{}; it stays on disk and is sent again every few seconds", unread(&topic));
-        self.status.unread.get_or_insert(topic);
-        is_news.then_some(Notice { level: Level::Warning, text })
+        let is_news = self.status.unread.replace(topic).is_none();
+        refused.notice = is_news.then_some(Notice { level: Level::Warning, text });
+        refused
     }
 
-    fn set_aside(&mut self, monotonic: Duration, mut record: Record, reason: ReasonCode) -> Option<Notice> {
-        let text = format!(
-            "the broker refuses records on {}: {reason}; they stay on disk and are tried again. Check the broker's \
-             access rules, quota and packet size for this gateway",
-            self.topic(&record.sealed).name
-        );
-        let is_news = self.status.last_refusal.as_ref() != Some(&text);
-        self.status.refused += 1;
-        self.status.last_refusal = Some(text.clone());
-        let pause = record.refusals.next_pause(u32::MAX);
-        self.waiting.push((monotonic + pause, record));
-        is_news.then_some(Notice { level: Level::Error, text })
+    /// The record counts as lost from here on, and its stream goes on.
+    pub(crate) fn quarantine<D: Disk>(
+        &mut self,
+        store: &mut Store<D>,
+        record: &Record,
+        reason: ReasonCode,
+    ) -> Option<Notice> {
+        let (id, topic) = (record.record, self.topic(&record.sealed).name);
+        match store.quarantine(id, reason.0) {
+            Ok(()) => {
+                self.status.quarantined += 1;
+                let text = format!(
+                    "record {id} on {topic} is set aside and declared: the broker takes others and refused it many times \
+                     ({reason}). See `lingate buffer quarantine list`"
+                );
+                store.rewind();
+                Some(Notice { level: Level::Error, text })
+            }
+            Err(notice) => {
+                store.rewind();
+                notice
+            }
+        }
     }
 
     pub(crate) fn wake_at(&self) -> Option<Duration> {
-        let due = self.waiting.iter().map(|(at, _)| *at).chain(self.receipts.wake_at());
-        self.link.and(due.min())
+        let limits = self.link?;
+        // With a full window it is an answer that makes the next thing possible.
+        let has_room = self.room(limits) > 0;
+        let sends = [self.held.wake_at(), self.passes_at, self.share.allows_backlog_at()];
+        sends.into_iter().flatten().filter(|_| has_room).chain(self.receipts.wake_at()).min()
     }
 
     pub(crate) fn status(&self) -> LinkStatus {

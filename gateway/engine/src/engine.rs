@@ -11,7 +11,6 @@ use crate::devices::{Devices, unprotected};
 use crate::endings::Endings;
 use crate::heads::Heads;
 use crate::lost::Lost;
-use crate::receipts::Sent;
 use crate::rights::{Purging, REGRANT_EVERY};
 use crate::sealing::Sealing;
 use crate::status::{BundleStatus, LossCounter, RightsStatus, Status};
@@ -39,6 +38,9 @@ pub struct Setup<D: Disk> {
     pub entropy: Box<dyn Entropy>,
 }
 
+/// Rounds of declarations at a time: more than there can be gaps.
+const ROUNDS: usize = 256;
+
 /// The state machine. Not one of its methods blocks on anything but the disk.
 pub struct Engine<D: Disk> {
     pub(crate) export: ExportPlan,
@@ -60,7 +62,7 @@ pub struct Engine<D: Disk> {
     draining: bool,
     /// Rights are looked at again at this monotonic time.
     pub(crate) regrant_at: Duration,
-    now: Now,
+    pub(crate) now: Now,
 }
 
 impl<D: Disk> Engine<D> {
@@ -68,6 +70,7 @@ impl<D: Disk> Engine<D> {
         let devices = Devices::new(setup.devices, setup.export.points.len());
         let datasets = setup.export.datasets.iter();
         let streams = datasets.map(|dataset| Stream::new(dataset, &setup.export, &devices)).collect();
+        let deliver = Deliver::new(&setup.tenant, &setup.gateway, setup.window, setup.rules.replay);
         let mut engine = Engine {
             refinery: Refinery::new(setup.export.clone()),
             streams,
@@ -84,7 +87,7 @@ impl<D: Disk> Engine<D> {
             endings: Endings::default(),
             purging: Purging::default(),
             store: Store::new(setup.buffer, setup.commit_every),
-            deliver: Deliver::new(&setup.tenant, &setup.gateway, setup.window),
+            deliver,
             devices,
             export: setup.export,
             lost: LossCounter::default(),
@@ -102,31 +105,25 @@ impl<D: Disk> Engine<D> {
 
     pub fn handle(&mut self, now: Now, input: Input) {
         self.now = now;
+        self.store.at(now.utc);
         match input {
             Input::Readings(readings) => self.read(now, readings),
             Input::Missed(missed) => self.miss(&missed),
             Input::Device(name, state) => self.devices.changed(&name, state),
             Input::Report(name, report) => self.report(now, &name, *report),
-            Input::LinkUp(limits) => {
-                // A link that was lost without a word, because its task was: nothing of that connection is answered.
-                if self.deliver.link_up(limits) {
-                    self.store.rewind();
-                }
-            }
+            Input::LinkUp(limits) => self.link_up(now, limits),
             Input::LinkDown(loss) => {
                 self.deliver.link_down(loss);
                 self.store.rewind();
             }
             Input::Acked(id) => self.acknowledge(id),
-            Input::Refused(id, reason) => {
-                let notice = self.deliver.refused(now.monotonic, id, reason);
-                self.outputs.extend(notice.map(Output::Notice));
-            }
+            Input::Refused(id, reason) => self.refused(now, id, reason),
             Input::Receipt(bytes) => self.receipt(now, &bytes),
             Input::Bundle(bundle) => self.take_bundle(now, *bundle),
             Input::Veto(veto) => self.veto(now, *veto),
             Input::Purge(dataset) => self.purge(now, dataset),
             Input::Reserved(reserved) => self.take_reserved(now, reserved),
+            Input::Retry(records) => self.retry(records),
             Input::Wake => {}
             Input::Drain => self.drain(now),
         }
@@ -209,8 +206,10 @@ impl<D: Disk> Engine<D> {
     fn declare(&mut self, now: Now) {
         self.take_losses();
         for index in 0..self.streams.len() {
-            if self.streams[index].has_gaps_due(now.monotonic) {
-                self.open_epoch_if_needed(now, index);
+            for _ in 0..ROUNDS {
+                if self.streams[index].has_gaps_due(now.monotonic) {
+                    self.open_epoch_if_needed(now, index);
+                }
             }
         }
     }
@@ -337,25 +336,6 @@ impl<D: Disk> Engine<D> {
             let holds = of_class.any(|(stream, _)| !stream.has_declared_all());
             self.store.hold_losses(priority, holds);
         }
-    }
-
-    fn publish(&mut self, now: Now) {
-        if self.deliver.receipts.is_resend_due(now.monotonic) {
-            self.store.rewind();
-        }
-        let mut outputs = std::mem::take(&mut self.outputs);
-        self.deliver.fill(now.monotonic, &mut self.store, &mut outputs);
-        self.outputs = outputs;
-    }
-
-    fn acknowledge(&mut self, id: crate::PublishId) {
-        let Some(done) = self.deliver.acknowledged(id) else { return };
-        let sent = Sent::new(done.record, &done.sealed);
-        let freed = match self.asks_for_receipts() {
-            true => self.deliver.receipts.wait_for(self.now.monotonic, sent),
-            false => Some(sent),
-        };
-        freed.iter().for_each(|sent| self.free(sent));
     }
 
     fn drain(&mut self, now: Now) {

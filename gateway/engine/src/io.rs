@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use lingate_buffer::RecordId;
 use lingate_model::{DatasetId, DeviceName, DeviceReport, DeviceState, Missed, Reading};
 use lingate_seal::{Kid, Sealed, VerifiedBundle, Veto};
 
@@ -32,6 +33,8 @@ pub enum Input {
     Purge(DatasetId),
     /// The ledger with these reservations is durable.
     Reserved(Reserved),
+    /// Tries these records of the quarantine once more; all of them if none is named.
+    Retry(Vec<RecordId>),
     /// Time passed: `wake_at` is reached.
     Wake,
     /// Put everything on disk, close the epochs, then say `Drained`.

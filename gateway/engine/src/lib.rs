@@ -9,6 +9,7 @@
 //!   epoch to carry it (D6). Behind a record that the buffer refused, its epoch keeps nothing before that gap record.
 //! - Time, randomness and disk are arguments: the same inputs give the same outputs, byte for byte.
 
+mod declared;
 mod deliver;
 mod description;
 mod devices;
@@ -16,13 +17,16 @@ mod endings;
 mod engine;
 mod gaps;
 mod heads;
+mod held;
 mod io;
 mod ledger;
 mod lost;
 mod receipts;
+mod replay;
 mod rights;
 mod rules;
 mod sealing;
+mod share;
 mod status;
 mod store;
 mod stream;
@@ -32,4 +36,5 @@ pub use engine::{Engine, Setup};
 pub use io::{Accepted, Input, Level, LinkLimits, LinkLoss, Notice, Output, PublishId, ReasonCode, Topic};
 pub use ledger::{Amount, ExportLedger, Line, Quota, Reserved, day};
 pub use rules::Rules;
+pub use share::Replay;
 pub use status::{BundleStatus, DatasetStatus, DeviceStatus, LinkStatus, RightsStatus, Status};

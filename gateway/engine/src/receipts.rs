@@ -145,6 +145,10 @@ impl Receipts {
         self.awaiting.len() < AWAITING_MAX
     }
 
+    pub(crate) fn awaits(&self, record: RecordId) -> bool {
+        self.awaiting.contains_key(&record)
+    }
+
     pub(crate) fn awaiting(&self) -> usize {
         self.awaiting.len()
     }

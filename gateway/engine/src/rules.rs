@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lingate_model::DatasetId;
 use lingate_seal::{Acknowledgement, PlantTerms};
 
-use crate::{ExportLedger, Quota};
+use crate::{ExportLedger, Quota, Replay};
 
 /// What the plant decides beside the export plan.
 #[derive(Clone, Debug)]
@@ -13,6 +13,9 @@ pub struct Rules {
     /// The stricter of this and the bundle's holds.
     pub acknowledgement: Acknowledgement,
     pub quotas: BTreeMap<DatasetId, Quota>,
+    /// Datasets whose newest records do not wait behind their backlog.
+    pub live_first: BTreeSet<DatasetId>,
+    pub replay: Replay,
     /// As it was kept last, with what is reserved: that is durable.
     pub ledger: ExportLedger,
 }
@@ -23,6 +26,8 @@ impl Default for Rules {
             plant: PlantTerms::default(),
             acknowledgement: Acknowledgement::Broker,
             quotas: BTreeMap::new(),
+            live_first: BTreeSet::new(),
+            replay: Replay::default(),
             ledger: ExportLedger::default(),
         }
     }

@@ -83,6 +83,8 @@ pub struct LinkStatus {
     pub reason: Option<String>,
     pub in_flight: usize,
     pub refused: u64,
+    /// Records that were set aside since the start because the broker refused them for ever.
+    pub quarantined: u64,
     pub last_refusal: Option<String>,
     /// A topic to which nobody subscribes, so that what is published there counts as undelivered.
     pub unread: Option<String>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lingate_buffer::{AppendError, Buffer, Disk, DiskError, Loss, Purged, RecordId, Usage};
 use lingate_model::{DatasetAlias, Now, Priority, UtcMicros};
-use lingate_seal::{RecordKind, Sealed};
+use lingate_seal::{Kid, RecordKind, Sealed};
 
 use crate::stream::Count;
 use crate::{Accepted, Level, Notice};
@@ -31,6 +31,7 @@ pub(crate) struct Store<D: Disk> {
     read_fault: Option<String>,
     /// After that nothing is read before this monotonic time.
     read_at: Option<Duration>,
+    utc: UtcMicros,
 }
 
 struct Uncommitted {
@@ -58,6 +59,7 @@ impl<D: Disk> Store<D> {
             fault: None,
             read_fault: None,
             read_at: None,
+            utc: UtcMicros::default(),
         }
     }
 
@@ -141,6 +143,10 @@ impl<D: Disk> Store<D> {
         Durable { accepted: Accepted { records, readings: committed.readings }, by_dataset }
     }
 
+    pub(crate) fn at(&mut self, utc: UtcMicros) {
+        self.utc = utc;
+    }
+
     /// The pause after a failed read ends with its time, whether anything is read then or not.
     pub(crate) fn resume(&mut self, monotonic: Duration) {
         self.read_at = self.read_at.filter(|at| monotonic < *at);
@@ -154,7 +160,16 @@ impl<D: Disk> Store<D> {
         if self.read_at.is_some() {
             return Ok(None);
         }
-        match self.buffer.next(priority) {
+        let next = self.buffer.next(priority);
+        self.read(monotonic, next)
+    }
+
+    fn read(
+        &mut self,
+        monotonic: Duration,
+        next: Result<Option<(RecordId, Sealed)>, DiskError>,
+    ) -> Result<Option<(RecordId, Sealed)>, Option<Notice>> {
+        match next {
             Ok(record) => {
                 self.read_fault = None;
                 Ok(record)
@@ -164,6 +179,49 @@ impl<D: Disk> Store<D> {
                 Err(news(&mut self.read_fault, "the disk did not give back the buffer's records", &error))
             }
         }
+    }
+
+    pub(crate) fn next_position(&self, priority: Priority) -> u64 {
+        self.buffer.next_position(priority)
+    }
+
+    /// Where each class ends: everything that is committed later is behind.
+    pub(crate) fn ends(&self) -> [u64; Priority::ALL.len()] {
+        Priority::ALL.map(|priority| self.buffer.end(priority))
+    }
+
+    pub(crate) fn next_ahead(
+        &mut self,
+        monotonic: Duration,
+        priority: Priority,
+        from: u64,
+        is_meant: &dyn Fn(&DatasetAlias, Kid, RecordKind) -> bool,
+    ) -> Result<Option<(RecordId, Sealed)>, Option<Notice>> {
+        if self.read_at.is_some() {
+            return Ok(None);
+        }
+        let next = self.buffer.next_ahead(priority, from, is_meant);
+        self.read(monotonic, next)
+    }
+
+    pub(crate) fn put_back(&mut self, record: RecordId) {
+        self.buffer.put_back(record);
+    }
+
+    /// Sets a record aside. An error is a notice only when it is news.
+    pub(crate) fn quarantine(&mut self, record: RecordId, reason: u8) -> Result<(), Option<Notice>> {
+        let utc = self.utc;
+        let result = self.buffer.quarantine(record, reason, utc);
+        result.map_err(|error| news(&mut self.fault, "the disk did not set a refused record aside", &error))
+    }
+
+    pub(crate) fn quarantined(&self) -> Vec<RecordId> {
+        self.buffer.quarantined().map(|held| held.record).collect()
+    }
+
+    /// `None`: it is not there any more, or cannot be read.
+    pub(crate) fn read_quarantined(&mut self, record: RecordId) -> Option<Sealed> {
+        self.buffer.read_quarantined(record).ok().flatten()
     }
 
     /// Destroys the sealed bytes of these datasets. An error is a notice only when it is news.

@@ -1,6 +1,5 @@
 //! One dataset's stream: its epoch, what it still has to declare, and its counters.
 
-use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use lingate_seal::{
     SigningKey,
 };
 
+use crate::declared::Declared;
 use crate::description::Description;
 use crate::devices::Devices;
 use crate::gaps::{self, PendingGaps};
@@ -23,8 +23,10 @@ use crate::status::DatasetStatus;
 
 /// Above every sequence number (wire.md section 2).
 const SEQ_LAST: u64 = (1 << 20) - 1;
-/// So many unacknowledged gap records are remembered.
-const DECLARED_MAX: usize = 4_096;
+/// So many gap records are sealed at a time; the others follow when these are kept.
+const ROUND: usize = 256;
+/// Not more often than this does a live-first stream begin an epoch because the link came up.
+const LIVE_EVERY: Duration = Duration::from_secs(60);
 /// Pause before gaps are declared again after the buffer refused a record.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -43,13 +45,14 @@ pub(crate) struct Stream {
     hole: Option<(Kid, RangeInclusive<u64>)>,
     previous: Option<PreviousEpoch>,
     gaps: PendingGaps,
-    /// Declared and not acknowledged: what a gap record said waits again if the record itself is refused or lost.
-    declared: VecDeque<(Kid, u64, GapRecord)>,
+    declared: Declared,
     gaps_declared: u64,
     /// After a refusal nothing is declared before this monotonic time.
     retry_at: Duration,
     /// What was said of it, until a record is accepted again.
     refusal: Option<String>,
+    /// The link came up with a backlog: an epoch began for it at this monotonic time.
+    live_since: Option<Duration>,
     accepted: Count,
     acknowledged: Count,
     newest_acknowledged: Option<UtcMicros>,
@@ -81,10 +84,11 @@ impl Stream {
             hole: None,
             previous: None,
             gaps: PendingGaps::default(),
-            declared: VecDeque::new(),
+            declared: Declared::default(),
             gaps_declared: 0,
             retry_at: Duration::ZERO,
             refusal: None,
+            live_since: None,
             accepted: Count::default(),
             acknowledged: Count::default(),
             newest_acknowledged: None,
@@ -218,6 +222,15 @@ impl Stream {
         Ok(declared.into_iter().chain([sealed]).collect())
     }
 
+    /// A link that comes and goes does not cost an epoch each time.
+    pub(crate) fn may_begin_live(&mut self, monotonic: Duration) -> bool {
+        let may = self.live_since.is_none_or(|since| monotonic >= since.saturating_add(LIVE_EVERY));
+        if may {
+            self.live_since = Some(monotonic);
+        }
+        may
+    }
+
     /// Something waits to be declared, and it may be tried.
     pub(crate) fn has_gaps_due(&self, monotonic: Duration) -> bool {
         self.gaps_due_at().is_some_and(|at| at <= monotonic)
@@ -243,10 +256,12 @@ impl Stream {
         if let Some((kid, seqs)) = &self.hole {
             self.gaps.put_first(*kid, *seqs.start());
         }
-        while let Some(gap) = self.gaps.next() {
+        while records.len() < ROUND
+            && let Some(gap) = self.gaps.next()
+        {
             match epoch.seal_gap(&gap, signer) {
                 Ok(sealed) => {
-                    self.declared.push_back((sealed.kid(), sealed.seq(), gap));
+                    self.declared.add(&sealed, gap);
                     records.push(sealed);
                 }
                 Err(_) if !records.is_empty() => {
@@ -260,42 +275,20 @@ impl Stream {
             }
         }
         self.gaps_declared += records.len() as u64;
-        let excess = self.declared.len().saturating_sub(DECLARED_MAX);
-        self.declared.drain(..excess);
         Ok(records)
     }
 
     /// These records will not come: what the gap records among them said waits again.
     fn declare_again(&mut self, kid: Kid, first_seq: u64, last_seq: u64) {
-        let is_lost = |of: &Kid, seq: &u64| *of == kid && (first_seq..=last_seq).contains(seq);
-        let declared = std::mem::take(&mut self.declared);
-        let (lost, left) = declared.into_iter().partition(|(kid, seq, _)| is_lost(kid, seq));
-        self.declared = left;
-        let lost: VecDeque<(Kid, u64, GapRecord)> = lost;
-        self.gaps_declared -= lost.len() as u64;
-        lost.into_iter().for_each(|(_, _, gap)| self.gaps.add(gap));
-    }
-
-    /// What an earlier process declared in these records is known from their notes alone.
-    fn remember_declared(&mut self, loss: &Loss) {
-        for (seq, note) in &loss.notes {
-            let is_known = self.declared.iter().any(|(kid, known, _)| (*kid, known) == (loss.kid, seq));
-            if let Some(gap) = gaps::from_note(note).filter(|_| !is_known) {
-                self.declared.push_back((loss.kid, *seq, gap));
-                self.gaps_declared += 1;
-            }
+        for gap in self.declared.take(kid, first_seq, last_seq) {
+            self.gaps_declared -= 1;
+            self.gaps.add(gap);
         }
     }
 
     /// What the buffer notes beside a gap record, so that it can be declared again after a restart.
     pub(crate) fn note(&self, sealed: &Sealed) -> Vec<u8> {
-        self.declared_in(sealed).map_or(Vec::new(), gaps::to_note)
-    }
-
-    fn declared_in(&self, sealed: &Sealed) -> Option<&GapRecord> {
-        let is_this = |(kid, seq, _): &&(Kid, u64, GapRecord)| (*kid, *seq) == (sealed.kid(), sealed.seq());
-        let declared = || self.declared.iter().rev().find(is_this);
-        (sealed.kind() == RecordKind::Gap).then(declared).flatten().map(|(_, _, gap)| gap)
+        self.declared.said_by(sealed).map_or(Vec::new(), gaps::to_note)
     }
 
     fn cannot_seal(&self, error: &SealError, readings: u64) -> Lost {
@@ -334,6 +327,7 @@ impl Stream {
             LossCause::Overflow => (GapCause::Overflow, "overflow"),
             LossCause::Corruption => (GapCause::Corruption, "corruption"),
             LossCause::Purge => (GapCause::Purge, "purge"),
+            LossCause::Quarantine => (GapCause::Quarantine, "quarantine"),
         };
         let loses_epoch = loss.loses_epoch;
         if loses_epoch && self.epoch.as_ref().is_some_and(|epoch| epoch.kid() == loss.kid) {
@@ -349,7 +343,7 @@ impl Stream {
             cause,
             maybe_delivered: loss.maybe_delivered,
         });
-        self.remember_declared(loss);
+        self.gaps_declared += self.declared.remember(loss);
         // What is left of an epoch without KEY is told later, record by record.
         self.declare_again(loss.kid, loss.first_seq, loss.last_seq);
         let notice = Some(format!("dataset {}: {} records lost on disk: {name}", self.name, loss.records));
@@ -359,7 +353,7 @@ impl Stream {
     /// Nobody could understand an epoch whose KEY or catalogue was refused. Behind a refused record only the gap record
     /// over it is kept: a process that ends before would leave a hole that nobody declares.
     pub(crate) fn may_be_kept(&self, sealed: &Sealed) -> bool {
-        let declares = |seqs| self.declared_in(sealed).is_some_and(|gap| gaps::covers(gap, sealed.kid(), seqs));
+        let declares = |seqs| self.declared.said_by(sealed).is_some_and(|gap| gaps::covers(gap, sealed.kid(), seqs));
         let fits = self.hole.as_ref().is_none_or(|(kid, seqs)| *kid != sealed.kid() || declares(seqs));
         self.keyless != Some(sealed.kid()) && fits
     }
@@ -416,9 +410,7 @@ impl Stream {
         self.acknowledged.records += 1;
         self.acknowledged.readings += u64::from(sent.readings);
         self.newest_acknowledged = self.newest_acknowledged.max(newest);
-        if sent.kind == RecordKind::Gap {
-            self.declared.retain(|(kid, seq, _)| (*kid, *seq) != (sent.kid, sent.seq));
-        }
+        self.declared.acknowledged(sent);
     }
 
     pub(crate) fn status(&self, plan: &DatasetPlan, refinery: &Refinery) -> DatasetStatus {

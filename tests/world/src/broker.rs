@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lingate_engine::{LinkLimits, PublishId, ReasonCode, Topic};
 use lingate_sandbox::Arrival;
-use lingate_seal::Sealed;
+use lingate_seal::{RecordKind, Sealed};
 
 use crate::Chance;
 
@@ -28,6 +28,11 @@ pub enum Mood {
 
 pub struct Broker {
     pub mood: Mood,
+    /// The next batch is refused for this reason, and at every further attempt.
+    pub poison: Option<ReasonCode>,
+    pub poisoned: Option<(Vec<u8>, ReasonCode)>,
+    /// Everything on topics that end like this is refused.
+    pub refused_topic: Option<(String, ReasonCode)>,
     limits: Option<LinkLimits>,
     /// A message was lost on this connection, so nothing behind it can arrive.
     is_cut: bool,
@@ -57,11 +62,37 @@ pub(crate) enum Answer {
 
 impl Broker {
     pub(crate) fn new() -> Broker {
-        Broker { mood: Mood::AtOnce, limits: None, is_cut: false, sent: VecDeque::new(), smallest_limit: u32::MAX }
+        Broker {
+            mood: Mood::AtOnce,
+            poison: None,
+            poisoned: None,
+            refused_topic: None,
+            limits: None,
+            is_cut: false,
+            sent: VecDeque::new(),
+            smallest_limit: u32::MAX,
+        }
     }
 
     pub fn limits(&self) -> Option<LinkLimits> {
         self.limits
+    }
+
+    /// It takes what it refused so far.
+    pub fn cure(&mut self) {
+        (self.poison, self.poisoned, self.refused_topic) = (None, None, None);
+    }
+
+    /// Why it refuses just this message.
+    fn dislikes(&mut self, topic: &Topic, sealed: &Sealed) -> Option<ReasonCode> {
+        if sealed.kind() == RecordKind::Batch
+            && let Some(reason) = self.poison.take()
+        {
+            self.poisoned = Some((sealed.bytes().to_vec(), reason));
+        }
+        let poisoned = self.poisoned.as_ref().filter(|(bytes, _)| bytes == sealed.bytes()).map(|(_, reason)| *reason);
+        let refused = self.refused_topic.as_ref().filter(|(ending, _)| topic.name.ends_with(ending));
+        poisoned.or(refused.map(|(_, reason)| *reason))
     }
 
     pub(crate) fn connect(&mut self, limits: LinkLimits) {
@@ -92,8 +123,12 @@ impl Broker {
     ) -> Taken {
         let arrival = || Some(Arrival { topic: topic.name.clone(), payload: sealed.bytes().to_vec() });
         self.is_cut |= self.mood == Mood::Deaf;
+        let dislike = self.dislikes(topic, sealed);
         let message = match self.mood {
             _ if self.is_cut => Message { id, arrival: None, answer: None },
+            _ if dislike.is_some() => {
+                Message { id, arrival: None, answer: dislike.map(|reason| (at, Answer::Refuse(reason))) }
+            }
             Mood::AtOnce => Message { id, arrival: arrival(), answer: Some((at, Answer::Ack)) },
             Mood::Late(by) => Message { id, arrival: arrival(), answer: Some((at + by, Answer::Ack)) },
             Mood::Silent | Mood::Deaf => Message { id, arrival: arrival(), answer: None },

@@ -33,6 +33,8 @@ pub struct Laws {
     epochs: BTreeMap<String, Vec<Kid>>,
     received: BTreeSet<Name>,
     newest: BTreeMap<String, (usize, u64)>,
+    /// Streams whose epochs may overtake one another: their order holds in each epoch.
+    pub live_first: BTreeSet<String>,
     pub published: u64,
     pub acknowledged: u64,
 }
@@ -128,6 +130,7 @@ impl Laws {
         }
         let epoch = self.epochs.get(&alias).and_then(|epochs| epochs.iter().position(|kid| *kid == data.kid));
         let epoch = epoch.ok_or_else(|| format!("{name:?} arrived without its KEY"))?;
+        let alias = if self.live_first.contains(&alias) { format!("{alias} {}", data.kid) } else { alias };
         let newest = self.newest.get(&alias).copied();
         let may_be_late = self.refused.contains(&name) || payload.len() + 100 > packet_limit as usize;
         ensure(newest.is_none_or(|newest| newest < (epoch, data.seq)) || may_be_late, || {

@@ -13,8 +13,10 @@
 //!                       FakeDisk └── acked ──────┘        Laws watch every arrow
 //! ```
 
+pub mod arguments;
 mod broker;
 mod chance;
+pub mod crash;
 mod laws;
 mod plan;
 mod plant;

@@ -1,5 +1,7 @@
 //! The receiver of `lingate_sandbox` with a store in memory, and what it has opened so far.
 
+use std::time::Duration;
+
 use lingate_model::UtcMicros;
 use lingate_sandbox::{Arrival, Event, Intake, OpenedBatch, OpenedGap, Store, Trust};
 use lingate_seal::{GapCause, Kid};
@@ -8,6 +10,8 @@ pub struct Receiver {
     intake: Intake,
     pub batches: Vec<OpenedBatch>,
     pub gaps: Vec<OpenedGap>,
+    /// When each of the batches arrived.
+    arrived: Vec<UtcMicros>,
     pub duplicates: u64,
     /// `None`: an alarm breaks a law.
     pub alarms: Option<Vec<String>>,
@@ -19,6 +23,7 @@ impl Receiver {
         Receiver {
             intake: Intake::new(trust, store),
             batches: Vec::new(),
+            arrived: Vec::new(),
             gaps: Vec::new(),
             duplicates: 0,
             alarms: None,
@@ -30,7 +35,10 @@ impl Receiver {
         let first = self.batches.len();
         for event in self.intake.take(arrivals, utc).map_err(|error| error.to_string())? {
             match event {
-                Event::Batch(batch) => self.batches.push(batch),
+                Event::Batch(batch) => {
+                    self.batches.push(batch);
+                    self.arrived.push(utc);
+                }
                 Event::Gap(gap) => self.gaps.push(gap),
                 Event::Duplicate { .. } => self.duplicates += 1,
                 Event::Alarm(alarm) => match &mut self.alarms {
@@ -57,6 +65,19 @@ impl Receiver {
     pub fn declared(&self, cause: GapCause) -> u64 {
         let of_cause = self.gaps.iter().filter(|opened| opened.gap.cause == cause as i32);
         of_cause.map(|opened| opened.gap.readings).sum()
+    }
+
+    /// Values of one dataset.
+    pub fn of(&self, dataset: &str) -> u64 {
+        let of_dataset = self.batches.iter().filter(|batch| &*batch.dataset == dataset);
+        of_dataset.map(|batch| batch.readings.len() as u64).sum()
+    }
+
+    /// How old the batches of a dataset were that were read after that.
+    pub fn ages(&self, dataset: &str, since: UtcMicros) -> Vec<Duration> {
+        let all = self.batches.iter().zip(&self.arrived);
+        let meant = all.filter(|(batch, _)| &*batch.dataset == dataset && batch.readings[0].time > since);
+        meant.map(|(batch, at)| Duration::from_micros((at.0 - batch.readings[0].time.0).unsigned_abs())).collect()
     }
 
     /// Values that were opened, over all batches.

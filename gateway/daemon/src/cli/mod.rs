@@ -1,6 +1,7 @@
 //! The command line: `lingate COMMAND`.
 
 mod browse;
+mod buffer;
 mod check;
 mod enroll;
 mod exit;
@@ -98,6 +99,11 @@ enum Command {
         #[arg(long, value_name = "ID")]
         dataset: String,
     },
+    /// What lies on disk: looks at it, also while the daemon runs
+    Buffer {
+        #[command(subcommand)]
+        what: buffer::What,
+    },
     /// What was sealed for whom: records and bytes per day, dataset, purpose and recipient
     Ledger {
         #[arg(long, value_name = "FILE")]
@@ -133,6 +139,7 @@ pub fn main() -> ExitCode {
         Command::Status { json, config, url } => status::status(json, config.as_deref(), url.as_deref()),
         Command::Veto { command } => veto::veto(&command),
         Command::Purge { config, dataset } => veto::purge(&config, &dataset),
+        Command::Buffer { what } => what.run(),
         Command::Ledger { config, json } => ledger::ledger(&config, json),
         Command::Enroll { config, output } => enroll::enroll(&config, &output),
     };

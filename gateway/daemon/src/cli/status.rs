@@ -153,7 +153,11 @@ fn link(report: &Report) -> String {
 
 fn buffer(report: &Report) -> String {
     let buffer = &report.buffer;
-    let autonomy = buffer.autonomy_hours.map_or_else(String::new, |hours| format!(", room for {hours:.0} h"));
+    let room = buffer.autonomy_hours.map_or_else(String::new, |hours| format!(", room for {hours:.0} h"));
+    let autonomy = match buffer.quarantined {
+        0 => room,
+        count => format!("{room}, {} in quarantine", plural(count, "record")),
+    };
     format!(
         "{} waiting, {} of {}{autonomy}",
         plural(buffer.records_waiting, "record"),

@@ -48,7 +48,12 @@ fn buffer(report: &Report, language: Language) -> String {
         Language::English => format!("{} waiting, {used} of {most} used", plural(waiting, "record")),
         Language::Chinese => format!("{waiting} 条记录等待发送，已用 {used}，上限 {most}"),
     };
-    said + &hours.unwrap_or_default()
+    let aside = match (buffer.quarantined, language) {
+        (0, _) => String::new(),
+        (count, Language::English) => format!("; {} in quarantine", plural(count, "record")),
+        (count, Language::Chinese) => format!("；{count} 条记录被隔离"),
+    };
+    said + &hours.unwrap_or_default() + &aside
 }
 
 fn bundle(report: &Report, language: Language) -> String {

@@ -1,0 +1,72 @@
+//! What the engine does with the link: what it sends when the link is up, and what the answers lead to.
+
+use lingate_buffer::{Disk, RecordId};
+use lingate_model::Now;
+
+use crate::engine::Engine;
+use crate::receipts::Sent;
+use crate::{LinkLimits, Output, ReasonCode};
+
+/// With fewer records waiting, live data is not worth an epoch of its own.
+const BACKLOG_RECORDS: u64 = 64;
+
+impl<D: Disk> Engine<D> {
+    pub(crate) fn publish(&mut self, now: Now) {
+        if self.deliver.receipts.is_resend_due(now.monotonic) {
+            self.store.rewind();
+        }
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.deliver.fill(now.monotonic, &mut self.store, &mut outputs);
+        self.outputs = outputs;
+    }
+
+    pub(crate) fn acknowledge(&mut self, id: crate::PublishId) {
+        let Some(done) = self.deliver.acknowledged(id) else { return };
+        let sent = Sent::new(done.record, &done.sealed);
+        let freed = match self.asks_for_receipts() {
+            true => self.deliver.receipts.wait_for(self.now.monotonic, sent),
+            false => Some(sent),
+        };
+        freed.iter().for_each(|sent| self.free(sent));
+    }
+
+    pub(crate) fn link_up(&mut self, now: Now, limits: LinkLimits) {
+        if self.store.usage().records_waiting >= BACKLOG_RECORDS {
+            self.begin_live_epochs(now);
+        }
+        // A link that was lost without a word, because its task was: nothing of that connection is answered.
+        if self.deliver.link_up(limits, self.store.ends()) {
+            self.store.rewind();
+        }
+    }
+
+    /// What is read from here on has a KEY of its own, which does not wait behind the backlog.
+    fn begin_live_epochs(&mut self, now: Now) {
+        let mut aliases = std::collections::BTreeSet::new();
+        for index in 0..self.streams.len() {
+            if self.rules.live_first.contains(&self.export.datasets[index].id) {
+                aliases.extend(self.streams[index].alias().cloned());
+                if self.streams[index].may_begin_live(now.monotonic) {
+                    self.close_epoch(now, index);
+                }
+            }
+        }
+        self.deliver.live_first = aliases;
+        self.commit(now);
+    }
+
+    pub(crate) fn refused(&mut self, now: Now, id: crate::PublishId, reason: ReasonCode) {
+        let refused = self.deliver.refused(now.monotonic, id, reason);
+        self.outputs.extend(refused.notice.map(Output::Notice));
+        refused.put_back.iter().for_each(|record| self.store.put_back(*record));
+        if let Some((record, reason)) = refused.poison {
+            let notice = self.deliver.quarantine(&mut self.store, &record, reason);
+            self.outputs.extend(notice.map(Output::Notice));
+        }
+    }
+
+    pub(crate) fn retry(&mut self, records: Vec<RecordId>) {
+        let records = if records.is_empty() { self.store.quarantined() } else { records };
+        self.deliver.retry_quarantined(records);
+    }
+}
