@@ -1,6 +1,8 @@
 //! `cargo crash [--states N] [--seed N] [--flips]`: every crash of many lives of a buffer, and every flipped bit of a
 //! segment. Prints states per second; ends with an error at the first violation.
 
+#![allow(clippy::disallowed_methods, reason = "a test tool says how fast it was")]
+
 use std::process::ExitCode;
 use std::thread;
 use std::time::Instant;
