@@ -131,10 +131,17 @@ async fn status(State(view): State<View>) -> axum::Json<Report> {
     axum::Json(Report::of(&view))
 }
 
-async fn metrics(State(view): State<View>) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// OpenMetrics for whoever asks for it, as Prometheus does; for others, promtool among them, the older text format.
+async fn metrics(State(view): State<View>, request: Request) -> Response {
+    let accepted = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_open = accepted.contains("application/openmetrics-text");
+    let kind = match is_open {
+        true => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        false => "text/plain; version=0.0.4; charset=utf-8",
+    };
     match crate::metrics::page(&Report::of(&view)) {
-        Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+        Ok(text) if is_open => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+        Ok(text) => ([(header::CONTENT_TYPE, kind)], crate::metrics::classic(&text)).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -1,6 +1,7 @@
 //! OpenMetrics text for Prometheus: `lingate_` prefix, base units, one HELP each. Names and counts only.
 
-use std::fmt;
+use std::collections::BTreeSet;
+use std::fmt::{self, Write};
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::text::encode;
@@ -25,6 +26,26 @@ pub(crate) fn page(report: &Report) -> Result<String, fmt::Error> {
     let mut text = String::new();
     encode(&mut text, &sheet.0)?;
     Ok(text)
+}
+
+/// The same in Prometheus' text format 0.0.4, in which a counter's family has the name of its samples, and which knows
+/// neither units nor an end mark.
+pub(crate) fn classic(open: &str) -> String {
+    let counters: BTreeSet<&str> =
+        open.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    let mut text = String::with_capacity(open.len());
+    for line in open.lines().filter(|line| !line.starts_with("# UNIT ") && *line != "# EOF") {
+        let mut words = line.splitn(4, ' ');
+        match [words.next(), words.next(), words.next(), words.next()] {
+            [Some("#"), Some(what), Some(family), Some(rest)] if counters.contains(family) => {
+                let _ = writeln!(text, "# {what} {family}_total {rest}");
+            }
+            _ => {
+                let _ = writeln!(text, "{line}");
+            }
+        }
+    }
+    text
 }
 
 struct Sheet(Registry);
@@ -100,6 +121,8 @@ impl Sheet {
         self.counters("device_readings", "Readings of the device", counts);
         let counts = devices.iter().map(|d| (device(&d.name), d.bad_readings));
         self.counters("device_bad_readings", "Readings of bad quality", counts);
+        let bad = devices.iter().map(|d| (device(&d.name), whole(d.bad_point_count as u64)));
+        self.gauges("device_bad_points", "Points of which the newest reading is bad", None, bad);
         let counts = devices.iter().map(|d| (device(&d.name), d.missed_slots));
         self.counters("device_missed_slots", "Scheduled slots that gave nothing", counts);
         self.about(devices);
@@ -224,4 +247,20 @@ fn flag(is_set: bool) -> f64 {
 #[allow(clippy::cast_precision_loss, reason = "OpenMetrics gauges are doubles")]
 fn whole(value: u64) -> f64 {
     value as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_format_names_a_counter_as_its_samples() {
+        let open = "# HELP a_bytes Space.\n# TYPE a_bytes gauge\n# UNIT a_bytes bytes\na_bytes 1\n# HELP b Lost readings.\n\
+                    # TYPE b counter\nb_total{cause=\"x\"} 9\n# EOF\n";
+        assert_eq!(
+            classic(open),
+            "# HELP a_bytes Space.\n# TYPE a_bytes gauge\na_bytes 1\n# HELP b_total Lost readings.\n\
+             # TYPE b_total counter\nb_total{cause=\"x\"} 9\n"
+        );
+    }
 }
