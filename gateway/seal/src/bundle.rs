@@ -174,7 +174,8 @@ fn purposes(documents: &[PurposeDocument]) -> Result<BTreeMap<PurposeId, Purpose
     let mut purposes = BTreeMap::new();
     for document in documents {
         let valid = Validity { from: parse_time(&document.valid_from)?, until: parse_time(&document.valid_until)? };
-        let purpose = Purpose { statement_sha256: sha256(document.statement.as_bytes()), valid };
+        let (statement, statement_sha256) = (document.statement.clone(), sha256(document.statement.as_bytes()));
+        let purpose = Purpose { statement, statement_sha256, valid };
         if purposes.insert(name("purpose", &document.id)?, purpose).is_some() {
             return Err(BundleRefused::Duplicate { kind: "purpose", id: document.id.clone() });
         }

@@ -55,6 +55,7 @@ mod receipt;
 mod root;
 mod scale;
 mod sealed;
+mod stated;
 pub mod suite;
 mod terms;
 mod thumbprint;
@@ -86,6 +87,7 @@ pub use receipt::{
 };
 pub use root::RootSet;
 pub use sealed::{Kid, NotSealed, RecordKind, Sealed};
+pub use stated::Stated;
 pub use suite::SignatureAlgorithm;
 pub use terms::EpochTerms;
 pub use thumbprint::{ed25519_kid, p256_kid, recipient_kid, x25519_kid};

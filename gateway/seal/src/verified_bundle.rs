@@ -64,6 +64,7 @@ pub(crate) struct Role {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Purpose {
+    pub(crate) statement: String,
     pub(crate) statement_sha256: [u8; 32],
     pub(crate) valid: Validity,
 }
