@@ -21,9 +21,10 @@ fn every_example_is_a_plan_in_which_something_leaves_and_something_stays() {
 
 #[test]
 fn every_driver_s_sample_is_a_device_that_loads() {
-    let (head, _) = include_str!("../examples/extruder.toml").split_once("[[device]]").unwrap();
+    let (head, _) = include_str!("../examples/extruder-line.toml").split_once("[[dataset]]").unwrap();
+    let dataset = "[[dataset]]\nid = \"ds-extr-07\"\npurpose = \"urn:lingate:purpose:x\"\nclass = \"general\"\n";
     for driver in DRIVERS {
-        let text = format!("{head}{}", driver.sample);
+        let text = format!("{head}{dataset}{}", driver.sample);
         let plan = load(driver.kind, &text).unwrap_or_else(|problems| panic!("{problems}"));
         assert_eq!(plan.devices[0].kind, driver.kind);
     }

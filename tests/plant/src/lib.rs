@@ -30,8 +30,10 @@ mod motion;
 pub mod opcua;
 mod print;
 pub mod rig;
+pub mod sample;
 mod server;
 mod spec;
+mod utilities;
 
 pub use checker::{Accepts, AcceptsMachine, Checker};
 pub use hostile::{Behaviour, Functions};

@@ -1,8 +1,10 @@
 //! `lingate-plant`: simulated machines to point a gateway at.
 
 mod machines;
+mod sample_machines;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
@@ -31,6 +33,14 @@ struct Arguments {
     /// wanted. Repeat for more.
     #[arg(long = "opcua", value_name = "[NAME=]KIND")]
     machines: Vec<String>,
+
+    /// All machines of a sector sample of config/examples: fab, bioreactor-train or extruder-line
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["devices", "machines", "self_describing"])]
+    sample: Option<String>,
+
+    /// Name for the serial line of a sample
+    #[arg(long, value_name = "PATH", default_value = "serial-line.tty")]
+    serial: PathBuf,
 
     /// Address of the first machine that speaks OPC UA; each further one has the next port.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4840")]
@@ -72,7 +82,9 @@ Examples:
   lingate-plant --device extruder-7=extruder --device chiller --listen 127.0.0.1:5020
   lingate-plant --device extruder-7=extruder --print-config >> lingate.toml
   lingate-plant --device load=numbered:500 --self-describing
-  lingate-plant --opcua etch-4=etch-tool --opcua bioreactor --secure";
+  lingate-plant --opcua etch-4=etch-tool --opcua bioreactor --secure
+  lingate-plant --sample fab
+  lingate-plant --sample fab --print-config > lingate.toml";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -86,6 +98,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if let Some(name) = &arguments.sample {
+        return sample_machines::run(name, arguments).await;
+    }
     let specs = specs(arguments)?;
     let addresses = addresses(arguments.listen, specs.len())?;
     let machines = machines::Machines::parse(arguments)?;
@@ -148,12 +163,14 @@ fn specs(arguments: &Arguments) -> anyhow::Result<Vec<DeviceSpec>> {
 }
 
 fn parse_kind(text: &str) -> anyhow::Result<Kind> {
-    if let Some(kind) = Kind::MACHINES.into_iter().find(|kind| kind.name() == text) {
+    if let Some(kind) = Kind::MACHINES.into_iter().chain(Kind::UTILITIES).find(|kind| kind.name() == text) {
         return Ok(kind);
     }
     match text.strip_prefix("numbered:").map(str::parse) {
         Some(Ok(count @ 1..=9_999)) => Ok(Kind::Numbered(count)),
-        _ => bail!("{text:?} is no machine; there are chiller, bioreactor, extruder and numbered:1 to numbered:9999"),
+        _ => bail!(
+            "{text:?} is no machine; there are chiller, bioreactor, extruder, vacuum-pump, abatement, feeder, energy-meter and numbered:1 to numbered:9999"
+        ),
     }
 }
 

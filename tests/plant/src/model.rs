@@ -1,4 +1,5 @@
 use crate::motion::Motion;
+use crate::utilities;
 
 /// The four tables of a Modbus device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +74,14 @@ pub enum Kind {
     Bioreactor,
     /// Twin-screw extruder with six zones: holding registers and coils.
     Extruder,
+    /// Dry pump of a sub-fab: input registers.
+    VacuumPump,
+    /// Burn-wet scrubber of a sub-fab: input registers.
+    Abatement,
+    /// Gravimetric feeder of an extruder: holding registers and coils.
+    Feeder,
+    /// Three-phase meter: input registers.
+    EnergyMeter,
     /// That many `u32` tags `tag_000` ... in holding registers, for load; at most 9,999.
     Numbered(u16),
 }
@@ -80,8 +89,15 @@ pub enum Kind {
 impl Kind {
     pub const MACHINES: [Kind; 3] = [Kind::Chiller, Kind::Bioreactor, Kind::Extruder];
 
+    /// What stands around the machines.
+    pub const UTILITIES: [Kind; 4] = [Kind::VacuumPump, Kind::Abatement, Kind::Feeder, Kind::EnergyMeter];
+
     pub fn name(self) -> &'static str {
         match self {
+            Kind::VacuumPump => "vacuum-pump",
+            Kind::Abatement => "abatement",
+            Kind::Feeder => "feeder",
+            Kind::EnergyMeter => "energy-meter",
             Kind::Chiller => "chiller",
             Kind::Bioreactor => "bioreactor",
             Kind::Extruder => "extruder",
@@ -95,16 +111,20 @@ impl Kind {
             Kind::Chiller => chiller(),
             Kind::Bioreactor => bioreactor(),
             Kind::Extruder => extruder(),
+            Kind::VacuumPump => utilities::vacuum_pump(),
+            Kind::Abatement => utilities::abatement(),
+            Kind::Feeder => utilities::feeder(),
+            Kind::EnergyMeter => utilities::energy_meter(),
             Kind::Numbered(count) => numbered(count.min(9_999)),
         }
     }
 }
 
-fn level(at: f64, swing: f64, noise: f64) -> Motion {
+pub(crate) fn level(at: f64, swing: f64, noise: f64) -> Motion {
     Motion::Level { at, swing, period: 1200, noise }
 }
 
-fn tag(name: &str, area: Area, address: u16, wire: Wire, unit: &'static str, motion: Motion) -> Tag {
+pub(crate) fn tag(name: &str, area: Area, address: u16, wire: Wire, unit: &'static str, motion: Motion) -> Tag {
     Tag { name: name.to_owned(), area, address, wire, unit, motion }
 }
 

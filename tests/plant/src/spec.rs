@@ -165,7 +165,7 @@ mod tests {
 
     fn every_spec() -> Vec<DeviceSpec> {
         let of = |kind: Kind| [Mode::Instrument, Mode::SelfDescribing].map(|mode| DeviceSpec::new("m-1", kind, mode));
-        Kind::MACHINES.into_iter().chain([Kind::Numbered(300)]).flat_map(of).collect()
+        Kind::MACHINES.into_iter().chain(Kind::UTILITIES).chain([Kind::Numbered(300)]).flat_map(of).collect()
     }
 
     #[test]

@@ -11,6 +11,10 @@ pub enum Quantity {
     Int32,
     UInt32,
     Boolean,
+    /// One word of these; the motion says which.
+    Word(&'static [&'static str]),
+    /// This and a number of four digits.
+    Label(&'static str),
     /// A hash of machine and variable above the lower 32 bits, which are n: changes with every tick.
     Described,
     /// One of the samples of every built-in type.
@@ -113,7 +117,30 @@ fn etch_tool() -> Vec<Variable> {
         variable("door_open", "LoadLock/DoorOpen", Boolean, "", Motion::Switch { on: 40, period: 1000 }),
     ];
     variables.extend([gas(1, "Cf4", 45.0), gas(2, "Chf3", 20.0), gas(3, "Ar", 200.0), gas(4, "O2", 12.0)]);
+    variables.extend([
+        word("e10_state", "Equipment/E10State", E10, 80),
+        word("recipe", "Process/RecipeName", &["OX-ETCH-28A", "OX-ETCH-28B", "POLY-40"], 600),
+        label("lot", "Process/LotId", "L", 0.001_5),
+        word("operator", "Process/Operator", &["li.wei", "wang.fang"], 3_000),
+    ]);
     variables
+}
+
+/// SEMI E10; the equipment is productive for most of the time.
+const E10: &[&str] =
+    &["PRODUCTIVE", "PRODUCTIVE", "PRODUCTIVE", "STANDBY", "PRODUCTIVE", "PRODUCTIVE", "ENGINEERING", "STANDBY"];
+/// ISA-88 phases of a fed batch.
+const PHASES: &[&str] = &["CHARGE", "INOCULATE", "GROWTH", "GROWTH", "FEED", "FEED", "HARVEST", "CLEAN"];
+/// PackML states.
+const PACKML: &[&str] = &["EXECUTE", "EXECUTE", "EXECUTE", "HELD", "EXECUTE", "EXECUTE", "STOPPED", "STARTING"];
+
+fn word(name: &str, path: &str, words: &'static [&'static str], serves: u32) -> Variable {
+    let motion = Motion::Steps { count: u32::try_from(words.len()).expect("a few words"), serves };
+    variable(name, path, Quantity::Word(words), "", motion)
+}
+
+fn label(name: &str, path: &str, prefix: &'static str, rate: f64) -> Variable {
+    variable(name, path, Quantity::Label(prefix), "", Motion::Total { rate })
 }
 
 fn bioreactor() -> Vec<Variable> {
@@ -142,6 +169,14 @@ fn bioreactor() -> Vec<Variable> {
             "",
             Motion::Steps { count: 7, serves: 400 },
         ),
+        word("batch_phase", "FunctionalUnitSet/Vessel/ProgramManager/ActiveProgram/Phase", PHASES, 80),
+        label("batch_id", "FunctionalUnitSet/Vessel/ProgramManager/ActiveProgram/BatchId", "B", 1.0 / 640.0),
+        word(
+            "operator",
+            "FunctionalUnitSet/Vessel/ProgramManager/ActiveProgram/Operator",
+            &["chen.jie", "a.meier"],
+            2_000,
+        ),
     ]
 }
 
@@ -165,6 +200,9 @@ fn extruder() -> Vec<Variable> {
         variable("product_length", "Production/ProductLength", UInt32, "m", Motion::Total { rate: 0.12 }),
         variable("cutter_on", "Cutter/IsOn", Boolean, "", Motion::Switch { on: 3, period: 60 }),
         variable("drive_ready", "Drives/MainDrive/Ready", Boolean, "", Motion::Switch { on: 2950, period: 3000 }),
+        word("packml_state", "Production/State", PACKML, 80),
+        word("recipe", "Production/ActiveRecipe", &["PP-TALC-20", "PP-GF-30", "PA6-GF-15"], 900),
+        label("order", "Production/OrderNumber", "A", 1.0 / 900.0),
     ]);
     variables
 }

@@ -83,6 +83,7 @@ impl MachineSpec {
             Quantity::Int32 => (BuiltinType::Int32, 0),
             Quantity::UInt32 => (BuiltinType::UInt32, 0),
             Quantity::Boolean => (BuiltinType::Boolean, 0),
+            Quantity::Word(_) | Quantity::Label(_) => (BuiltinType::String, 0),
             Quantity::Described => (BuiltinType::UInt64, 0),
             Quantity::Sample(index) => samples::shape(index),
         }
@@ -107,6 +108,8 @@ impl MachineSpec {
             Quantity::Int32 => Value::Int32(number as i32),
             Quantity::UInt32 => Value::UInt32(number as u32),
             Quantity::Boolean => Value::Boolean(number >= 0.5),
+            Quantity::Word(words) => Value::String(words[number as usize % words.len()].into()),
+            Quantity::Label(prefix) => Value::String(format!("{prefix}{:04}", number as u32 % 10_000).into()),
             Quantity::Described => Value::UInt64((seed & 0x7FFF_FFFF_0000_0000) | u64::from(n)),
             Quantity::Sample(index) => samples::sample(index, motion::hash(seed, n)),
         }
