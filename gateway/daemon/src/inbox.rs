@@ -354,7 +354,7 @@ pub(crate) fn tell(found: &Found) {
 }
 
 /// `nbf` of a stored bundle, whose signatures are verified with it afterwards; 0 if there is none.
-fn valid_from(bytes: &[u8]) -> UtcMicros {
+pub(crate) fn valid_from(bytes: &[u8]) -> UtcMicros {
     let seconds = || {
         let document: serde_json::Value = serde_json::from_slice(bytes).ok()?;
         let payload = BASE64_URL_SAFE_NO_PAD.decode(document["payload"].as_str()?).ok()?;

@@ -11,6 +11,7 @@ mod load;
 mod opcua;
 mod peers;
 mod rig;
+mod sector;
 
 pub use daemon::{Daemon, Health};
 pub use ledger::{DeclaredGap, Identity, Ledger};
@@ -18,3 +19,4 @@ pub use load::Load;
 pub use opcua::{OpcUaPeer, PeerSettings};
 pub use peers::{Mosquitto, Peer};
 pub use rig::{Rig, Settings, wait_for};
+pub use sector::{Granted, Sector};

@@ -253,6 +253,7 @@ fn plain(value: &Value) -> Variant {
         Value::Int32(it) => (*it).into(),
         Value::UInt32(it) => (*it).into(),
         Value::Boolean(it) => (*it).into(),
+        Value::String(it) => Variant::from(&**it),
         other => panic!("no machine has {other:?}"),
     }
 }

@@ -4,10 +4,12 @@ mod browse;
 mod buffer;
 mod check;
 mod enroll;
-mod exit;
+pub(crate) mod exit;
 mod import;
 mod ledger;
 mod opcua;
+mod plan;
+mod preview;
 mod probe;
 mod profile;
 mod run;
@@ -49,6 +51,11 @@ enum Command {
         #[arg(long)]
         start: bool,
     },
+    /// What leaves the plant and what does not, and why: every point with dataset, purpose, class, recipients, steps and
+    /// expected volume; offline, on the terminal or as a page to sign
+    Plan(Box<plan::Plan>),
+    /// Reads the devices and shows, side by side, what was read and what would leave; sends nothing, stores nothing
+    Preview(preview::Preview),
     /// A complete, commented configuration for a driver; without one, the list of drivers
     Sample { driver: Option<String> },
     /// What a device tells of itself; changes nothing
@@ -130,6 +137,8 @@ pub fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Run { config, once } => run::run(&config, once),
         Command::Check { config, start } => check::check(&config, start),
+        Command::Plan(plan) => plan.run(),
+        Command::Preview(preview) => preview.run(),
         Command::Sample { driver } => sample::sample(driver.as_deref()),
         Command::Probe { what } => what.run(),
         Command::Profile { name } => profile::profile(name.as_deref()),

@@ -1,0 +1,156 @@
+//! What differs between two policies. Conservative: whatever is not certainly narrower counts as wider.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::bilingual::{Words, words};
+use crate::policy::{DatasetPolicy, PointPolicy, Policy, State};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Difference {
+    /// The policy that this one is compared with.
+    pub(crate) against: Against,
+    /// Points that leave here and did not there.
+    pub(crate) newly_leaves: Vec<String>,
+    pub(crate) no_longer_leaves: Vec<String>,
+    /// Of points that leave in both.
+    pub(crate) changed: Vec<Changed>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Against {
+    pub(crate) configuration: String,
+    pub(crate) configuration_sha256: String,
+    pub(crate) bundle_version: Option<u64>,
+    pub(crate) bundle_sha256: Option<String>,
+    pub(crate) policy_sha256: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Changed {
+    pub(crate) point: String,
+    pub(crate) what: Words,
+    pub(crate) before: String,
+    pub(crate) after: String,
+    /// More may leave, or to more recipients, or for longer.
+    pub(crate) wider: bool,
+}
+
+impl Difference {
+    pub(crate) fn between(before: &Policy, after: &Policy) -> Difference {
+        let old: BTreeMap<&str, &PointPolicy> = leaving(before).map(|point| (point.name.as_str(), point)).collect();
+        let new: BTreeMap<&str, &PointPolicy> = leaving(after).map(|point| (point.name.as_str(), point)).collect();
+        let only = |these: &Policy, others: &BTreeMap<&str, &PointPolicy>| {
+            let missing = leaving(these).filter(|point| !others.contains_key(point.name.as_str()));
+            missing.map(|point| point.name.clone()).collect::<Vec<_>>()
+        };
+        let both = leaving(after).filter_map(|point| Some((*old.get(point.name.as_str())?, point)));
+        let mut changed: Vec<Changed> =
+            both.flat_map(|(old, new)| changes(Seen::of(before, old), Seen::of(after, new))).collect();
+        changed.sort_by_key(|change| !change.wider);
+        Difference {
+            against: Against::of(before),
+            newly_leaves: only(after, &old),
+            no_longer_leaves: only(before, &new),
+            changed,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.newly_leaves.is_empty() && self.no_longer_leaves.is_empty() && self.changed.is_empty()
+    }
+
+    pub(crate) fn is_wider(&self) -> bool {
+        !self.newly_leaves.is_empty() || self.changed.iter().any(|change| change.wider)
+    }
+
+    /// 0: no difference; 1: only less leaves; 2: more leaves, or it leaves to more.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match (self.is_empty(), self.is_wider()) {
+            (true, _) => 0,
+            (false, false) => 1,
+            (false, true) => 2,
+        }
+    }
+}
+
+impl Against {
+    fn of(policy: &Policy) -> Against {
+        let bundle = policy.bundle.as_ref();
+        Against {
+            configuration: policy.configuration.file.clone(),
+            configuration_sha256: policy.configuration.sha256.clone(),
+            bundle_version: bundle.map(|bundle| bundle.version),
+            bundle_sha256: bundle.map(|bundle| bundle.named.sha256.clone()),
+            policy_sha256: policy.sha256.clone(),
+        }
+    }
+}
+
+/// Without a bundle: what would leave with one.
+fn leaving(policy: &Policy) -> impl Iterator<Item = &PointPolicy> {
+    policy.points.iter().filter(|point| point.state != State::Stays)
+}
+
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    point: &'a PointPolicy,
+    dataset: Option<&'a DatasetPolicy>,
+}
+
+impl<'a> Seen<'a> {
+    fn of(policy: &'a Policy, point: &'a PointPolicy) -> Seen<'a> {
+        Seen { point, dataset: point.dataset.as_deref().and_then(|id| policy.dataset(id)) }
+    }
+
+    fn purpose_end(self) -> &'a str {
+        self.dataset.and_then(|dataset| dataset.purpose.valid_until.as_deref()).unwrap_or("")
+    }
+
+    fn keys(self) -> Vec<String> {
+        let recipients = self.dataset.into_iter().flat_map(|dataset| &dataset.recipients);
+        recipients.flat_map(|to| to.keys.iter().map(|key| format!("{} {key}", to.role))).collect()
+    }
+
+    fn steps(self) -> Vec<String> {
+        self.point.steps.iter().map(|step| step.in_words().en).collect()
+    }
+
+    fn where_read(self) -> String {
+        let PointPolicy { address, source, value_type, .. } = self.point;
+        format!("{address} {source}, {value_type}")
+    }
+}
+
+fn changes(old: Seen<'_>, new: Seen<'_>) -> Vec<Changed> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let is_added = |before: &[String], after: &[String]| after.iter().any(|one| !before.contains(one));
+    let (keys, steps) = ((old.keys(), new.keys()), (old.steps(), new.steps()));
+    let found = [
+        (words("dataset", "数据集"), text(&old.point.dataset), text(&new.point.dataset), true),
+        (words("purpose", "目的"), text(&old.point.purpose), text(&new.point.purpose), true),
+        (
+            words("purpose ends", "目的截止"),
+            old.purpose_end().to_owned(),
+            new.purpose_end().to_owned(),
+            new.purpose_end() > old.purpose_end() || new.purpose_end().is_empty(),
+        ),
+        (words("class", "级别"), text(&old.point.class), text(&new.point.class), true),
+        (words("recipients", "接收方"), keys.0.join(", "), keys.1.join(", "), is_added(&keys.0, &keys.1)),
+        // A step more suppresses more; every other change of steps may be a weaker one.
+        (words("steps", "最小化步骤"), steps.0.join("; "), steps.1.join("; "), is_added(&steps.1, &steps.0)),
+        (
+            words("interval", "采集周期"),
+            format!("{} ms", old.point.interval_ms),
+            format!("{} ms", new.point.interval_ms),
+            new.point.interval_ms < old.point.interval_ms,
+        ),
+        (words("read at", "读取位置"), old.where_read(), new.where_read(), true),
+        (words("unit", "单位"), text(&old.point.unit), text(&new.point.unit), true),
+    ];
+    let differs = found.into_iter().filter(|(_, before, after, _)| before != after);
+    differs
+        .map(|(what, before, after, wider)| Changed { point: new.point.name.clone(), what, before, after, wider })
+        .collect()
+}
