@@ -39,3 +39,4 @@ pub use plan::{
 };
 pub use problem::{Problem, Problems};
 pub use source::Place;
+pub use ucum::ucum_of;

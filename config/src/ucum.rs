@@ -23,6 +23,27 @@ pub(crate) fn parse(text: &str) -> Result<Ucum, Advice> {
     }
 }
 
+/// What people mean by a unit in a register list, in UCUM. `None`: it is not known here, or may mean two things.
+pub fn ucum_of(text: &str) -> Option<String> {
+    let text = text.trim();
+    if let Some((_, meant)) = habits::TURNS.iter().find(|(known, _)| *known == text) {
+        return Some((*meant).to_owned());
+    }
+    if habits::WHOLE.iter().any(|(ambiguous, _)| *ambiguous == text) {
+        return None;
+    }
+    let plain = habits::plain(text);
+    let corrected = correct(&terms(&plain)?);
+    let is_known = |term: &Term<'_>| match term {
+        Term::Sign(_) => true,
+        Term::Unit { name, .. } => {
+            name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || atoms::is_known(name)
+        }
+    };
+    let is_all_known = terms(&corrected)?.iter().all(is_known);
+    (is_all_known && parse(&corrected).is_ok()).then_some(corrected)
+}
+
 const EXAMPLES: &str = "write it as in \"Cel\", \"bar\", \"kg/h\", \"m3/h\", \"%\" or \"1\" for a plain number";
 
 fn not_ucum(hint: Option<String>) -> Advice {
@@ -134,6 +155,18 @@ fn corrected_name(name: &str, exponent: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_people_write_in_lists_becomes_ucum_or_stays_unknown() {
+        let known =
+            [("°C", "Cel"), ("℃", "Cel"), ("m³/h", "m3/h"), ("kWh", "kW.h"), ("U/min", "{rev}/min"), ("bar", "bar")];
+        for (text, meant) in known {
+            assert_eq!(ucum_of(text).as_deref(), Some(meant), "{text}");
+        }
+        for unknown in ["", "C", "转", "Stk", "foo/min", "a/"] {
+            assert_eq!(ucum_of(unknown), None, "{unknown}");
+        }
+    }
 
     #[test]
     fn units_of_the_plants_pass() {

@@ -5,6 +5,10 @@ pub(super) const WHOLE: &[(&str, &str)] = &[
     ("", "\"1\" for a plain number, or leave unit out"),
 ];
 
+/// Turns in a minute: in German a U, which is a unit of enzymes elsewhere.
+pub(super) const TURNS: &[(&str, &str)] =
+    &[("U/min", "{rev}/min"), ("r/min", "{rev}/min"), ("转/分", "{rev}/min"), ("转/分钟", "{rev}/min")];
+
 /// Names that people give to units, in lower case except where capitals decide, and the right ones.
 pub(super) const NAMES: &[(&str, &str)] = &[
     ("Nm", "N.m"),

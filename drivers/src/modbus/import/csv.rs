@@ -3,40 +3,26 @@
 use std::collections::BTreeMap;
 
 use super::draft::quote;
+use super::headings::column;
 use super::{DeviceDraft, ImportError, PointDraft, area_word, neuron, type_word};
-
-/// What a column means, by the names that people give it.
-const COLUMNS: [(&str, &[&str]); 16] = [
-    ("name", &["name", "tag", "tag name", "point", "parameter", "label"]),
-    ("register", &["register", "address", "addr", "modbus address", "reg", "offset address"]),
-    ("area", &["area", "function", "function code", "fc", "register type", "table", "kind"]),
-    ("type", &["type", "data type", "datatype", "format"]),
-    ("scale", &["scale", "factor", "multiplier", "gain", "decimal"]),
-    ("offset", &["offset", "bias"]),
-    ("order", &["word order", "byte order", "order", "endian", "endianness"]),
-    ("bit", &["bit", "bit number"]),
-    ("count", &["count", "elements"]),
-    ("length", &["length", "registers", "size", "quantity"]),
-    ("digits", &["digits"]),
-    ("slave", &["unit id", "slave", "slave id", "station", "modbus unit"]),
-    ("invalid", &["invalid", "sentinel"]),
-    ("unit", &["unit", "units", "eu", "engineering unit"]),
-    ("comment", &["description", "comment", "note"]),
-    ("interval", &["interval", "every", "poll"]),
-];
 
 type Row = BTreeMap<&'static str, String>;
 
-pub(super) fn read(text: &str, name: &str) -> Result<Vec<DeviceDraft>, ImportError> {
+/// The devices, and the titles of columns that mean nothing here.
+pub(super) fn read(text: &str, name: &str) -> Result<(Vec<DeviceDraft>, Vec<String>), ImportError> {
     let first = text.lines().next().unwrap_or_default();
     let separator = [';', '\t', ','].into_iter().max_by_key(|c| (first.matches(*c).count(), *c == ',')).unwrap_or(',');
     let mut lines = records(text, separator).into_iter();
     let head = lines.next().unwrap_or_default();
     let columns: Vec<Option<&'static str>> = head.iter().map(|title| column(title)).collect();
     if !columns.contains(&Some("register")) {
-        let hint = "the first line names the columns, such as name,register,type,scale";
-        return Err(ImportError::new("no column is called register or address", hint));
+        let found: Vec<_> = head.iter().map(|title| quote(title.trim())).collect();
+        let what = format!("no column is called register or address; the first line has {}", found.join(", "));
+        let hint = "name the columns there, such as name,register,type,scale, or in German or Chinese";
+        return Err(ImportError::new(what.chars().take(600).collect::<String>(), hint));
     }
+    let ignored = head.iter().zip(&columns).filter(|(title, column)| column.is_none() && !title.trim().is_empty());
+    let ignored = ignored.map(|(title, _)| title.trim().to_owned()).collect();
     let is_neuron = head.iter().any(|title| title.trim().eq_ignore_ascii_case("attribute"));
     let mut devices: BTreeMap<String, DeviceDraft> = BTreeMap::new();
     for line in lines {
@@ -44,11 +30,14 @@ pub(super) fn read(text: &str, name: &str) -> Result<Vec<DeviceDraft>, ImportErr
         if row.values().all(String::is_empty) {
             continue;
         }
-        let (slave, point) = if is_neuron { neuron::point_of(&row) } else { (cell(&row, "slave").to_owned(), point(&row)) };
+        let (slave, point) = match is_neuron {
+            true => neuron::point_of(&row),
+            false => (cell(&row, "slave").to_owned(), point(&row, separator)),
+        };
         let device = devices.entry(slave.clone()).or_insert_with(|| device(name, &slave));
         device.points.push(point);
     }
-    Ok(devices.into_values().collect())
+    Ok((devices.into_values().collect(), ignored))
 }
 
 fn device(name: &str, slave: &str) -> DeviceDraft {
@@ -65,16 +54,11 @@ fn device(name: &str, slave: &str) -> DeviceDraft {
     }
 }
 
-fn column(title: &str) -> Option<&'static str> {
-    let title = title.trim().to_lowercase().replace(['_', '-'], " ");
-    COLUMNS.iter().find(|(_, names)| names.contains(&title.as_str())).map(|(column, _)| *column)
-}
-
 pub(super) fn cell<'a>(row: &'a Row, column: &'static str) -> &'a str {
     row.get(column).map_or("", String::as_str)
 }
 
-fn point(row: &Row) -> PointDraft {
+fn point(row: &Row, separator: char) -> PointDraft {
     let mut point = PointDraft { name: cell(row, "name").to_owned(), ..PointDraft::default() };
     if point.name.is_empty() {
         point.name = cell(row, "register").replace(':', "_");
@@ -92,8 +76,11 @@ fn point(row: &Row) -> PointDraft {
         point.keys.push(("word_order", quote(&order)));
     }
     for key in ["scale", "offset", "bit", "count", "digits", "invalid"] {
-        if !cell(row, key).is_empty() {
-            point.keys.push((key, cell(row, key).to_owned()));
+        let text = cell(row, key);
+        match number(text, separator) {
+            _ if text.is_empty() => {}
+            Some(number) => point.keys.push((key, number)),
+            None => point.refusal = Some(format!("its {key} {text:?} may mean thousands or a fraction")),
         }
     }
     if point.keys.contains(&("type", quote("string"))) && !cell(row, "length").is_empty() {
@@ -104,9 +91,7 @@ fn point(row: &Row) -> PointDraft {
 }
 
 fn notes(row: &Row, point: &mut PointDraft) {
-    if !cell(row, "unit").is_empty() {
-        point.notes.push(format!("unit there: {} (write unit = \"...\" in UCUM)", cell(row, "unit")));
-    }
+    point.unit = cell(row, "unit").to_owned();
     if !cell(row, "comment").is_empty() {
         point.notes.push(cell(row, "comment").to_owned());
     }
@@ -125,6 +110,16 @@ fn register(row: &Row, point: &mut PointDraft) {
             point.keys.push(("register", quote(register)));
             point.refusal = Some("holding, input, coil or discrete? Add a column called area".to_owned());
         }
+    }
+}
+
+/// A comma between digits is the decimal sign where it does not separate cells. `None`: both signs are there.
+fn number(text: &str, separator: char) -> Option<String> {
+    let is_decimal_comma = separator != ',' && text.matches(',').count() == 1 && !text.starts_with('[');
+    match (is_decimal_comma, text.contains('.')) {
+        (true, true) => None,
+        (true, false) => Some(text.replace(',', ".")),
+        (false, _) => Some(text.to_owned()),
     }
 }
 

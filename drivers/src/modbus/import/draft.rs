@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lingate_model::{DeviceName, PointId, PointName};
 
+use super::Units;
 use crate::settings::{DeTable, Problem, SettingsError, Table};
 use crate::{DeviceSettings, PointSettings};
 
@@ -16,6 +17,10 @@ pub struct Import {
     pub points: usize,
     /// Points that stand in it as comments.
     pub refused: usize,
+    /// Of the first of them: its name, and why it was not converted.
+    pub first_refusal: Option<(String, String)>,
+    /// Columns whose titles mean nothing here.
+    pub ignored: Vec<String>,
 }
 
 /// A device as another program knows it. Values are TOML as they are written.
@@ -36,6 +41,8 @@ pub(super) struct PointDraft {
     pub(super) every: Option<String>,
     pub(super) keys: Vec<(&'static str, String)>,
     pub(super) notes: Vec<String>,
+    /// As the other program writes it; empty: none.
+    pub(super) unit: String,
     /// Why it cannot be converted at all.
     pub(super) refusal: Option<String>,
 }
@@ -46,16 +53,19 @@ const HEAD: &str = "\
 ";
 
 impl Import {
-    pub(super) fn of(devices: Vec<DeviceDraft>) -> Import {
-        let mut import = Import { toml: HEAD.to_owned(), points: 0, refused: 0 };
+    pub(super) fn of(devices: Vec<DeviceDraft>, ignored: Vec<String>, units: Units<'_>) -> Import {
+        let mut import = Import { toml: HEAD.to_owned(), points: 0, refused: 0, first_refusal: None, ignored };
+        if !import.ignored.is_empty() {
+            import.note(&format!("Columns that were left out: {}", import.ignored.join(", ")));
+        }
         let mut names = Names::default();
         for device in devices.into_iter().filter(|device| !device.points.is_empty()) {
-            import.device(&device, &names.unused(&device.name, |name| name.parse::<DeviceName>().is_ok()));
+            import.device(&device, &names.unused(&device.name, |name| name.parse::<DeviceName>().is_ok()), units);
         }
         import
     }
 
-    fn device(&mut self, device: &DeviceDraft, name: &str) {
+    fn device(&mut self, device: &DeviceDraft, name: &str, units: Units<'_>) {
         let (begin, points) = (self.toml.len(), self.points);
         let _ = writeln!(self.toml, "\n[[device]]\nname = {}\ndriver = {}", quote(name), quote(device.driver));
         let equipment = format!("enterprise/site/area/line/{name}");
@@ -67,7 +77,7 @@ impl Import {
         for point in &device.points {
             let name = names.unused(&point.name, |name| name.parse::<PointName>().is_ok());
             match point.refusal.clone().or_else(|| refusal(device, point)) {
-                None => self.point(point, &name),
+                None => self.point(point, &name, units),
                 Some(why) => self.refused(point, &why),
             }
         }
@@ -78,7 +88,7 @@ impl Import {
         }
     }
 
-    fn point(&mut self, point: &PointDraft, name: &str) {
+    fn point(&mut self, point: &PointDraft, name: &str, units: Units<'_>) {
         self.points += 1;
         let _ = writeln!(self.toml, "\n[[device.point]]\nname = {}", quote(name));
         if name != point.name {
@@ -88,12 +98,27 @@ impl Import {
         if let Some(every) = &point.every {
             let _ = writeln!(self.toml, "every = {}", quote(every));
         }
+        self.unit(&point.unit, units);
         point.notes.iter().for_each(|note| self.note(note));
         self.toml.push_str("# dataset = \"\"\n# class = \"\"\n");
     }
 
+    fn unit(&mut self, unit: &str, units: Units<'_>) {
+        match units(unit) {
+            _ if unit.is_empty() => {}
+            Some(known) => {
+                let _ = writeln!(self.toml, "unit = {}", quote(&known));
+                if known != unit {
+                    self.note(&format!("unit there: {unit}"));
+                }
+            }
+            None => self.note(&format!("unit there: {unit} (write unit = \"...\" in UCUM)")),
+        }
+    }
+
     fn refused(&mut self, point: &PointDraft, why: &str) {
         self.refused += 1;
+        self.first_refusal.get_or_insert_with(|| (point.name.clone(), why.to_owned()));
         let keys: Vec<_> = point.keys.iter().map(|(key, value)| format!("{key} = {value}")).collect();
         self.toml.push('\n');
         self.note(&format!("NOT CONVERTED: {} {}", point.name, keys.join(", ")));

@@ -71,6 +71,29 @@ odd;18;holding;COMPLEX;;;;
 far;70000;holding;INT16;;;;
 ";
 
+const GERMAN: &str = "\
+Bezeichnung;Registeradresse;Registertyp;Datentyp;Faktor;Einheit;Bemerkung;Farbe
+Zone 1;102;Halteregister;INT16;0,1;\u{b0}C;Schmelze;rot
+Druck;40201;;Gleitkomma;;bar;;
+Menge;300;Eingangsregister;UINT32;1.000,5;kg;;
+";
+
+const CHINESE: &str = "\
+\u{53d8}\u{91cf}\u{540d}\u{79f0},\u{5bc4}\u{5b58}\u{5668}\u{5730}\u{5740},\u{529f}\u{80fd}\u{7801},\u{6570}\u{636e}\u{7c7b}\u{578b},\u{500d}\u{7387},\u{5355}\u{4f4d}
+\u{4e00}\u{533a}\u{6e29}\u{5ea6},102,03,\u{6709}\u{7b26}\u{53f7}\u{6574}\u{578b},0.1,\u{2103}
+\u{538b}\u{529b},200,\u{8f93}\u{5165}\u{5bc4}\u{5b58}\u{5668},\u{6d6e}\u{70b9}\u{6570},,MPa
+";
+
+/// Without the table of units that the configuration has.
+fn import(text: &str, format: Format, name: &str) -> Result<Import, ImportError> {
+    let units = |unit: &str| match unit {
+        "\u{b0}C" | "\u{2103}" => Some("Cel".to_owned()),
+        "bar" | "MPa" => Some(unit.to_owned()),
+        _ => None,
+    };
+    super::import(text, format, name, &units)
+}
+
 /// Each device of an import, parsed by the driver as the configuration would.
 fn devices(import: &Import) -> Vec<Box<dyn Device>> {
     let file = DeTable::parse(&import.toml).unwrap();
@@ -88,6 +111,7 @@ fn parse(mut table: Table<'_>) -> Box<dyn Device> {
     let every = table.take("every").duration(day()).unwrap();
     let points = table.take("point").tables(1..=1000).into_iter().map(|mut table| {
         assert!(table.take("name").parsed::<lingate_model::PointName>().is_some());
+        let _ = table.take("unit").string();
         assert!(!table.has("dataset") && !table.has("class"), "denied until a person labels it");
         PointSettings { every: table.take("every").duration(day()), table }
     });
@@ -185,7 +209,27 @@ fn a_list_of_registers_needs_names_above_its_columns() {
         assert!(result.toml.contains(expected), "{expected}: {}", result.toml);
     }
     let error = import("a,b\n1,2\n", Format::Csv, "x").unwrap_err();
-    assert_eq!(error.what, "no column is called register or address");
+    assert_eq!(error.what, "no column is called register or address; the first line has \"a\", \"b\"");
+}
+
+#[test]
+fn a_german_list_with_semicolons_and_decimal_commas_is_read() {
+    let result = import(GERMAN, Format::Csv, "Presse 4").unwrap();
+    assert_eq!(show(&result), ["192.0.2.1:502", "Double modbus-tcp holding:102 unit 1", "Float modbus-tcp holding:200 unit 1"]);
+    assert_eq!((result.points, result.refused, result.ignored), (2, 1, vec!["Farbe".to_owned()]));
+    for expected in ["scale = 0.1\n", "unit = \"Cel\"\n# unit there: \u{b0}C", "unit = \"bar\"", "left out: Farbe"] {
+        assert!(result.toml.contains(expected), "{expected}: {}", result.toml);
+    }
+    let (name, why) = result.first_refusal.unwrap();
+    assert_eq!((name.as_str(), why.as_str()), ("Menge", "its scale \"1.000,5\" may mean thousands or a fraction"));
+}
+
+#[test]
+fn a_chinese_list_is_read() {
+    let result = import(CHINESE, Format::Csv, "press").unwrap();
+    assert_eq!(show(&result), ["192.0.2.1:502", "Double modbus-tcp holding:102 unit 1", "Float modbus-tcp input:200 unit 1"]);
+    assert!(result.toml.contains("unit = \"Cel\"") && result.toml.contains("unit = \"MPa\""), "{}", result.toml);
+    assert!(result.toml.contains("# there: \u{538b}\u{529b}"), "the name as it was: {}", result.toml);
 }
 
 #[test]
