@@ -139,8 +139,8 @@ fn what_completes_a_type_is_asked_for_and_belongs_to_it() {
     refuses("type = 'bcd'\ndigits = 4\nutc_offset = '+08:00'", "utc_offset", "belongs to type = \"datetime\"");
     refuses("type = 'bcd'\ndigits = 17", "digits", "is 17, allowed are 2 to 16");
     refuses("type = 'string'\nlength = 126", "length", "is 126, allowed are 1 to 125");
-    refuses("type = 'string'\nlength = 8\ncharset = 'gbk'", "charset", {
-        "is \"gbk\", allowed are \"ascii\", \"utf-8\", \"latin-1\""
+    refuses("type = 'string'\nlength = 8\ncharset = 'ebcdic'", "charset", {
+        "is \"ebcdic\", allowed are \"ascii\", \"utf-8\", \"latin-1\", \"gb18030\", \"gbk\""
     });
     for offset in ["8", "+8:00", "+15:00", "+08:60", "08:00", "\u{20ac}08:00"] {
         let keys = format!("type = 'datetime'\nlayout = 'unix-s'\nutc_offset = '{offset}'");

@@ -11,11 +11,18 @@ pub(crate) enum Charset {
     Utf8,
     /// ISO 8859-1: every byte is the Unicode letter of its number.
     Latin1,
+    /// GB 18030, which holds GBK and GB 2312: what devices with a Chinese display write.
+    Gb18030,
 }
 
 impl Charset {
-    pub(crate) const NAMES: [(&'static str, Charset); 3] =
-        [("ascii", Charset::Ascii), ("utf-8", Charset::Utf8), ("latin-1", Charset::Latin1)];
+    pub(crate) const NAMES: [(&'static str, Charset); 5] = [
+        ("ascii", Charset::Ascii),
+        ("utf-8", Charset::Utf8),
+        ("latin-1", Charset::Latin1),
+        ("gb18030", Charset::Gb18030),
+        ("gbk", Charset::Gb18030),
+    ];
 
     /// Two letters in each register, the first in its high byte unless the bytes are swapped. Ends at the first NUL;
     /// spaces behind it are not part of it. BadDecodingError for what is no text: bytes that the charset does not have,
@@ -36,6 +43,10 @@ impl Charset {
             Charset::Ascii if !bytes.is_ascii() => None,
             Charset::Ascii | Charset::Utf8 => String::from_utf8(bytes.to_vec()).ok(),
             Charset::Latin1 => Some(bytes.iter().copied().map(char::from).collect()),
+            Charset::Gb18030 => {
+                let text = encoding_rs::GB18030.decode_without_bom_handling_and_without_replacement(bytes);
+                text.map(std::borrow::Cow::into_owned)
+            }
         }
     }
 }
@@ -64,6 +75,18 @@ mod tests {
         check(Charset::Ascii, true, b"XE7-", Some("EX-7"));
     }
 
+    /// GB 2312 in two bytes, GBK beyond it, GB 18030 in four.
+    #[test]
+    fn chinese_letters_are_read_as_gbk_and_as_gb_18030() {
+        check(Charset::Gb18030, false, b"\xBC\xB7\xB3\xF6-7", Some("\u{6324}\u{51fa}-7"));
+        check(Charset::Gb18030, true, b"\xB7\xBC\xF6\xB3", Some("\u{6324}\u{51fa}"));
+        check(Charset::Gb18030, false, b"\x95\x51\0\0", Some("\u{660b}"));
+        check(Charset::Gb18030, false, b"\x81\x39\xEE\x39", Some("\u{3400}"));
+        check(Charset::Gb18030, false, b"plain ", Some("plain"));
+        check(Charset::Gb18030, false, b"x\xBC", None);
+        check(Charset::Gb18030, false, b"\xFF\xFF", None);
+    }
+
     #[test]
     fn bytes_that_are_no_text_are_a_bad_reading() {
         check(Charset::Ascii, false, b"caf\xE9", None);
@@ -72,6 +95,7 @@ mod tests {
         check(Charset::Utf8, false, b"caf\xE9", None);
         check(Charset::Utf8, false, "\u{6324}\u{51fa}".as_bytes(), Some("\u{6324}\u{51fa}"));
         check(Charset::Latin1, false, b"a\x85", None);
+        check(Charset::Latin1, false, b"\xB5m", Some("\u{b5}m"));
         check(Charset::Ascii, false, b"a\x07", None);
     }
 }
