@@ -11,7 +11,7 @@ use lingate_refine::PointPlan;
 use crate::DevicePlan;
 use crate::dataset::Datasets;
 use crate::keys::require;
-use crate::line::{Lines, User};
+use crate::line::{Lines, Places, User};
 use crate::point::{self, Common};
 use crate::source::Source;
 
@@ -82,7 +82,7 @@ fn equipment(text: &str) -> Result<EquipmentPath, (String, Option<String>)> {
 
 impl Devices {
     fn add(&mut self, mut table: Table<'_>, datasets: &mut Datasets, source: &Source<'_>, problems: &mut Vec<Problem>) {
-        let (name_span, path) = (table.span_of("name"), table.path().to_owned());
+        let (name_span, places) = (table.span_of("name"), Places::of(&table));
         let head = Head::take(&mut table);
         self.report_known_name(&head, &name_span, source, &mut table);
         let (points, commons) = points(&mut table, datasets, source, problems);
@@ -104,8 +104,7 @@ impl Devices {
             Err(error) => problems.extend(error.0),
             Ok(device) => {
                 let line = device.line().zip(head.name.clone());
-                let joined =
-                    line.map(|(line, name)| self.lines.join(line, User { name, span: name_span.clone(), path }));
+                let joined = line.map(|(line, name)| self.lines.join(line, User { name, places }));
                 problems.extend(joined.unwrap_or_default());
                 self.name_spans.push(name_span);
                 self.join(head, driver, device, commons, problems);

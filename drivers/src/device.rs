@@ -69,8 +69,10 @@ pub enum Acquisition {
 pub struct SharedLine {
     /// `/dev/ttyUSB0`, `tcp 10.0.4.17:502`: devices of one name share the line.
     pub name: String,
-    /// Everything that all of them must agree on, in words that a message can show: `9600 8E1`.
-    pub settings: String,
+    /// What all of them must agree on: keys of the device's table, and their values as a message shows them.
+    pub settings: Vec<(&'static str, String)>,
+    /// Who the device is on the line: `unit 3`. Two devices of one line are rarely meant to be the same.
+    pub station: String,
 }
 
 /// What a device's table refers to outside of the file, and what is wrong with it.

@@ -22,6 +22,7 @@ mod line;
 mod plan;
 pub mod probe;
 pub mod profile;
+mod pulse;
 mod register;
 mod rest;
 mod session;
@@ -39,8 +40,9 @@ use lingate_model::{DeviceName, PointId};
 
 use self::frame::Ask;
 use self::holes::Holes;
-use self::line::Line;
+use self::line::{Client, Line};
 use self::plan::{Group, Wanted};
+use self::pulse::Pulse;
 use self::session::Polling;
 use self::settings::{Item, Protocol, Settings};
 use self::told::Identity;
@@ -87,10 +89,11 @@ struct Plan {
     groups: Vec<Group>,
     holes: Mutex<Holes>,
     identity: Mutex<Identity>,
+    pulse: Mutex<Pulse>,
 }
 
 fn parse(device: DeviceSettings<'_>, protocol: Protocol) -> Result<Box<dyn Device>, SettingsError> {
-    Ok(Box::new(Modbus { plan: Arc::new(Plan::parse(device, protocol)?), line: OnceLock::new() }))
+    Ok(Box::new(Modbus::of(Plan::parse(device, protocol)?)))
 }
 
 impl Plan {
@@ -107,7 +110,10 @@ impl Plan {
         let groups = plan::plan(&wanted, settings.limits);
         let ids = (first_point.0..).map(PointId);
         let points = ids.zip(&items).map(|(id, item)| point(id, item, &settings)).collect();
-        Ok(Plan { name, settings, points, items, wanted, groups, holes: Mutex::default(), identity: Mutex::default() })
+        let beats = items.iter().enumerate();
+        let pulse = Pulse::of(beats.filter_map(|(point, item)| Some((point, item.source(), item.heartbeat?))));
+        let (holes, identity, pulse) = (Mutex::default(), Mutex::default(), Mutex::new(pulse));
+        Ok(Plan { name, settings, points, items, wanted, groups, holes, identity, pulse })
     }
 
     fn holes(&self) -> MutexGuard<'_, Holes> {
@@ -118,9 +124,28 @@ impl Plan {
         self.identity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn pulse(&self) -> MutexGuard<'_, Pulse> {
+        self.pulse.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What a device that was silent is asked first.
     fn probe(&self) -> Option<Ask> {
         self.groups.iter().flat_map(|group| &group.requests).next().map(Ask::of)
+    }
+}
+
+impl Modbus {
+    fn of(plan: Plan) -> Modbus {
+        Modbus { plan: Arc::new(plan), line: OnceLock::new() }
+    }
+
+    /// On the line that it shares with others. A port that is not there yet may turn out to be one of theirs.
+    fn client(&self, site: &Site) -> Result<Client, LinkError> {
+        let Settings { line, unit, manners, .. } = &self.plan.settings;
+        line.transport.is_there()?;
+        let make = || Line::new(line.clone());
+        let line = self.line.get_or_init(|| site.lines.join(&line.transport.line_name(), make));
+        Ok(line.client(*unit, *manners, site))
     }
 }
 
@@ -155,10 +180,7 @@ impl Device for Modbus {
 
     fn connect<'a>(&'a self, site: &'a Site) -> BoxFuture<'a, Result<Box<dyn Session>, LinkError>> {
         Box::pin(async {
-            let Settings { line, unit, manners, .. } = &self.plan.settings;
-            let make = || Line::new(line.clone());
-            let line = self.line.get_or_init(|| site.lines.join(&line.transport.line_name(), make));
-            let client = line.client(*unit, *manners, site)?;
+            let client = self.client(site)?;
             client.connect(self.plan.probe()).await?;
             Ok(Box::new(Polling::new(Arc::clone(&self.plan), client)) as Box<dyn Session>)
         })

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use lingate_drivers::Site;
 use lingate_drivers::modbus::probe::{Answer, Found, ProbeError, Target, blocks, identify, read, unit};
-use lingate_model::{Clock, ClockState, Now, StatusCode, UtcMicros};
+use lingate_model::{Clock, ClockState, Now, UtcMicros};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Holding registers 0 to 9 and 20, coils 0 to 2; unit 3 has them, unit 4 refuses everything, all others are silent.
+/// Holding registers 0 to 9 and 20, coils 0 to 2; unit 3 has them; units 4, 6 and 7 refuse everything as a gateway does for
+/// units that are not there, but for the coils of unit 7; all others are silent.
 async fn device(listener: TcpListener) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(serve(stream));
@@ -34,14 +35,16 @@ async fn serve(mut stream: TcpStream) {
         };
         let mut pdu = match function {
             0x2B if unit == 3 => [&[0x2B, 0x0E, 1, 1, 0, 0, 2, 0, 4][..], b"ACME", &[1, 3], b"X-7"].concat(),
-            _ if unit == 4 => vec![function | 0x80, 4],
+            1 if unit == 7 => vec![1, 1, 1],
+            _ if unit == 4 || unit == 7 => vec![function | 0x80, 4],
+            _ if unit == 6 => vec![function | 0x80, 11],
             1 | 3 if !(start..start + count).all(has) => vec![function | 0x80, 2],
             3 => [vec![3, (2 * count) as u8], (start..start + count).flat_map(|at| (100 + at).to_be_bytes()).collect()]
                 .concat(),
             1 => vec![1, 1, 0b101],
             _ => vec![function | 0x80, 1],
         };
-        if unit != 3 && unit != 4 {
+        if ![3, 4, 6, 7].contains(&unit) {
             continue;
         }
         let length = u16::try_from(pdu.len() + 1).unwrap().to_be_bytes();
@@ -69,7 +72,7 @@ impl Bench {
     }
 
     async fn read(&self, register: &str, count: u16) -> Result<Answer, ProbeError> {
-        read(&self.target, register, count, &self.site, clock()).await
+        read(&self.target, register, count, &self.site).await
     }
 }
 
@@ -97,12 +100,8 @@ async fn one_read_gives_the_registers_as_they_came() {
 #[tokio::test]
 async fn what_is_refused_is_told_and_what_is_no_register_too() {
     let bench = Bench::start().await;
-    let status = |answer| match answer {
-        Ok(Answer::Bad(status)) => Some(status),
-        _ => None,
-    };
-    assert_eq!(status(bench.read("holding:10", 1).await), Some(StatusCode::BAD_CONFIGURATION_ERROR));
-    assert_eq!(status(bench.read("input:0", 1).await), Some(StatusCode::BAD_NOT_SUPPORTED));
+    assert_eq!(bench.read("holding:10", 1).await.unwrap(), Answer::Refused(2));
+    assert_eq!(bench.read("input:0", 1).await.unwrap(), Answer::Refused(1));
     let error = bench.read("holdng:1", 1).await.unwrap_err();
     assert!(error.to_string().contains("did you mean \"holding:1\"?"), "{error}");
 }
@@ -120,13 +119,15 @@ async fn a_scan_tells_who_is_there_and_what_they_have() {
     let bench = Bench::start().await;
     let found = async |number| {
         let target = Target { unit: number, ..bench.target.clone() };
-        unit(&target, "holding:0", &bench.site, clock()).await.unwrap()
+        unit(&target, "holding:0", &bench.site).await.unwrap()
     };
     assert_eq!(found(3).await, Found::Answers);
-    assert_eq!(found(4).await, Found::Refuses(StatusCode::BAD_DEVICE_FAILURE));
+    assert_eq!(found(4).await, Found::NobodyBehindGateway(4));
+    assert_eq!(found(6).await, Found::NobodyBehindGateway(11));
+    assert_eq!(found(7).await, Found::Answers, "its coils say that it is there");
     assert_eq!(found(5).await, Found::Silent);
-    let runs = blocks(&bench.target, "holding", 0..=31, &bench.site, clock()).await.unwrap();
-    assert_eq!(runs, [0..=9, 20..=20]);
+    let found = blocks(&bench.target, "holding", 0..=31, &bench.site, clock()).await.unwrap();
+    assert_eq!((found.runs, found.is_cut), (vec![0..=9, 20..=20], false));
     let nothing = blocks(&bench.target, "input", 0..=7, &bench.site, clock()).await.unwrap();
-    assert_eq!(nothing, []);
+    assert_eq!(nothing.runs, []);
 }

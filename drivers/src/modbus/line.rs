@@ -19,8 +19,6 @@ mod units;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustls::ClientConfig;
-
 use self::desk::Desk;
 use self::port::Port;
 use self::units::Units;
@@ -53,8 +51,8 @@ pub(crate) struct Client {
     line: Arc<Line>,
     unit: u8,
     manners: Manners,
-    /// Read when the device connected.
-    tls: Option<Arc<ClientConfig>>,
+    /// For the files that the transport's settings name: they are read at each opening, so that a renewal needs no restart.
+    site: Site,
 }
 
 /// What a device wants for itself.
@@ -75,11 +73,10 @@ impl Line {
         Line { settings, desk: Desk::new(Port::default()), units: Mutex::default() }
     }
 
-    /// A device on this line; touches only the files that the transport's settings name.
-    pub(crate) fn client(self: &Arc<Line>, unit: u8, manners: Manners, site: &Site) -> Result<Client, LinkError> {
-        let tls = self.settings.transport.prepare(site)?;
+    /// A device on this line.
+    pub(crate) fn client(self: &Arc<Line>, unit: u8, manners: Manners, site: &Site) -> Client {
         self.units().join(unit);
-        Ok(Client { line: Arc::clone(self), unit, manners, tls })
+        Client { line: Arc::clone(self), unit, manners, site: site.clone() }
     }
 
     fn units(&self) -> MutexGuard<'_, Units> {

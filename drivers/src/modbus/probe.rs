@@ -1,21 +1,25 @@
 //! Asks a device once, for a person who wants to know what a register means, and looks around politely: which units
-//! answer, which registers are there. It reads with the session that the gateway uses, so that nothing but reads can
-//! happen and what works here works there.
+//! answer, which registers are there. It reads on the line and with the session that the gateway uses, so that nothing
+//! but reads can happen and what works here works there.
 
 mod look;
 mod meaning;
+mod words;
 
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lingate_model::{Array, Clock, DeviceIdentity, PointId, StatusCode, Value};
+use lingate_model::{Clock, DeviceIdentity, PointId};
 use tokio::sync::mpsc;
 
-pub use self::look::{Found, Runs, blocks, unit};
+pub use self::look::{Blocks, Found, Runs, blocks, unit};
 pub use self::meaning::{Meaning, meanings};
+pub use self::words::{advice, exception, exception_name};
 use super::import::quote;
+use super::settings::Protocol;
+use super::{Modbus, Plan, talk};
 use crate::settings::{DeTable, Problem, SettingsError, Table};
 use crate::{Device, DeviceEvent, DeviceSettings, LinkError, PointSettings, Sink, Site};
 
@@ -30,18 +34,19 @@ pub struct Target {
 }
 
 /// What came back.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Registers(Vec<u16>),
     Bits(Vec<bool>),
-    /// The device answered that it cannot, or did not answer.
-    Bad(StatusCode),
+    /// The device answered that it cannot, with this exception code.
+    Refused(u8),
 }
 
 #[derive(Debug)]
 pub enum ProbeError {
     NoDriver(String),
     Settings(Vec<Problem>),
+    /// Nothing came back that can be believed.
     Link(LinkError),
 }
 
@@ -71,40 +76,8 @@ impl std::fmt::Display for ProbeError {
     }
 }
 
-/// In words, with what to do.
-pub fn explain(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::BAD_NOT_SUPPORTED => {
-            "exception 01, illegal function: the device has no such area; try input instead of holding, or the other way"
-        }
-        StatusCode::BAD_CONFIGURATION_ERROR => {
-            "exception 02 or 03, illegal data address or value: no such register, or not so many at once; try the address \
-             less one (manuals often count from one), a --count of 1, or --scan"
-        }
-        StatusCode::BAD_DEVICE_FAILURE => "exception 04 or 08, the device failed inside; look at its display",
-        StatusCode::BAD_RESOURCE_UNAVAILABLE => "exception 05 or 06, the device is busy; ask again later",
-        StatusCode::BAD_NO_COMMUNICATION => {
-            "exception 10 or 11: the gateway in between does not reach the unit; is the unit number right, is it powered?"
-        }
-        StatusCode::BAD_TIMEOUT => {
-            "no answer: is the unit number right? Some devices answer only unit 255 or 0, slow ones need a longer --timeout"
-        }
-        StatusCode::BAD_COMMUNICATION_ERROR => {
-            "the connection was closed: many devices allow one client at a time, or close it for an unknown unit"
-        }
-        StatusCode::BAD_DECODING_ERROR => "an answer that breaks the protocol: is it another transport (--transport)?",
-        _ => "the device refuses with an exception that the standard does not know",
-    }
-}
-
-/// `register` as in the configuration, PLC notation too; `count` registers or bits.
-pub async fn read(
-    target: &Target,
-    register: &str,
-    count: u16,
-    site: &Site,
-    clock: Arc<dyn Clock>,
-) -> Result<Answer, ProbeError> {
+/// `register` as in the configuration, PLC notation too; `count` registers or bits. One request, asked once.
+pub async fn read(target: &Target, register: &str, count: u16, site: &Site) -> Result<Answer, ProbeError> {
     let mut point = format!("[[point]]\nregister = {}\ncount = {count}\n", quote(register));
     if register.bytes().all(|byte| byte.is_ascii_digit()) {
         point.push_str("addressing = \"one-based\"\n");
@@ -112,17 +85,16 @@ pub async fn read(
     // Coils and discrete inputs have no type, registers must have one: one of both is a device.
     let registers = format!("{point}type = \"u16\"\n");
     let device = device(target, &registers, "1s").or_else(|problems| device(target, &point, "1s").map_err(|_| problems))?;
-    let mut answer = None;
-    let loss = watch(device.as_ref(), site, clock, |event| {
-        if let DeviceEvent::Readings(readings) = event {
-            answer = readings.into_iter().next().map(|reading| raw(reading.value, reading.status));
-        }
-        if answer.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })
-    .await;
-    match (answer, loss) {
-        (Some(answer), _) => Ok(answer),
-        (None, loss) => Err(ProbeError::Link(loss.unwrap_or(LinkError::Closed))),
+    let request = device.plan.groups.iter().flat_map(|group| &group.requests).next();
+    let Some(request) = request else { return Err(ProbeError::Link(LinkError::Closed)) };
+    let client = device.client(site).map_err(ProbeError::Link)?;
+    client.connect(None).await.map_err(ProbeError::Link)?;
+    match client.read(Duration::ZERO, request).await {
+        Ok(talk::Answer::Registers(words)) => Ok(Answer::Registers(words)),
+        Ok(talk::Answer::Bits(bits)) => Ok(Answer::Bits(bits)),
+        Ok(talk::Answer::Identity(_)) => Err(ProbeError::Link(LinkError::Closed)),
+        Err(talk::Refusal::Exception(exception)) => Ok(Answer::Refused(exception.into())),
+        Err(talk::Refusal::Link(loss)) => Err(ProbeError::Link(loss)),
     }
 }
 
@@ -137,7 +109,7 @@ pub async fn identify(
     let point = format!("[[point]]\nregister = {}\ntype = \"u16\"\n", quote(register));
     let device = device(target, &point, "500ms")?;
     let mut identity = None;
-    let watching = watch(device.as_ref(), site, clock, |event| {
+    let watching = watch(&device, site, clock, |event| {
         if let DeviceEvent::Report(_, report) = event {
             identity = report.identity;
         }
@@ -150,26 +122,9 @@ pub async fn identify(
     }
 }
 
-fn raw(value: Option<Value>, status: StatusCode) -> Answer {
-    let word = |value: &Value| match value {
-        Value::UInt16(word) => Some(*word),
-        _ => None,
-    };
-    let bit = |value: &Value| match value {
-        Value::Boolean(bit) => Some(*bit),
-        _ => None,
-    };
-    let items = |array: &Array| Some((array.items().iter().map(word).collect(), array.items().iter().map(bit).collect()));
-    match value.and_then(|value| if let Value::Array(array) = value { items(&array) } else { None }) {
-        Some((Some(words), _)) => Answer::Registers(words),
-        Some((None, Some(bits))) => Answer::Bits(bits),
-        _ => Answer::Bad(status),
-    }
-}
-
 /// Of a table as the configuration would have it.
-fn device(target: &Target, points: &str, every: &str) -> Result<Box<dyn Device>, ProbeError> {
-    let driver = crate::driver(&target.driver).ok_or_else(|| ProbeError::NoDriver(target.driver.clone()))?;
+fn device(target: &Target, points: &str, every: &str) -> Result<Modbus, ProbeError> {
+    let protocol = Protocol::of(&target.driver).ok_or_else(|| ProbeError::NoDriver(target.driver.clone()))?;
     let mut text = format!("unit = {}\n", target.unit);
     for (key, value) in &target.keys {
         let _ = writeln!(text, "{key} = {value}");
@@ -183,12 +138,13 @@ fn device(target: &Target, points: &str, every: &str) -> Result<Box<dyn Device>,
     let every = crate::settings::parse_duration(every).unwrap_or(Duration::from_secs(1));
     let name = "probe".parse().expect("it is a name");
     let settings = DeviceSettings { name, every, first_point: PointId(0), table, points };
-    (driver.parse)(settings).map_err(|SettingsError(problems)| ProbeError::Settings(problems))
+    let plan = Plan::parse(settings, protocol).map_err(|SettingsError(problems)| ProbeError::Settings(problems))?;
+    Ok(Modbus::of(plan))
 }
 
 /// Runs a session until `see` has seen enough or the link is lost.
 async fn watch(
-    device: &dyn Device,
+    device: &Modbus,
     site: &Site,
     clock: Arc<dyn Clock>,
     mut see: impl FnMut(DeviceEvent) -> ControlFlow<()>,

@@ -76,7 +76,7 @@ impl Polling {
             let (outcomes, loss) = self.poll(group, slot.to, sink).await;
             let now = sink.now();
             self.told.served(now.monotonic.saturating_sub(slot.to));
-            let readings: Vec<_> = outcomes.into_iter().map(|outcome| self.reading(outcome, now.utc)).collect();
+            let readings = self.readings(outcomes, now.utc);
             if !readings.is_empty() {
                 sink.send(DeviceEvent::Readings(readings)).await?;
             }
@@ -180,12 +180,30 @@ impl Polling {
         (member.point, value.unwrap_or(Err(StatusCode::BAD_DECODING_ERROR)))
     }
 
-    fn reading(&self, (point, value): Outcome, gateway_time: UtcMicros) -> Reading {
-        let id = self.plan.points[point].id;
-        match value {
-            Ok(value) => Reading::good(id, value, gateway_time),
-            Err(status) => Reading::bad(id, status, gateway_time),
+    fn readings(&self, outcomes: Vec<Outcome>, gateway_time: UtcMicros) -> Vec<Reading> {
+        let good = if self.is_stale(&outcomes, gateway_time) { StatusCode::UNCERTAIN_LAST_USABLE_VALUE } else { StatusCode::GOOD };
+        let reading = |(point, value): Outcome| {
+            let id = self.plan.points[point].id;
+            match value {
+                Ok(value) => Reading { status: good, ..Reading::good(id, value, gateway_time) },
+                Err(status) => Reading::bad(id, status, gateway_time),
+            }
+        };
+        outcomes.into_iter().map(reading).collect()
+    }
+
+    /// Whether a point that must change stands still. Then no value of the device is updated, as far as anybody can tell.
+    fn is_stale(&self, outcomes: &[Outcome], now: UtcMicros) -> bool {
+        let mut pulse = self.plan.pulse();
+        if !pulse.is_watched() {
+            return false;
         }
+        let values = || outcomes.iter().filter_map(|(point, value)| Some((*point, value.as_ref().ok()?)));
+        values().for_each(|(point, value)| pulse.feel(point, value, now));
+        if pulse.stands_still() {
+            pulse.told_stale(values().count() as u64);
+        }
+        pulse.stands_still()
     }
 
     /// Of all points of the group.

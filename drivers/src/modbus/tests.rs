@@ -114,6 +114,20 @@ async fn after_a_timeout_the_connection_is_closed_and_nothing_more_is_asked() {
     assert_eq!(bench.device.await.unwrap(), 3, "requests that the device saw until its end of the pipe closed");
 }
 
+/// Row M06 of the plan for hostile devices: the deadline is of the whole answer, to 50 ms.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_drips_holds_nobody_up_beyond_its_deadline() {
+    // 11 bytes: each comes in time, the last one after 3.3 s. The timeout is 1 s.
+    let script = Script { reply: |asked| if asked == 0 { Reply::After(MS) } else { Reply::Drip(300 * MS) } };
+    let mut bench = Bench::start(script, 1000);
+    let events = bench.events_until(Duration::MAX).await;
+    let bad = readings(&events).find(|reading| reading.status == StatusCode::BAD_TIMEOUT).unwrap();
+    let before = readings(&events).map(|reading| ms_of(reading.gateway_time)).filter(|time| *time < ms_of(bad.gateway_time));
+    let asked = before.max().unwrap_or(first_slots()[0]);
+    let stuck = ms_of(bad.gateway_time) - asked;
+    assert!((1000..=1150).contains(&stuck), "{stuck} ms since the slot before, of which 100 ms are the interval");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_gateway_that_stops_ends_the_session() {
     let bench = Bench::start(Script::answering_after(MS), 1000);
@@ -146,6 +160,8 @@ proptest! {
 
 enum Reply {
     After(Duration),
+    /// Byte by byte, with this time before each.
+    Drip(Duration),
     Never,
 }
 
@@ -231,13 +247,19 @@ async fn device(mut wire: DuplexStream, reply: impl Fn(usize) -> Reply) -> usize
         if wire.read_exact(&mut request).await.is_err() {
             return asked;
         }
-        let Reply::After(delay) = reply(asked) else { continue };
-        sleep(delay).await;
         let mut answer = [0, 0, 0, 0, 0, 5, 1, 0, 2, 0, 7];
         answer[..2].copy_from_slice(&request[..2]);
         answer[7] = request[7];
-        if wire.write_all(&answer).await.is_err() {
-            return asked + 1;
+        let (piece, delay) = match reply(asked) {
+            Reply::After(delay) => (answer.len(), delay),
+            Reply::Drip(delay) => (1, delay),
+            Reply::Never => continue,
+        };
+        for piece in answer.chunks(piece) {
+            sleep(delay).await;
+            if wire.write_all(piece).await.is_err() {
+                return asked + 1;
+            }
         }
     }
     unreachable!("requests can be counted")

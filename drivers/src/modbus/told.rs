@@ -72,14 +72,19 @@ impl Told {
         };
         let set_aside_count = set_aside.len();
         set_aside.truncate(DeviceReport::SET_ASIDE_MAX);
+        let (heartbeat, stale) = {
+            let pulse = plan.pulse();
+            (pulse.report(), pulse.stale())
+        };
         let mut counters = named(counters);
-        counters.insert("unlearned_holes", unlearned);
+        counters.extend([("unlearned_holes", unlearned), ("stale_readings", stale)]);
         let report = DeviceReport {
             identity: plan.identity().told.clone(),
             security: self.security.clone(),
             lateness: self.lateness,
             set_aside,
             set_aside_count,
+            heartbeat,
             counters,
             ..DeviceReport::default()
         };

@@ -7,10 +7,10 @@ mod tls;
 mod udp;
 
 use std::io;
+#[cfg(test)]
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
@@ -97,11 +97,11 @@ impl Transport {
         }
     }
 
-    /// Reads the files that the settings name.
-    pub(crate) fn prepare(&self, site: &Site) -> Result<Option<Arc<ClientConfig>>, LinkError> {
+    /// A serial port that is not there has no line.
+    pub(crate) fn is_there(&self) -> Result<(), LinkError> {
         match self {
-            Transport::Tls { tls, .. } => tls.client(site).map(Some),
-            _ => Ok(None),
+            Transport::Serial { serial, .. } => std::fs::metadata(&serial.path).map(drop).map_err(at(self)),
+            _ => Ok(()),
         }
     }
 
@@ -112,15 +112,15 @@ impl Transport {
         }
     }
 
-    /// `client`: what [`Transport::prepare`] gave.
-    pub(crate) async fn open(&self, client: Option<&Arc<ClientConfig>>, after: Duration) -> Result<Link, LinkError> {
+    /// Reads the files that the settings name.
+    pub(crate) async fn open(&self, site: &Site, after: Duration) -> Result<Link, LinkError> {
         let opening = async {
             match self {
                 Transport::Tcp { peer, .. } => Ok(Link::Stream(Box::new(tcp::open(peer).await.map_err(at(self))?))),
                 Transport::Udp { peer } => Ok(Link::Datagrams(udp::open(peer).await.map_err(at(self))?)),
                 Transport::Tls { peer, tls } => {
-                    let client = client.expect("the line's clients prepared it");
-                    Ok(Link::Stream(Box::new(tls::open(peer, tls, client).await?)))
+                    let client = tls.client(site)?;
+                    Ok(Link::Stream(Box::new(tls::open(peer, tls, &client).await?)))
                 }
                 Transport::Serial { serial, .. } => {
                     Ok(Link::Stream(Box::new(serial.open().map_err(at(self))?)))

@@ -27,6 +27,7 @@ impl Desk<'_> {
     pub(crate) async fn send_report(&mut self) -> Result<(), SinkClosed> {
         let set_aside = self.quarantine.iter().take(DeviceReport::SET_ASIDE_MAX);
         let report = DeviceReport {
+            heartbeat: None,
             identity: Some(self.server.identity.clone()),
             security: Some(self.link.about.security.clone()),
             endpoint: Some(self.link.about.endpoint.clone()),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lingate_model::{DeviceReport, SetAside};
 use serde::{Deserialize, Serialize};
 
+use crate::language::Language;
 use crate::tls::show_time;
 use crate::words::plural;
 
@@ -30,6 +31,10 @@ pub(crate) struct About {
     /// What the device refuses, and when it is asked again; at most 64 of `set_aside_count`.
     pub(crate) set_aside: Vec<Aside>,
     pub(crate) set_aside_count: usize,
+    /// The point that must change while the device lives; `null`: none was named.
+    pub(crate) heartbeat: Option<String>,
+    /// The heartbeat has not changed since then: every value of the device is told as uncertain.
+    pub(crate) still_since: Option<String>,
     /// Since the start: `late_answers`, `overflows`, `reconnects`.
     pub(crate) counters: BTreeMap<String, u64>,
 }
@@ -60,6 +65,8 @@ impl About {
             worst_lateness_seconds: lateness(|it| it.worst).map(|it| it.as_secs_f64()),
             set_aside: report.set_aside.iter().map(Aside::of).collect(),
             set_aside_count: report.set_aside_count,
+            heartbeat: report.heartbeat.as_ref().map(|heartbeat| heartbeat.what.clone()),
+            still_since: report.heartbeat.as_ref().and_then(|heartbeat| heartbeat.still_since).map(show_time),
             counters: report.counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
         }
     }
@@ -69,8 +76,19 @@ impl About {
         let loud = self.unprotected.then(|| About::UNPROTECTED.to_owned());
         let security = self.security.as_ref().map(|security| format!("security: {security}"));
         let endpoint = self.endpoint.as_ref().map(|endpoint| format!("endpoint: {endpoint}"));
-        let notes = [loud, self.identity(), security, endpoint, self.skew(), self.lateness(), self.counts()];
+        let still = self.stand_still(Language::English).map(|still| format!("STANDS STILL: {still}"));
+        let notes = [loud, still, self.identity(), security, endpoint, self.skew(), self.lateness(), self.counts()];
         notes.into_iter().flatten().chain(self.asides()).collect()
+    }
+
+    pub(crate) fn stand_still(&self, language: Language) -> Option<String> {
+        let (what, since) = (self.heartbeat.as_ref()?, self.still_since.as_ref()?);
+        Some(match language {
+            Language::English => {
+                format!("heartbeat {what} has not changed since {since}, so that all of its values are uncertain")
+            }
+            Language::Chinese => format!("心跳 {what} 自 {since} 起没有变化，因此它的所有值都不确定"),
+        })
     }
 
     fn identity(&self) -> Option<String> {
@@ -123,7 +141,7 @@ fn seconds(micros: i64) -> f64 {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use lingate_model::{DeviceIdentity, Lateness, UtcMicros};
+    use lingate_model::{DeviceIdentity, Heartbeat, Lateness, UtcMicros};
 
     use super::*;
 
@@ -145,6 +163,7 @@ pub(crate) mod tests {
             lateness: Some(Lateness { newest: Duration::from_millis(3), worst: Duration::from_secs(2) }),
             set_aside: vec![aside],
             set_aside_count: 3,
+            heartbeat: Some(Heartbeat { what: "holding:0".to_owned(), still_since: Some(UtcMicros(9_000_000)) }),
             counters: [("late_answers", 7), ("overflows", 0)].into(),
         }
     }
@@ -155,6 +174,8 @@ pub(crate) mod tests {
             About::of(&report()).in_words(),
             [
                 "NOT PROTECTED: everybody on its network can read along",
+                "STANDS STILL: heartbeat holding:0 has not changed since 1970-01-01T00:00:09Z, so that all of its values \
+                 are uncertain",
                 "<b>Acme\"</b> 2",
                 "security: none (as the configuration says)",
                 "endpoint: opc.tcp://10.0.4.18:4840",

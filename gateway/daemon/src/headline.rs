@@ -114,6 +114,7 @@ impl Teller<'_> {
     fn flaw(&self) -> Option<String> {
         self.away()
             .or_else(|| self.all_bad())
+            .or_else(|| self.still())
             .or_else(|| self.denied())
             .or_else(|| self.some_bad())
             .or_else(|| self.refused())
@@ -135,6 +136,15 @@ impl Teller<'_> {
         Some(match self.language {
             Language::English => format!("all of the newest readings of device {name} are bad"),
             Language::Chinese => format!("设备 {name} 的最新读数全部是坏值"),
+        })
+    }
+
+    fn still(&self) -> Option<String> {
+        let still = |device: &DeviceReport| Some((device.name.clone(), device.about.stand_still(self.language)?));
+        let (name, still) = self.report.devices.iter().find_map(still)?;
+        Some(match self.language {
+            Language::English => format!("device {name} stands still: {still}"),
+            Language::Chinese => format!("设备 {name} 停滞：{still}"),
         })
     }
 
@@ -231,6 +241,12 @@ mod tests {
         let (light, words) = told(|report| report["devices"][1]["newest_readings_are_bad"] = json!(true));
         assert_eq!(light, Light::Amber);
         assert!(words.starts_with("Data is arriving, but ") && words.contains("press-2"), "{words}");
+        let (light, words) = told(|report| {
+            report["devices"][1]["heartbeat"] = json!("holding:0");
+            report["devices"][1]["still_since"] = json!("12:00");
+        });
+        assert_eq!(light, Light::Amber);
+        assert!(words.starts_with("Data is arriving, but device press-2 stands still: heartbeat holding:0"), "{words}");
         assert_eq!(told(|report| report["newest_acknowledged_age_seconds"] = json!(61.0)).0, Light::Amber);
         let (light, words) = told(|report| {
             report["devices"][1]["bad_points"] = json!({"speed": "BadTimeout"});

@@ -153,6 +153,9 @@ impl Sheet {
             None,
             aside,
         );
+        let watched = devices.iter().filter(|d| d.about.heartbeat.is_some());
+        let help = "1 if the device's heartbeat stands still and its values are uncertain, 0 if it counts";
+        self.gauges("device_stale", help, None, watched.map(|d| (device(d), flag(d.about.still_since.is_some()))));
         type Seconds = fn(&About) -> Option<f64>;
         let seconds: [(&str, &str, Seconds); 3] = [
             ("device_clock_skew", "Device clock less gateway clock", |about| about.clock_skew_seconds),

@@ -1,14 +1,16 @@
 //! Everything that `run` needs before it touches a device or the network, and that `check` looks at: the same code, so
 //! that they agree.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use lingate_config::{Ack, DevicePlan, Plan, Problem, Problems, load_bytes};
-use lingate_drivers::{Lines, Site, SiteProblem};
-use lingate_model::{Clock, UtcMicros};
+use lingate_drivers::{Lines, SharedLine, Site, SiteProblem};
+use lingate_model::{Clock, DeviceName, UtcMicros};
 use lingate_seal::{NotGranted, PlantTerms, SignatureAlgorithm, SigningKey, VerifiedBundle};
 
 use crate::fault::{Fault, Setting, Weight};
@@ -26,6 +28,8 @@ pub(crate) struct Prepared {
     pub(crate) material: Material,
     /// What is wrong and does not keep `run` from starting.
     pub(crate) warnings: Vec<Fault>,
+    /// What is allowed, and rarely meant. One sentence each.
+    pub(crate) notes: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +65,8 @@ pub(crate) fn prepare(config: &Path, clock: &Arc<dyn Clock>, mode: Mode) -> Resu
     let fatal = faults.iter().any(|fault| fault.weight == Weight::Refuse);
     match (signer, bundles, material) {
         (Some(signer), Some(bundles), Some(material)) if !fatal => {
-            Ok(Prepared { plan, signer, bundles, tls, material, warnings: faults })
+            let notes = twins(&plan.devices);
+            Ok(Prepared { plan, signer, bundles, tls, material, warnings: faults, notes })
         }
         _ => Err(Refused::Problems(problems(&plan, &faults))),
     }
@@ -100,6 +105,26 @@ fn of_devices(plan: &Plan, site: &Site) -> Vec<Fault> {
         device.device.problems(site).into_iter().map(fault)
     };
     plan.devices.iter().enumerate().flat_map(faults).collect()
+}
+
+/// Devices that ask the same unit of one line: two parts of one machine, or a number that was copied and not changed.
+fn twins(devices: &[DevicePlan]) -> Vec<String> {
+    let mut stations: BTreeMap<(String, String), &DeviceName> = BTreeMap::new();
+    let mut notes = Vec::new();
+    for device in devices {
+        let Some(SharedLine { name, station, .. }) = device.device.line() else { continue };
+        let what = format!("{station} on the line {name}");
+        match stations.entry((name, station)) {
+            Entry::Vacant(vacant) => drop(vacant.insert(&device.name)),
+            Entry::Occupied(first) => notes.push(format!(
+                "device {:?} asks {what}, as device {:?} does; if another unit was meant, it is given the values of the \
+                 wrong machine",
+                device.name.as_str(),
+                first.get().as_str()
+            )),
+        }
+    }
+    notes
 }
 
 fn keep<T>(found: Result<T, Fault>, faults: &mut Vec<Fault>) -> Option<T> {

@@ -64,6 +64,7 @@ pub(crate) fn run(config: &Path, once: Option<Duration>) -> Result<(), Failure> 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let prepared = prepare(config, &clock, Mode::Run).map_err(Failure::Refused)?;
     prepared.warnings.iter().for_each(|warning| tracing::error!("{warning}"));
+    prepared.notes.iter().for_each(|note| tracing::warn!("{note}"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         // Name look-ups and files; a name server that hangs must not gather threads.

@@ -20,6 +20,8 @@ pub struct DeviceReport {
     pub set_aside: Vec<SetAside>,
     /// Of them all, also those that did not fit into the list.
     pub set_aside_count: usize,
+    /// Of a device that has one.
+    pub heartbeat: Option<Heartbeat>,
     /// Since the start of the gateway, by snake_case name: `late_answers`, `overflows`, `reconnects`.
     pub counters: BTreeMap<&'static str, u64>,
 }
@@ -35,6 +37,7 @@ impl DeviceReport {
             [vendor, product, revision].into_iter().for_each(cut);
         }
         self.security.iter_mut().chain(&mut self.endpoint).for_each(cut);
+        self.heartbeat.iter_mut().for_each(|heartbeat| cut(&mut heartbeat.what));
         self.set_aside_count = self.set_aside_count.max(self.set_aside.len());
         self.set_aside.truncate(DeviceReport::SET_ASIDE_MAX);
         self.set_aside.iter_mut().flat_map(|aside| [&mut aside.what, &mut aside.why]).for_each(cut);
@@ -66,6 +69,15 @@ pub struct DeviceIdentity {
 pub struct Lateness {
     pub newest: Duration,
     pub worst: Duration,
+}
+
+/// A point that must change while its device lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// `holding:0`, or the point's name.
+    pub what: String,
+    /// Its value has not changed since then, for longer than it may.
+    pub still_since: Option<UtcMicros>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ pub use backoff::Backoff;
 pub use clock::{Clock, ClockState, DeviceTime, Now, UtcMicros};
 pub use compound::{Array, DEPTH_MAX, ITEMS_MAX, Misshapen, Structure};
 pub use decimal::{Decimal, DecimalError};
-pub use device_report::{DeviceIdentity, DeviceReport, Lateness, SetAside};
+pub use device_report::{DeviceIdentity, DeviceReport, Heartbeat, Lateness, SetAside};
 pub use names::{
     DatasetAlias, DatasetId, DeviceName, EquipmentPath, GatewayId, NameError, PointName, PurposeId, TenantId, Ucum,
 };

@@ -27,6 +27,7 @@ macro_rules! status_codes {
 status_codes! {
     GOOD = 0x0000_0000, "Good";
     UNCERTAIN = 0x4000_0000, "Uncertain";
+    UNCERTAIN_LAST_USABLE_VALUE = 0x4090_0000, "UncertainLastUsableValue";
     BAD = 0x8000_0000, "Bad";
     BAD_COMMUNICATION_ERROR = 0x8005_0000, "BadCommunicationError";
     BAD_DECODING_ERROR = 0x8007_0000, "BadDecodingError";

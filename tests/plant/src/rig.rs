@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::JoinHandle;
 
-pub use self::certificates::Certificates;
+pub use self::certificates::{Certificates, utf8_string};
 pub use self::fault::Fault;
 pub use self::framing::Framing;
 pub use self::pty::Cable;
@@ -105,6 +105,8 @@ struct Shared {
     of_unit: Mutex<BTreeMap<u8, Fault>>,
     /// The next connection is served when the one before is closed.
     is_for_one: AtomicBool,
+    /// Of clients by TLS: with another one nothing may be read.
+    role: Mutex<Option<String>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -124,6 +126,7 @@ impl Rig {
             always: Mutex::new(Fault::None),
             of_unit: Mutex::default(),
             is_for_one: AtomicBool::new(false),
+            role: Mutex::default(),
         });
         let folder = tempfile::tempdir()?;
         let certificates = (wire == Wire::Tls).then(|| Certificates::make(folder.path())).transpose()?;
@@ -199,6 +202,23 @@ impl Rig {
         self.shared.is_for_one.store(true, Ordering::Relaxed);
     }
 
+    /// Only clients whose certificate has this role may read.
+    pub fn for_role(&self, role: &str) {
+        *lock(&self.shared.role) = Some(role.to_owned());
+    }
+
+    /// Of a TLS rig.
+    pub fn certificates(&self) -> Option<&Certificates> {
+        self.certificates.as_ref()
+    }
+
+    /// Keys of the device's table that say where it is, with their values in TOML.
+    pub fn place(&self) -> Vec<(String, String)> {
+        let text = self.place_lines();
+        let keys = text.lines().filter_map(|line| line.split_once(" = "));
+        keys.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
     /// Faults of the script that were not played yet.
     pub fn left(&self) -> usize {
         lock(&self.shared.script).len()
@@ -229,6 +249,11 @@ impl Rig {
 
     /// The `[[device]]` table that reads every tag of a unit. `settings`: further lines of the device table.
     pub fn toml(&self, unit: u8, labels: &Labels<'_>, settings: &str) -> String {
+        let place = format!("{}{settings}", self.place_lines());
+        device_toml_at(&self.spec(unit), self.wire.kind(), &place, labels)
+    }
+
+    fn place_lines(&self) -> String {
         let address = match self.wire {
             Wire::Serial(_) => {
                 format!("port = {:?}\nbaud = 115200\nparity = \"none\"\ndata_bits = 8\nstop_bits = 1", self.address)
@@ -236,8 +261,7 @@ impl Rig {
             _ => format!("address = {:?}", self.address),
         };
         let files = self.certificates.as_ref().map(Certificates::toml).unwrap_or_default();
-        let place = format!("{address}\n{files}{settings}");
-        device_toml_at(&self.spec(unit), self.wire.kind(), &place, labels)
+        format!("{address}\n{files}")
     }
 
     /// Where the port's name points to, for a test that moves it.

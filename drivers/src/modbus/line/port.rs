@@ -30,7 +30,10 @@ pub(crate) struct Port {
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// Of a port that is not there or a device that is switched off: its data is to flow again within 5 s.
+const LONGEST_CLOSED: Duration = Duration::from_secs(4);
+/// Of a device that takes connections and drops them.
+const LONGEST_DROPPED: Duration = Duration::from_secs(20);
 /// A line that is not silent within this many times its silence is babbling.
 const BABBLE: u32 = 100;
 
@@ -111,7 +114,7 @@ impl Port {
                 self.link = None;
                 // A device that takes connections and drops them is not asked in a storm.
                 if !std::mem::take(&mut self.has_answered) {
-                    self.refuse(&LinkError::Closed);
+                    self.refuse(&LinkError::Closed, LONGEST_DROPPED);
                 }
                 LinkError::Closed
             }
@@ -188,7 +191,7 @@ impl Port {
             return Err(again(refusal));
         }
         let settings = &client.line.settings;
-        match settings.transport.open(client.tls.as_ref(), client.manners.connect_timeout).await {
+        match settings.transport.open(&client.site, client.manners.connect_timeout).await {
             Ok(link) => {
                 (self.link, self.has_answered, self.refusal) = (Some(link), false, None);
                 if std::mem::replace(&mut self.was_open, true) {
@@ -198,15 +201,15 @@ impl Port {
                 Ok(())
             }
             Err(error) => {
-                self.refuse(&error);
+                self.refuse(&error, LONGEST_CLOSED);
                 Err(error)
             }
         }
     }
 
     /// All users of the line share the answer, so that each does not try for itself.
-    fn refuse(&mut self, error: &LinkError) {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(20)).min(LONGEST_PAUSE);
+    fn refuse(&mut self, error: &LinkError, longest: Duration) {
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(20)).min(longest);
         self.failures = self.failures.saturating_add(1);
         self.refusal = Some((again(error), Gate::closed_for(pause)));
     }

@@ -52,6 +52,56 @@ async fn a_line_without_dead_units_serves_every_slot() {
     }
 }
 
+/// Row M10 of the plan for hostile devices: at most six reconnects in any minute, from the first one on.
+#[tokio::test(start_paused = true)]
+async fn a_device_that_takes_connections_and_is_of_no_use_is_connected_at_most_six_times_a_minute() {
+    for unit in [0, 1, 17, 255] {
+        for useless in [Useless::Silent, Useless::Drops] {
+            let opened = openings(unit, useless, Duration::from_secs(900)).await;
+            let reconnects = &opened[1..];
+            assert!(reconnects.len() > 20, "it is tried for ever: {opened:?}");
+            for window in reconnects.windows(7) {
+                assert!(window[6] - window[0] > Duration::from_secs(60), "unit {unit} {useless:?}: {window:?}");
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Useless {
+    Silent,
+    /// At the first request.
+    Drops,
+}
+
+/// When a hasty gateway opened the connection.
+async fn openings(unit: u8, useless: Useless, time: Duration) -> Vec<Duration> {
+    let (began, opened) = (Instant::now(), Arc::new(Mutex::new(Vec::new())));
+    let noted = Arc::clone(&opened);
+    let pipe = move || {
+        noted.lock().unwrap().push(began.elapsed());
+        let (near, mut far) = duplex(1024);
+        tokio::spawn(async move {
+            let mut request = [0; 12];
+            while far.read_exact(&mut request).await.is_ok() && matches!(useless, Useless::Silent) {}
+        });
+        Some(Box::new(near) as Box<dyn Stream>)
+    };
+    let mut plan = plan(unit, 10 * MS, "timeout = '100ms'");
+    plan.settings.line.transport = Transport::Pipe { pipe: Arc::new(pipe), framing: Framing::Mbap };
+    let device = Modbus { plan: Arc::new(plan), line: std::sync::OnceLock::new() };
+    let site = Arc::new(Site::bare("/nowhere".into()));
+    let polling = tokio::spawn(poll(device, site, counts(), unit, 125 * MS));
+    sleep(time).await;
+    polling.abort();
+    opened.lock().unwrap().clone()
+}
+
+/// One for each unit number.
+fn counts() -> Arc<Vec<AtomicU64>> {
+    Arc::new((0..=255).map(|_| AtomicU64::new(0)).collect())
+}
+
 struct Bench {
     good: Arc<Vec<AtomicU64>>,
     asked: Arc<Vec<AtomicU64>>,
@@ -61,7 +111,6 @@ struct Bench {
 
 impl Bench {
     async fn start(units: u8, dead: Option<u8>) -> Bench {
-        let counts = || Arc::new((0..=255).map(|_| AtomicU64::new(0)).collect::<Vec<_>>());
         let bench = Bench {
             good: counts(),
             asked: counts(),
@@ -75,10 +124,10 @@ impl Bench {
             Some(Box::new(near))
         });
         for unit in 1..=units {
-            let mut plan = plan(unit);
+            let mut plan = plan(unit, 1000 * MS, "");
             plan.settings.line.transport = Transport::Pipe { pipe: Arc::clone(&pipe), framing: Framing::Rtu };
             let device = Modbus { plan: Arc::new(plan), line: std::sync::OnceLock::new() };
-            tokio::spawn(poll(device, Arc::clone(&site), Arc::clone(&bench.good), unit));
+            tokio::spawn(poll(device, Arc::clone(&site), Arc::clone(&bench.good), unit, 8000 * MS));
         }
         bench
     }
@@ -92,8 +141,8 @@ impl Bench {
     }
 }
 
-/// As the daemon does it, with its longest pause.
-async fn poll(device: Modbus, site: Arc<Site>, good: Arc<Vec<AtomicU64>>, unit: u8) {
+/// As the daemon does it, with one pause between two sessions.
+async fn poll(device: Modbus, site: Arc<Site>, good: Arc<Vec<AtomicU64>>, unit: u8, pause: Duration) {
     let (sender, mut events) = mpsc::channel(1);
     let sink = Sink::new(sender, Arc::new(TestClock(Instant::now())));
     let counting = async {
@@ -109,7 +158,7 @@ async fn poll(device: Modbus, site: Arc<Site>, good: Arc<Vec<AtomicU64>>, unit: 
             if let Ok(mut session) = device.connect(&site).await {
                 session.run(&sink).await;
             }
-            sleep(8000 * MS).await;
+            sleep(pause).await;
         }
     };
     tokio::join!(counting, polling);
@@ -132,13 +181,13 @@ async fn units_behind(mut wire: DuplexStream, asked: Arc<Vec<AtomicU64>>, dead: 
     }
 }
 
-fn plan(unit: u8) -> Plan {
-    let text = format!("address = 'converter'\nunit = {unit}\nidentify = false\n[[point]]\nregister = 'holding:0'\ntype = 'u16'\n");
+fn plan(unit: u8, every: Duration, settings: &str) -> Plan {
+    let text = format!("address = 'converter'\nunit = {unit}\n{settings}\nidentify = false\n[[point]]\nregister = 'holding:0'\ntype = 'u16'\n");
     let file = DeTable::parse(&text).unwrap();
     let mut table = Table::new(file.get_ref(), file.span(), "");
     let points = table.take("point").tables(1..=1).into_iter().map(|table| PointSettings { every: None, table }).collect();
     let name = format!("unit-{unit}").parse().unwrap();
-    let settings = DeviceSettings { name, every: 1000 * MS, first_point: PointId(0), table, points };
+    let settings = DeviceSettings { name, every, first_point: PointId(0), table, points };
     Plan::parse(settings, Protocol::RtuOverTcp).unwrap()
 }
 

@@ -37,11 +37,27 @@ pub(crate) struct Counters {
 }
 
 const OWED_MAX: usize = 8;
-/// Where nobody else is on the line, only the device itself is to be spared.
-const ALONE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+/// Where nobody else is on the line, only the device itself is to be spared: at most six new connections in a minute.
+const ALONE: Pauses = Pauses { first: Duration::from_secs(1), growth: 4, longest: Duration::from_secs(20) };
 /// A dead unit takes one timeout of this many from the others.
 const SHARE: u32 = 25;
 const LONGEST: Duration = Duration::from_secs(60);
+
+struct Pauses {
+    first: Duration,
+    growth: u32,
+    longest: Duration,
+}
+
+impl Pauses {
+    fn shared(timeout: Duration) -> Pauses {
+        Pauses { first: timeout * SHARE, growth: 2, longest: LONGEST.max(timeout * 2 * SHARE) }
+    }
+
+    fn after(&self, failures: u32) -> Duration {
+        self.first.saturating_mul(self.growth.saturating_pow(failures)).min(self.longest)
+    }
+}
 
 impl Units {
     pub(super) fn join(&mut self, unit: u8) {
@@ -68,9 +84,9 @@ impl Units {
 
     pub(super) fn set_aside(&mut self, number: u8, timeout: Duration) {
         let is_shared = self.is_shared();
-        let (first, longest) = if is_shared { (timeout * SHARE, LONGEST.max(timeout * 2 * SHARE)) } else { ALONE };
+        let pauses = if is_shared { Pauses::shared(timeout) } else { ALONE };
         let unit = self.unit(number);
-        let pause = first.saturating_mul(1 << unit.failures.min(20)).min(longest);
+        let pause = pauses.after(unit.failures);
         unit.failures = unit.failures.saturating_add(1);
         // Units that died together are not asked again together.
         unit.pause = pause.saturating_sub(pause / 256 * u32::from(number.wrapping_mul(37) % 64));

@@ -2,51 +2,75 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
+use std::time::Duration;
 
-use lingate_model::{Clock, StatusCode};
+use lingate_model::Clock;
+use tokio::time::timeout;
 
 use super::{Answer, ProbeError, Target, device, read, watch};
-use crate::{DeviceEvent, Site};
+use crate::{DeviceEvent, LinkError, Site};
 
 /// What is behind a unit number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// It gave the value.
+    /// It gave the value, or one of another area.
     Answers,
-    /// It answered that it cannot: it is there.
-    Refuses(StatusCode),
+    /// It answered with this exception: it is there.
+    Refuses(u8),
+    /// Every area is refused with an exception that gateways also give for units that are not there.
+    NobodyBehindGateway(u8),
     Silent,
 }
 
 /// Addresses side by side.
 pub type Runs = Vec<RangeInclusive<u16>>;
 
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blocks {
+    pub runs: Runs,
+    /// The time was over: there may be more.
+    pub is_cut: bool,
+}
+
 /// Polls without a new register after which no more is expected: a block of 2,000 is halved 11 times.
 const POLLS_WITHOUT_NEWS: usize = 14;
+/// For one area of one unit.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One request, for one register.
-pub async fn unit(target: &Target, register: &str, site: &Site, clock: Arc<dyn Clock>) -> Result<Found, ProbeError> {
-    match read(target, register, 1, site, clock).await? {
-        Answer::Registers(_) | Answer::Bits(_) => Ok(Found::Answers),
-        Answer::Bad(status) => Ok(match status {
-            StatusCode::BAD_TIMEOUT
-            | StatusCode::BAD_NO_COMMUNICATION
-            | StatusCode::BAD_COMMUNICATION_ERROR
-            | StatusCode::BAD_DECODING_ERROR => Found::Silent,
-            refused => Found::Refuses(refused),
-        }),
+/// One request for one register; four, where a gateway may speak for a unit that is not there.
+pub async fn unit(target: &Target, register: &str, site: &Site) -> Result<Found, ProbeError> {
+    let first = found(read(target, register, 1, site).await)?;
+    let Found::Refuses(code @ (4 | 8 | 10 | 11)) = first else { return Ok(first) };
+    for area in ["holding:0", "input:0", "coil:0", "discrete:0"] {
+        match found(read(target, area, 1, site).await)? {
+            Found::Refuses(4 | 8 | 10 | 11) => {}
+            Found::Silent => break,
+            other => return Ok(other),
+        }
+    }
+    Ok(Found::NobodyBehindGateway(code))
+}
+
+fn found(answer: Result<Answer, ProbeError>) -> Result<Found, ProbeError> {
+    match answer {
+        Ok(Answer::Registers(_) | Answer::Bits(_)) => Ok(Found::Answers),
+        Ok(Answer::Refused(code)) => Ok(Found::Refuses(code)),
+        Err(ProbeError::Link(LinkError::Timeout { doing: "reading", .. } | LinkError::Closed | LinkError::Protocol { .. })) => {
+            Ok(Found::Silent)
+        }
+        Err(error) => Err(error),
     }
 }
 
 /// Which addresses of `area` (`holding`) the device has. Asks for the whole range and then around what is refused, as the
-/// gateway does; `pause` among the target's keys keeps the pace.
+/// gateway does; `pause` among the target's keys keeps the pace. Ends after a minute.
 pub async fn blocks(
     target: &Target,
     area: &str,
     range: RangeInclusive<u16>,
     site: &Site,
     clock: Arc<dyn Clock>,
-) -> Result<Runs, ProbeError> {
+) -> Result<Blocks, ProbeError> {
     let kind = if matches!(area, "coil" | "discrete") { "" } else { "type = \"u16\"\n" };
     let mut points = String::new();
     for address in range.clone() {
@@ -54,10 +78,14 @@ pub async fn blocks(
     }
     let device = device(target, &points, "250ms")?;
     let mut seen = Seen::default();
-    let loss = watch(device.as_ref(), site, clock, |event| seen.take(event)).await;
-    match loss {
+    let ended = timeout(PATIENCE, watch(&device, site, clock, |event| seen.take(event))).await;
+    let is_cut = ended.is_err();
+    match ended.unwrap_or(None) {
         Some(loss) if seen.good.is_empty() && !seen.is_refused => Err(ProbeError::Link(loss)),
-        _ => Ok(runs(seen.good.iter().filter_map(|point| range.start().checked_add(*point)))),
+        _ => {
+            let runs = runs(seen.good.iter().filter_map(|point| range.start().checked_add(*point)));
+            Ok(Blocks { runs, is_cut })
+        }
     }
 }
 

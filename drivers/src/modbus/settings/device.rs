@@ -6,7 +6,7 @@ use super::super::plan::Limits;
 use super::super::register::{ADDRESSINGS, Addressing};
 use super::transport::{Protocol, take_transport};
 use crate::SharedLine;
-use crate::settings::Table;
+use crate::settings::{Table, show_duration};
 
 /// The driver's own keys of a device.
 #[derive(Clone)]
@@ -64,15 +64,17 @@ impl Settings {
 
     pub(crate) fn shared_line(&self) -> SharedLine {
         let LineSettings { transport, pause, pause_after_connect, spacing } = &self.line;
-        let mut settings = format!("{} {}", self.protocol.kind(), transport.settings());
-        for (name, time) in [("pause", pause), ("pause_after_connect", pause_after_connect)] {
-            if *time > Duration::ZERO {
-                settings.push_str(&format!(" {name} {}", crate::settings::show_duration(*time)));
-            }
-        }
-        if *spacing > Duration::ZERO {
-            settings.push_str(&format!(" max_requests_per_second {:.0}", 1.0 / spacing.as_secs_f64()));
-        }
-        SharedLine { name: transport.line_name(), settings: settings.trim().to_owned() }
+        let per_second = match spacing.is_zero() {
+            true => "without a limit".to_owned(),
+            false => format!("{:.0}", 1.0 / spacing.as_secs_f64()),
+        };
+        let mut settings = vec![("driver", self.protocol.kind().to_owned())];
+        settings.extend(transport.settings());
+        settings.extend([
+            ("pause", show_duration(*pause)),
+            ("pause_after_connect", show_duration(*pause_after_connect)),
+            ("max_requests_per_second", per_second),
+        ]);
+        SharedLine { name: transport.line_name(), settings, station: format!("unit {}", self.unit) }
     }
 }

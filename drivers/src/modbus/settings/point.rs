@@ -19,6 +19,8 @@ use crate::settings::Table;
 pub(crate) struct Item {
     pub(crate) wanted: Wanted,
     pub(crate) encoding: Encoding,
+    /// So many equal values in a row mean that the device does not live any more.
+    pub(crate) heartbeat: Option<u32>,
 }
 
 impl Item {
@@ -32,10 +34,12 @@ impl Item {
         let order = take_order(table, kind, device.order);
         let scale = take_scale(table, kind);
         let checks = take_checks(table, kind);
+        // Two equal values come of every device that counts slower than it is asked.
+        let heartbeat = table.take("heartbeat").integer(3..=100_000);
         let (register, kind) = (register?, kind?);
         let encoding = Encoding { kind, elements, order, scale, checks };
         let wanted = Wanted { register, count: encoding.count(), interval: point.every.unwrap_or(every) };
-        let item = Item { wanted, encoding };
+        let item = Item { wanted, encoding, heartbeat };
         item.fits(table, device).then_some(item)
     }
 

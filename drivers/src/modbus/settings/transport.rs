@@ -5,7 +5,7 @@ use rustls::pki_types::ServerName;
 
 use super::super::frame::Framing;
 use super::super::transport::{Parity, Peer, Role, Rs485, Serial, Tls, Transport};
-use crate::settings::{Credential, Table, parse_path};
+use crate::settings::{Credential, Table, parse_path, show_duration};
 
 /// The kinds of device of this driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,20 @@ pub(crate) enum Protocol {
 }
 
 impl Protocol {
+    const ALL: [Protocol; 7] = [
+        Protocol::Tcp,
+        Protocol::Udp,
+        Protocol::Tls,
+        Protocol::Rtu,
+        Protocol::Ascii,
+        Protocol::RtuOverTcp,
+        Protocol::AsciiOverTcp,
+    ];
+
+    pub(crate) fn of(kind: &str) -> Option<Protocol> {
+        Protocol::ALL.into_iter().find(|protocol| protocol.kind() == kind)
+    }
+
     pub(crate) const fn kind(self) -> &'static str {
         match self {
             Protocol::Tcp => "modbus-tcp",
@@ -123,23 +137,39 @@ impl Transport {
         match self {
             Transport::Tcp { peer, .. } | Transport::Tls { peer, .. } => format!("tcp {peer}"),
             Transport::Udp { peer } => format!("udp {peer}"),
-            Transport::Serial { serial, .. } => serial.path.display().to_string(),
+            // `/dev/serial/by-id/...` and `/dev/ttyUSB0` are one port, if one leads to the other.
+            Transport::Serial { serial, .. } => {
+                let path = std::fs::canonicalize(&serial.path).unwrap_or_else(|_| serial.path.clone());
+                path.display().to_string()
+            }
             #[cfg(test)]
             Transport::Pipe { .. } => "pipe".to_owned(),
         }
     }
 
-    /// What all devices of a line must agree on.
-    pub(crate) fn settings(&self) -> String {
+    /// What all devices of a line must agree on, by key.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
         match self {
-            Transport::Serial { serial, .. } => {
-                let turnaround = crate::settings::show_duration(serial.turnaround);
-                if serial.turnaround.is_zero() { serial.to_string() } else { format!("{serial} turnaround {turnaround}") }
-            }
-            Transport::Tls { tls, .. } => format!("{} as {}", tls.server_name.to_str(), tls.certificate.display()),
-            _ => String::new(),
+            Transport::Serial { serial, .. } => vec![
+                ("baud", serial.baud.to_string()),
+                ("data_bits", serial.data_bits.to_string()),
+                ("parity", word_of(&PARITIES, &serial.parity)),
+                ("stop_bits", serial.stop_bits.to_string()),
+                ("rs485", word_of(&RS485, &serial.rs485)),
+                ("turnaround", show_duration(serial.turnaround)),
+            ],
+            Transport::Tls { tls, .. } => vec![
+                ("server_name", tls.server_name.to_str().into_owned()),
+                ("ca", tls.ca.display().to_string()),
+                ("certificate", tls.certificate.display().to_string()),
+            ],
+            _ => Vec::new(),
         }
     }
+}
+
+fn word_of<T: PartialEq>(words: &[(&str, T)], value: &T) -> String {
+    words.iter().find(|(_, known)| known == value).map_or_else(String::new, |(word, _)| (*word).to_owned())
 }
 
 /// `host`, `host:port`, `[::1]:502`.

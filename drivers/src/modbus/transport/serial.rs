@@ -38,7 +38,7 @@ pub(crate) struct Rs485 {
 
 impl Serial {
     pub(crate) fn open(&self) -> io::Result<SerialPort> {
-        let port = SerialPort::open(&self.path, |settings| self.apply(settings))?;
+        let port = SerialPort::open(&self.path, |settings| self.apply(settings)).map_err(|error| self.explain(error))?;
         if let Some(rs485) = self.rs485 {
             let mut mode = Rs485Config::new();
             mode.set_invert_rts(rs485.is_inverted);
@@ -46,6 +46,17 @@ impl Serial {
         }
         port.discard_buffers()?;
         Ok(port)
+    }
+
+    /// The driver of a pseudo-terminal leaves out what it does not have, and the library refuses to go on without it.
+    fn explain(&self, error: io::Error) -> io::Error {
+        let is_pseudo = std::fs::canonicalize(&self.path).is_ok_and(|path| path.starts_with("/dev/pts"));
+        let is_plain = self.parity == Parity::None && self.data_bits == 8;
+        if !is_pseudo || is_plain || error.kind() == io::ErrorKind::NotFound {
+            return error;
+        }
+        let what = format!("{error}: a pseudo-terminal has no parity and only bytes of 8 bits");
+        io::Error::new(error.kind(), format!("{what}; write parity = \"none\" and data_bits = 8"))
     }
 
     fn apply(&self, mut settings: Settings) -> io::Result<Settings> {

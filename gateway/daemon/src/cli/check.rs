@@ -13,6 +13,7 @@ use crate::words::plural;
 pub(crate) fn check(config: &Path, start: bool) -> Result<ExitCode, Failed> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let prepared = prepare(config, &clock, Mode::Check).map_err(|refused| Failed::refused(config, &refused))?;
+    prepared.notes.iter().for_each(|note| eprintln!("note: {note}"));
     if !prepared.warnings.is_empty() {
         let problems = problems(&prepared.plan, &prepared.warnings).to_string();
         if !start {

@@ -1,4 +1,5 @@
 mod modbus;
+mod progress;
 mod show;
 
 use std::fmt::Write as _;

@@ -33,7 +33,11 @@ pub(crate) fn answer(shared: &Shared, framing: Framing, request: &Request) -> Ve
             return vec![Step::Send(framing.frame(request.transaction, request.unit, &[function | 0x80, 2]))];
         }
     }
-    let pdu = lock(unit).answer(&request.pdu, extra, pattern);
+    let pdu = match fault {
+        // What a copy counts is forgotten with it.
+        Fault::Frozen => lock(unit).clone().answer(&request.pdu, extra, pattern),
+        _ => lock(unit).answer(&request.pdu, extra, pattern),
+    };
     distort(shared, framing, request, &pdu, fault)
 }
 
@@ -49,7 +53,9 @@ fn distort(shared: &Shared, framing: Framing, request: &Request, pdu: &[u8], fau
     };
     let send = |parts: &[&[u8]]| vec![Step::Send(parts.concat())];
     match fault {
-        Fault::None | Fault::Silence | Fault::Count(_) | Fault::Pattern(_) | Fault::Hole(_) => vec![Step::Send(frame)],
+        Fault::None | Fault::Silence | Fault::Frozen | Fault::Count(_) | Fault::Pattern(_) | Fault::Hole(_) => {
+            vec![Step::Send(frame)]
+        }
         Fault::Late(time) => vec![Step::Wait(time), Step::Send(frame)],
         Fault::Drip(time) => frame.iter().flat_map(|byte| [Step::Send(vec![*byte]), Step::Wait(time)]).collect(),
         Fault::Torn(count) => send(&[&frame[..count.min(frame.len())]]),

@@ -14,6 +14,7 @@ pub struct Certificates {
     ca: PathBuf,
     client: PathBuf,
     pub client_key: String,
+    issuer: Issuer<'static, KeyPair>,
     server_chain: CertificateDer<'static>,
     server_key: PrivateKeyDer<'static>,
 }
@@ -24,6 +25,20 @@ fn parameters(names: Vec<String>, common_name: &str) -> Result<CertificateParams
     parameters.distinguished_name = DistinguishedName::new();
     parameters.distinguished_name.push(DnType::CommonName, common_name);
     Ok(parameters)
+}
+
+/// The role in a client's certificate, as a device finds it: behind its object identifier.
+pub(crate) fn role_of(certificate: &CertificateDer<'_>) -> Option<String> {
+    const IDENTIFIER: [u8; 11] = [0x2B, 6, 1, 4, 1, 0x83, 0x89, 0x0C, 0x86, 0x22, 1];
+    let at = certificate.windows(IDENTIFIER.len()).position(|window| window == IDENTIFIER)?;
+    // An octet string with a UTF8String in it, both shorter than 128 bytes.
+    let [4, _, 0x0C, length, text @ ..] = &certificate[at + IDENTIFIER.len()..] else { return None };
+    String::from_utf8(text.get(..usize::from(*length))?.to_vec()).ok()
+}
+
+/// In DER, shorter than 128 bytes.
+pub fn utf8_string(text: &str) -> Vec<u8> {
+    [&[0x0C, u8::try_from(text.len()).expect("a short text")], text.as_bytes()].concat()
 }
 
 const ROLE: &[u64] = &[1, 3, 6, 1, 4, 1, 50316, 802, 1];
@@ -43,24 +58,29 @@ impl Certificates {
         let server_key = KeyPair::generate()?;
         let server = parameters(vec!["127.0.0.1".to_owned()], "device")?.signed_by(&server_key, &issuer)?;
         let client_key = KeyPair::generate()?;
-        let mut client = parameters(Vec::new(), "gateway")?;
-        // A UTF8String of six bytes.
-        let role = [&[0x0C, 6], b"reader".as_slice()].concat();
-        client.custom_extensions = vec![CustomExtension::from_oid_content(ROLE, role)];
-        let client = client.signed_by(&client_key, &issuer)?;
         let files = Certificates {
             ca: folder.join("ca.pem"),
             client: folder.join("client.pem"),
             client_key: client_key.serialize_pem(),
+            issuer,
             server_chain: server.der().clone(),
             server_key: PrivateKeyDer::from_pem_slice(server_key.serialize_pem().as_bytes())?,
         };
         fs::write(&files.ca, ca_pem)?;
-        fs::write(&files.client, client.pem())?;
+        files.issue_client(Some(utf8_string("reader")))?;
         fs::write(folder.join("server.pem"), server.pem())?;
         fs::write(folder.join("server.key"), server_key.serialize_pem())?;
         fs::write(folder.join("client.key"), &files.client_key)?;
         Ok(files)
+    }
+
+    /// The client's certificate anew, with this content of the role extension or without one, for the same key.
+    pub fn issue_client(&self, role: Option<Vec<u8>>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let mut client = parameters(Vec::new(), "gateway")?;
+        client.custom_extensions = role.into_iter().map(|role| CustomExtension::from_oid_content(ROLE, role)).collect();
+        let key = KeyPair::from_pem(&self.client_key)?;
+        fs::write(&self.client, client.signed_by(&key, &self.issuer)?.pem())?;
+        Ok(())
     }
 
     /// Takes clients of this authority only.

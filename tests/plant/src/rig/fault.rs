@@ -52,6 +52,8 @@ pub enum Fault {
     Flood(usize),
     /// The registers hold this pattern.
     Pattern(u16),
+    /// The answer of the next poll, again and again: nothing in the unit counts any more.
+    Frozen,
     /// Exception 2 for every request that touches this register.
     Hole(u16),
 }

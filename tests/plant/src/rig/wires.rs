@@ -11,8 +11,10 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::answer::{Step, answer};
+use super::certificates::role_of;
 use super::framing::{Framing, Request};
 use super::pty::Pty;
 use super::{Shared, lock};
@@ -60,14 +62,37 @@ pub(super) async fn tls(at: &str, config: Arc<ServerConfig>, shared: Arc<Shared>
             let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
             connections.spawn(async move {
                 let _ = stream.set_nodelay(true);
-                if let Ok(stream) = acceptor.accept(stream).await {
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                if is_allowed(&stream, &shared) {
                     serve(stream, Framing::Mbap, shared, Ends::Closes).await;
+                } else {
+                    refuse(stream, shared).await;
                 }
             });
             while connections.try_join_next().is_some() {}
         }
     });
     Ok((address, server))
+}
+
+fn is_allowed(stream: &TlsStream<TcpStream>, shared: &Shared) -> bool {
+    let client = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let wanted = lock(&shared.role).clone();
+    wanted.is_none() || wanted == client.and_then(role_of)
+}
+
+/// Exception 01 for whatever a role may not do (MODBUS/TCP Security, 8.4).
+async fn refuse(mut stream: TlsStream<TcpStream>, shared: Arc<Shared>) {
+    let mut received = Vec::new();
+    while stream.read_buf(&mut received).await.is_ok_and(|count| count > 0) {
+        while let Some(request) = Framing::Mbap.next(&mut received) {
+            shared.note(request.unit, request.pdu[0]);
+            let frame = Framing::Mbap.frame(request.transaction, request.unit, &[request.pdu[0] | 0x80, 1]);
+            if stream.write_all(&frame).await.is_err() || stream.flush().await.is_err() {
+                return;
+            }
+        }
+    }
 }
 
 pub(super) fn serial(link: &Path, framing: Framing, shared: Arc<Shared>) -> io::Result<Serving> {

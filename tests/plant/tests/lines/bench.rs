@@ -31,6 +31,8 @@ pub(crate) struct Poller {
     events: mpsc::Receiver<DeviceEvent>,
     /// When the poll before was complete.
     before: Option<Instant>,
+    /// Between the newest poll and the one before.
+    pub(crate) since_before: Duration,
     task: JoinHandle<()>,
     pub(crate) seen: Seen,
 }
@@ -61,13 +63,35 @@ impl Bench {
         Bench { rig, site: Arc::new(site), clock: Arc::new(TestClock(Instant::now())) }
     }
 
+    pub(crate) fn site(&self) -> &Site {
+        &self.site
+    }
+
     pub(crate) fn device(&self, unit: u8, every: &str, settings: &str) -> Box<dyn Device> {
         let text = self.rig.toml(unit, &Labels { every, ..Labels::new("ds-1") }, settings);
         parse(&text)
     }
 
     pub(crate) fn poll(&self, unit: u8, every: &str, settings: &str) -> Poller {
-        let device = self.device(unit, every, settings);
+        self.poll_device(unit, self.device(unit, every, settings))
+    }
+
+    /// The unit's serve counter must change, or after so many equal values it is stale.
+    pub(crate) fn poll_with_heartbeat(&self, unit: u8, every: &str, settings: &str, equal: usize) -> Poller {
+        let text = self.rig.toml(unit, &Labels { every, ..Labels::new("ds-1") }, settings);
+        let spec = self.rig.spec(unit);
+        let counter = spec.tags().iter().find(|tag| tag.motion == Motion::Counter).unwrap();
+        let name = format!("name = {:?}\n", counter.name);
+        self.poll_device(unit, parse(&text.replacen(&name, &format!("{name}heartbeat = {equal}\n"), 1)))
+    }
+
+    /// A device with the points of the first unit, somewhere else.
+    pub(crate) fn poll_at(&self, address: &str, every: &str, settings: &str) -> Poller {
+        let text = self.rig.toml(1, &Labels { every, ..Labels::new("ds-1") }, settings);
+        self.poll_device(1, parse(&text.replacen(self.rig.address(), address, 1)))
+    }
+
+    fn poll_device(&self, unit: u8, device: Box<dyn Device>) -> Poller {
         let (sender, events) = mpsc::channel(16);
         let sink = Sink::new(sender.clone(), Arc::clone(&self.clock) as Arc<dyn Clock>);
         let site = Arc::clone(&self.site);
@@ -79,7 +103,15 @@ impl Bench {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
-        Poller { unit, spec: self.rig.spec(unit), events, before: None, task, seen: Seen::default() }
+        Poller {
+            unit,
+            spec: self.rig.spec(unit),
+            events,
+            before: None,
+            since_before: Duration::ZERO,
+            task,
+            seen: Seen::default(),
+        }
     }
 
     /// Nothing but reads and the identification was ever sent.
@@ -132,6 +164,7 @@ impl Poller {
         let micros = u64::try_from(reading.gateway_time.0 - EPOCH).unwrap();
         let complete = bench.clock.0 + Duration::from_micros(micros + 1);
         let before = self.before.replace(complete);
+        self.since_before = before.map_or(Duration::ZERO, |before| complete.saturating_duration_since(before));
         if let (Some(n), Some(before)) = (counter, before)
             && let Some(begun) = bench.rig.begun(self.unit, n)
         {

@@ -8,5 +8,7 @@ mod bench;
 mod device;
 mod load;
 mod peers;
+mod probe;
+mod roles;
 mod rows;
 mod suite;

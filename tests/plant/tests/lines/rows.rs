@@ -1,4 +1,4 @@
-//! Rows M01 to M19 of the plan for hostile devices, one test each: what the unit does, on which transports, and what must
+//! Rows M01 to M20 of the plan for hostile devices, one test each: what the unit does, on which transports, and what must
 //! hold besides "no wrong value", which the bench checks with every reading.
 
 use std::time::{Duration, Instant};
@@ -143,8 +143,19 @@ async fn m10_a_unit_that_takes_connections_and_drops_them_is_not_asked_in_a_stor
         tokio::time::sleep(Duration::from_secs(4)).await;
         drop(poller);
         let connections = bench.rig.asked().connections;
-        assert!((2..=8).contains(&connections), "{fault:?}: {connections} connections in 4 s, and ever fewer");
+        assert!((2..=4).contains(&connections), "{fault:?}: {connections} connections in 4 s, and ever fewer");
+        let open = open_sockets(bench.rig.address());
+        assert!(open <= 1, "{fault:?}: {open} sockets are still open");
     }
+}
+
+/// Client ends that this process did not close, by the table of the kernel: what waits for its end only is none.
+fn open_sockets(address: &str) -> usize {
+    const TIME_WAIT: &str = "06";
+    let port = format!(":{:04X}", address.rsplit(':').next().unwrap().parse::<u16>().unwrap());
+    let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    lines.filter(|fields| fields.len() > 3 && fields[2].ends_with(&port) && fields[3] != TIME_WAIT).count()
 }
 
 #[tokio::test]
@@ -162,6 +173,57 @@ async fn m11_a_device_for_one_client_is_never_connected_twice() {
     }
     let mut again = bench.poll(2, "30ms", PATIENT);
     again.until_good(&bench, BACK).await;
+}
+
+/// Its queue of connections is full and nobody takes one: the kernel drops every further one without a word.
+struct BlackHole {
+    address: String,
+    _listener: std::net::TcpListener,
+    _waiting: Vec<std::net::TcpStream>,
+}
+
+impl BlackHole {
+    fn dig() -> BlackHole {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(0).unwrap();
+        let listener = std::net::TcpListener::from(socket);
+        let address = listener.local_addr().unwrap();
+        let connect = |_| std::net::TcpStream::connect_timeout(&address, 200 * MS).ok();
+        let waiting: Vec<_> = (0..16).map_while(connect).collect();
+        assert!(waiting.len() < 16, "this kernel's queue of none has no end");
+        BlackHole { address: address.to_string(), _listener: listener, _waiting: waiting }
+    }
+}
+
+#[tokio::test]
+async fn m12_a_black_hole_among_ten_devices_moves_the_polls_of_none() {
+    const EVERY: Duration = Duration::from_millis(100);
+    let mut honest = Vec::new();
+    for _ in 0..9 {
+        honest.push(Bench::start(TCP, 1, 40).await);
+    }
+    let hole = BlackHole::dig();
+    let dead = honest[0].poll_at(&hole.address, "100ms", "connect_timeout = \"500ms\"\n");
+    let mut pollers: Vec<_> = honest.iter().map(|bench| bench.poll(1, "100ms", PATIENT)).collect();
+    let mut late = Vec::new();
+    for round in 0..40 {
+        for (poller, bench) in pollers.iter_mut().zip(&honest) {
+            let readings = poller.next(bench).await;
+            assert!(readings.iter().all(|reading| reading.value.is_some()), "{:?}", poller.seen.bad);
+            if round > 0 {
+                late.push(poller.since_before.saturating_sub(EVERY).max(EVERY.saturating_sub(poller.since_before)));
+            }
+        }
+    }
+    late.sort_unstable();
+    let (p50, p99) = (late[late.len() / 2], late[late.len() * 99 / 100]);
+    println!("one black hole among ten: {} polls of the others, jitter p50 {p50:?}, p99 {p99:?}", late.len());
+    // A slot that was missed because of the black hole would last as long as its connect_timeout. A busy machine may cost
+    // a slot, and does not say so of nine devices at once.
+    let missed: Vec<u64> = pollers.iter().map(|poller| poller.seen.missed).collect();
+    assert!(missed.contains(&0), "{missed:?}");
+    assert_eq!(dead.seen.good, 0);
 }
 
 #[tokio::test]
@@ -219,6 +281,28 @@ async fn m16_an_echo_is_no_answer_and_another_master_no_obstacle() {
 }
 
 #[tokio::test]
+async fn m17_nothing_but_reads_and_the_identification_is_ever_sent() {
+    let mut functions = std::collections::BTreeMap::new();
+    for wire in Wire::ALL {
+        let bench = Bench::start(wire, 2, 40).await;
+        let faults = [Fault::Torn(4), Fault::Exception(2), Fault::Function(6), Fault::Function(16), Fault::Twice];
+        bench.rig.play(faults.into_iter().flat_map(|fault| [fault, Fault::None, Fault::None, Fault::None]));
+        let mut units: Vec<_> = (1..=2).map(|unit| bench.poll(unit, "20ms", HASTY)).collect();
+        for poller in &mut units {
+            poller.polls(&bench, 10).await;
+        }
+        bench.assert_only_reads();
+        for (function, count) in bench.rig.asked().functions {
+            *functions.entry(function).or_insert(0) += count;
+        }
+    }
+    let all: u64 = functions.values().sum();
+    let others: u64 = functions.iter().filter(|(function, _)| !matches!(function, 1..=4 | 43)).map(|(_, n)| n).sum();
+    println!("other function codes: {others} of {all} frames, {functions:?}");
+    assert!(all > 100 && others == 0 && functions.contains_key(&43));
+}
+
+#[tokio::test]
 async fn m18_a_line_is_never_asked_more_often_than_its_rate_allows() {
     const RATE: usize = 40;
     for wire in [TCP, RTU] {
@@ -260,6 +344,43 @@ async fn m19_values_beside_a_hole_are_read_within_two_polls_and_the_hole_is_told
         let aside = poller.seen.report.clone().unwrap().set_aside;
         assert_eq!((aside[0].what.as_str(), aside[0].why.as_str()), ("holding:90 to 91", "illegal data address"));
         assert!(poller.seen.missed > 0, "its slots are told");
+        bench.assert_only_reads();
+    }
+}
+
+#[tokio::test]
+async fn m20_a_device_that_repeats_itself_is_told_as_stale_after_so_many_equal_counters() {
+    const EQUAL: usize = 5;
+    for wire in [TCP, RTU] {
+        let bench = Bench::start(wire, 1, 40).await;
+        let mut poller = bench.poll_with_heartbeat(1, "20ms", PATIENT, EQUAL);
+        let stale = |readings: &[lingate_model::Reading]| {
+            let uncertain =
+                |reading: &&lingate_model::Reading| reading.status == StatusCode::UNCERTAIN_LAST_USABLE_VALUE;
+            assert!(readings.iter().all(|reading| reading.value.is_some()), "its values are kept");
+            readings.iter().filter(uncertain).count()
+        };
+        for _ in 0..10 {
+            assert_eq!(stale(&poller.next(&bench).await), 0, "it counts");
+        }
+        bench.rig.always(Fault::Frozen);
+        // The first answers may have been asked for before; of equal ones the fifth is told.
+        let frozen = Instant::now();
+        let mut polls = 0;
+        while stale(&poller.next(&bench).await) == 0 {
+            polls += 1;
+            assert!(polls < EQUAL + 2, "{wire:?}: {polls} polls");
+        }
+        println!("{wire:?}: stale after {} polls, {:?}", polls + 1, frozen.elapsed());
+        assert!(polls + 1 >= EQUAL - 1, "{wire:?}: after {polls} polls");
+        assert_eq!(stale(&poller.next(&bench).await), 41, "and so is every point of the device");
+        while poller.seen.report.as_ref().is_none_or(|report| report.heartbeat.as_ref().unwrap().still_since.is_none())
+        {
+            poller.next(&bench).await;
+        }
+        assert!(poller.seen.report.as_ref().unwrap().counters["stale_readings"] > 0);
+        bench.rig.always(Fault::None);
+        while stale(&poller.next(&bench).await) > 0 {}
         bench.assert_only_reads();
     }
 }

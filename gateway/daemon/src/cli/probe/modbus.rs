@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use clap::Args;
 use lingate_drivers::Site;
-use lingate_drivers::modbus::probe::{Answer, Found, ProbeError, Runs, Target, blocks, explain, identify, read, unit};
+use lingate_drivers::modbus::probe::{
+    Answer, Blocks, Found, ProbeError, Target, advice, blocks, exception, identify, read, unit,
+};
 use lingate_model::Clock;
 
+use super::progress::Progress;
 use super::show;
 use crate::cli::exit::{Code, Failed};
 use crate::clock::SystemClock;
@@ -104,18 +107,15 @@ impl<'a> Asker<'a> {
 
     async fn read(&self) -> Result<ExitCode, Failed> {
         let Options { register, count, json, .. } = self.options;
-        let answer = read(&self.target, register, *count, &self.site, self.clock())
-            .await
-            .map_err(|error| self.failed(&error))?;
+        let answer = read(&self.target, register, *count, &self.site).await.map_err(|error| self.failed(&error))?;
         let unit = self.target.unit;
         let text = match answer {
             Answer::Registers(words) if *json => show::registers_json(register, unit, &words),
             Answer::Registers(words) => show::registers(register, unit, &words),
             Answer::Bits(bits) if *json => show::bits_json(register, unit, &bits),
             Answer::Bits(bits) => show::bits(register, unit, &bits),
-            Answer::Bad(status) => {
-                let what = format!("{register} of unit {unit}: {status}: {}", explain(status));
-                return Err(Failed::new(Code::Unavailable, what));
+            Answer::Refused(code) => {
+                return Err(Failed::new(Code::Unavailable, format!("{register} of unit {unit}: {}", exception(code))));
             }
         };
         println!("{}", text.trim_end());
@@ -142,70 +142,78 @@ impl<'a> Asker<'a> {
 
     /// What is found is printed at once: Ctrl-C loses nothing.
     async fn scan(&self) -> Result<ExitCode, Failed> {
-        let mut found_any = false;
-        for number in self.options.units.clone() {
-            eprint!("\runit {number} ... ");
+        let units = self.options.units.clone();
+        let (mut progress, mut found_any, mut unreached) = (Progress::new(), false, Vec::new());
+        for number in units.clone() {
+            progress.say(&format!("asking unit {number} of {} to {}{}", units.start(), units.end(), self.rest(number)));
             let target = Target { unit: number, ..self.target.clone() };
-            let found = unit(&target, &self.options.register, &self.site, self.clock()).await;
-            // A closed connection is how many devices say that there is no such unit; where nobody listens, nobody will.
-            let found = match found {
-                Ok(found) => found,
-                Err(error) if number == *self.options.units.start() && !found_any && is_unreachable(&error) => {
-                    eprintln!();
-                    return Err(self.failed(&error));
+            match unit(&target, &self.options.register, &self.site).await {
+                Ok(Found::Silent) => {}
+                Ok(Found::NobodyBehindGateway(code)) => unreached.push((number, code)),
+                Ok(found) => {
+                    found_any = true;
+                    self.scan_unit(&target, found, &mut progress).await;
                 }
-                Err(_) => Found::Silent,
-            };
-            if found != Found::Silent {
-                found_any = true;
-                eprint!("\r              \r");
-                self.scan_unit(&target, found).await;
+                // Where nobody listens, nobody will.
+                Err(error) if number == *units.start() => return Err(self.failed(&error)),
+                Err(_) => {}
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        eprint!("\r              \r");
-        if found_any { Ok(ExitCode::SUCCESS) } else { Err(self.nobody()) }
+        progress.clear();
+        if !self.options.json {
+            show::unreached(&unreached).into_iter().for_each(|line| println!("{line}"));
+        }
+        if found_any { Ok(ExitCode::SUCCESS) } else { Err(self.nobody(!unreached.is_empty())) }
     }
 
-    async fn scan_unit(&self, target: &Target, found: Found) {
-        let mut areas: Vec<(&str, Runs)> = Vec::new();
+    /// Of a scan in which no other unit answers.
+    fn rest(&self, number: u8) -> String {
+        let left = u32::from(self.options.units.end().saturating_sub(number)) + 1;
+        let each =
+            lingate_drivers::settings::parse_duration(&self.options.timeout).map(|time| time.as_secs_f64() + 0.1);
+        each.map_or_else(String::new, |each| format!(", {:.0} s at most for silent ones", each * f64::from(left)))
+    }
+
+    async fn scan_unit(&self, target: &Target, found: Found, progress: &mut Progress) {
+        let mut areas: Vec<(&str, Blocks)> = Vec::new();
         for area in AREAS {
-            eprint!("\runit {} {area} ... ", target.unit);
-            let runs = blocks(target, area, self.options.range.clone(), &self.site, self.clock()).await;
-            areas.push((area, runs.unwrap_or_default()));
-            eprint!("\r                        \r");
+            progress.say(&format!("unit {} answers, asking for its {area} area, a minute at most", target.unit));
+            let blocks = blocks(target, area, self.options.range.clone(), &self.site, self.clock()).await;
+            areas.push((area, blocks.unwrap_or_default()));
         }
+        progress.clear();
         match self.options.json {
             true => println!("{}", show::unit_json(target.unit, &areas)),
             false => print!("{}", show::unit(target.unit, found, &areas, &self.options.range)),
         }
     }
 
-    fn nobody(&self) -> Failed {
+    fn nobody(&self, is_behind_gateway: bool) -> Failed {
         let (from, to) = (self.options.units.start(), self.options.units.end());
-        let hint = "are speed and parity right, is the line powered, is the unit beyond (--units 1-247)?";
+        let hint = match (is_behind_gateway, self.options.is_port()) {
+            (true, _) => "only the gateway did; are the devices powered, is the unit beyond (--units 1-247)?",
+            (_, true) => "are speed and parity right, is the line powered, is the unit beyond (--units 1-247)?",
+            (_, false) => "is the unit beyond (--units 0-255), does a converter speak --transport rtu-over-tcp?",
+        };
         Failed::new(Code::Unavailable, format!("none of the units {from} to {to} answered; {hint}"))
     }
 
     fn failed(&self, error: &ProbeError) -> Failed {
         let code = if matches!(error, ProbeError::Link(_)) { Code::Unavailable } else { Code::Usage };
-        Failed::new(code, format!("{}: {error}", self.options.address))
-    }
-}
-
-fn is_unreachable(error: &ProbeError) -> bool {
-    use lingate_drivers::LinkError;
-    match error {
-        ProbeError::Link(loss) => {
-            matches!(loss, LinkError::Connect { .. } | LinkError::Timeout { doing: "connecting", .. })
-        }
-        ProbeError::NoDriver(_) | ProbeError::Settings(_) => true,
+        let advice = advice(&self.target, error);
+        let separator = if advice.is_empty() { "" } else { "; " };
+        Failed::new(code, format!("{}: {error}{separator}{advice}", self.options.address))
     }
 }
 
 impl Options {
+    fn is_port(&self) -> bool {
+        self.address.starts_with('/')
+    }
+
     fn target(&self) -> Target {
-        let is_port = self.address.starts_with('/');
+        let is_port = self.is_port();
         let transport = self.transport.as_deref().unwrap_or(if is_port { "rtu" } else { "tcp" });
         let text = |text: &str| toml_text(text);
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| text(&path.to_string_lossy()));

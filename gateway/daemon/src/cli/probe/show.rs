@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
-use lingate_drivers::modbus::probe::{Found, Meaning, Runs, explain, meanings};
+use lingate_drivers::modbus::probe::{Blocks, Found, Meaning, Runs, exception_name, meanings};
 use lingate_model::DeviceIdentity;
 use serde_json::json;
 
@@ -93,19 +93,33 @@ pub(super) fn identity_json(identity: &DeviceIdentity) -> String {
     json!({ "vendor": vendor, "product": product, "revision": revision }).to_string()
 }
 
-pub(super) fn unit(unit: u8, found: Found, areas: &[(&str, Runs)], range: &RangeInclusive<u16>) -> String {
+pub(super) fn unit(unit: u8, found: Found, areas: &[(&str, Blocks)], range: &RangeInclusive<u16>) -> String {
     let mut text = format!("unit {unit} answers");
-    if let Found::Refuses(status) = found {
-        let _ = write!(text, " ({})", explain(status).split(&[':', ';']).next().unwrap_or_default());
+    if let Found::Refuses(code) = found {
+        let _ = write!(text, " with exception {code:02X}, {}", exception_name(code));
     }
     text.push('\n');
-    for (area, runs) in areas {
+    for (area, Blocks { runs, is_cut }) in areas {
+        let cut = if *is_cut { " (stopped after a minute, there may be more)" } else { "" };
         let _ = match runs.is_empty() {
-            true => writeln!(text, "  {area:<9} nothing from {} to {}", range.start(), range.end()),
-            false => writeln!(text, "  {area:<9} {}", in_words(runs)),
+            true => writeln!(text, "  {area:<9} nothing from {} to {}{cut}", range.start(), range.end()),
+            false => writeln!(text, "  {area:<9} {}{cut}", in_words(runs)),
         };
     }
     text
+}
+
+/// Units side by side with one exception share a line.
+pub(super) fn unreached(units: &[(u8, u8)]) -> Vec<String> {
+    let same = |one: &(u8, u8), next: &(u8, u8)| one.1 == next.1 && one.0.checked_add(1) == Some(next.0);
+    let line = |run: &[(u8, u8)]| {
+        let [(first, code), .., (last, _)] = run else {
+            let (unit, code) = run[0];
+            return format!("unit {unit}: only exception {code:02X}, {}: nobody is there", exception_name(code));
+        };
+        format!("units {first} to {last}: only exception {code:02X}, {}: nobody is there", exception_name(*code))
+    };
+    units.chunk_by(same).map(line).collect()
 }
 
 fn in_words(runs: &Runs) -> String {
@@ -116,9 +130,9 @@ fn in_words(runs: &Runs) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-pub(super) fn unit_json(unit: u8, areas: &[(&str, Runs)]) -> String {
-    let areas = areas.iter().map(|(area, runs)| {
-        let runs = runs.iter().map(|run| json!([run.start(), run.end()])).collect::<Vec<_>>();
+pub(super) fn unit_json(unit: u8, areas: &[(&str, Blocks)]) -> String {
+    let areas = areas.iter().map(|(area, blocks)| {
+        let runs = blocks.runs.iter().map(|run| json!([run.start(), run.end()])).collect::<Vec<_>>();
         ((*area).to_owned(), json!(runs))
     });
     json!({ "unit": unit, "areas": areas.collect::<serde_json::Map<_, _>>() }).to_string()
@@ -140,10 +154,20 @@ mod tests {
 
     #[test]
     fn what_a_scan_found_is_told_in_runs() {
-        let areas = [("holding", vec![0..=9, 20..=20]), ("input", vec![])];
+        let areas = [("holding", Blocks { runs: vec![0..=9, 20..=20], is_cut: false }), ("input", Blocks::default())];
         let text = unit(7, Found::Answers, &areas, &(0..=127));
         assert_eq!(text, "unit 7 answers\n  holding   0 to 9, 20\n  input     nothing from 0 to 127\n");
         assert_eq!(unit_json(7, &areas), r#"{"areas":{"holding":[[0,9],[20,20]],"input":[]},"unit":7}"#);
+    }
+
+    #[test]
+    fn units_that_only_a_gateway_speaks_for_are_not_counted_as_there() {
+        let lines = unreached(&[(2, 11), (3, 11), (4, 11), (6, 11), (7, 4)]);
+        assert_eq!(lines.len(), 3);
+        assert!(lines[0].starts_with("units 2 to 4: only exception 0B, gateway target device"), "{}", lines[0]);
+        assert!(lines[2].starts_with("unit 7: only exception 04, "), "{}", lines[2]);
+        let found = unit(7, Found::Refuses(2), &[], &(0..=9));
+        assert_eq!(found, "unit 7 answers with exception 02, illegal data address\n");
     }
 
     #[test]
