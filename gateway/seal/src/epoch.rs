@@ -12,13 +12,13 @@ use crate::plaintext::{BODY_MAX, Packer};
 use crate::suite;
 use crate::terms::{admit, claims, lifetime};
 use crate::thumbprint::sha256;
-use crate::tree::Tree;
 use crate::wire::sealed::Message;
 use crate::wrap::{WrapError, Wrapped, wrap};
 use crate::{
     BATCH_READINGS_MAX, Claims, DATA_MESSAGE_MAX, Entropy, EntropyFailed, EpochTerms, GapRecord, Grant, Kid,
     RecordKind, Sealed, SigningKey, WrappedKey, data_message, key_message, lineage, wire,
 };
+use lingate_audit::Tree;
 
 /// Messages of an epoch at most, whatever the bundle says.
 const MESSAGES_MAX: u64 = 1 << 20;

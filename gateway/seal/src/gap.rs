@@ -52,6 +52,26 @@ impl GapCause {
     }
 }
 
+impl GapCause {
+    /// As people and the audit log call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            GapCause::Overflow => "overflow",
+            GapCause::DeviceDown => "device_down",
+            GapCause::Quarantine => "quarantine",
+            GapCause::DecodeFailure => "decode_failure",
+            GapCause::PolicyExpired => "policy_expired",
+            GapCause::Corruption => "corruption",
+            GapCause::UncleanStop => "unclean_stop",
+            GapCause::Purge => "purge",
+            GapCause::Overload => "overload",
+            GapCause::SealFailure => "seal_failure",
+            GapCause::DeviceOverflow => "device_overflow",
+            GapCause::NotificationLost => "notification_lost",
+        }
+    }
+}
+
 impl GapRecord {
     /// `previous`: hash of the gap before it, or empty.
     pub(crate) fn to_wire(&self, previous: Vec<u8>) -> wire::Gap {

@@ -100,6 +100,11 @@ impl VerifyingKey {
         VerifyingKey { algorithm: SignatureAlgorithm::Esp256, bytes: point.to_vec() }
     }
 
+    /// Its 32 bytes, if it is an Ed25519 key.
+    pub fn as_ed25519(&self) -> Option<[u8; 32]> {
+        self.bytes.as_slice().try_into().ok().filter(|_| self.algorithm == SignatureAlgorithm::Ed25519)
+    }
+
     /// As a bundle or an `enroll.json` writes it, with the right `kid`; other members are not looked at.
     pub fn from_jwk(jwk: &Value) -> Option<VerifyingKey> {
         let text = |name: &str| jwk.get(name).and_then(Value::as_str);

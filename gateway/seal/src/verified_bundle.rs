@@ -114,6 +114,11 @@ impl VerifiedBundle {
         self.receipt_keys.get(&kid).filter(|(_, valid)| valid.contains(utc)).map(|(key, _)| key)
     }
 
+    /// Keys that sign receipts and cosign audit checkpoints, whenever they are valid: Ed25519, as C2SP asks for.
+    pub fn witness_keys(&self) -> impl Iterator<Item = [u8; 32]> {
+        self.receipt_keys.values().filter_map(|(key, _)| key.as_ed25519())
+    }
+
     pub fn has_receipt_key(&self, utc: UtcMicros) -> bool {
         self.receipt_keys.values().any(|(_, valid)| valid.contains(utc))
     }

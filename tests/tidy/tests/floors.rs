@@ -8,6 +8,7 @@ const FLOORS: &[(&str, &str, u8)] = &[
     ("lingate-model", "gateway/model", 0),
     ("lingate-refine", "gateway/refine", 1),
     ("lingate-drivers", "drivers", 1),
+    ("lingate-audit", "gateway/audit", 1),
     ("lingate-seal", "gateway/seal", 2),
     ("lingate-buffer", "gateway/buffer", 3),
     ("lingate-engine", "gateway/engine", 4),
@@ -48,7 +49,14 @@ fn every_crate_keeps_the_workspace_lints() {
 
 #[test]
 fn the_pure_floors_know_no_async_and_no_outside_world() {
-    let pure = ["gateway/model/src", "gateway/refine/src", "gateway/seal/src", "gateway/engine/src", "config/src"];
+    let pure = [
+        "gateway/model/src",
+        "gateway/refine/src",
+        "gateway/audit/src",
+        "gateway/seal/src",
+        "gateway/engine/src",
+        "config/src",
+    ];
     let words = ["async ", ".await", "tokio::", "std::fs", "TcpStream", "UdpSocket", "std::process", "std::env::"];
     lingate_tidy::forbid(&sources(&pure, &[".rs"]), &words, "these floors decide and do not act: no IO, no async");
     let buffer = sources(&["gateway/buffer/src"], &[".rs"]);
