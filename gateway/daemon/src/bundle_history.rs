@@ -1,26 +1,20 @@
-//! What became of every bundle: `inbox/accepted`, `inbox/rejected`, and one line each in `bundle/history.jsonl`.
-//!
-//! A line is `{"time":"...","event":"bundle.accepted","by":"inbox","file":"...","version":7,"sha256":"...","root":1}` or
-//! `{"time":"...","event":"bundle.rejected","by":"topic","file":"...","kept_as":"...","sha256":"...",
-//! "reason":"..."}`: the events of an
-//! audit log (wire.md section 10), ready to be taken into one. The newest lines are kept.
+//! What became of every bundle: copies in `inbox/accepted` and `inbox/rejected`, and a line each in the audit log.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lingate_audit::{Event, Kind};
 use lingate_model::UtcMicros;
 use lingate_seal::VerifiedBundle;
-use serde_json::{Value, json};
 
-use crate::accepted;
+use crate::audit::spool;
 use crate::files;
 use crate::software::hex;
 use crate::tls::show_time;
 
 /// Files of each folder that are kept; the oldest go. A rejected one has a second file with the reason.
 pub(crate) const KEPT: usize = 32;
-const LINES_KEPT: usize = 512;
 const REASON: &str = ".reason.txt";
 
 /// How a bundle came.
@@ -44,10 +38,6 @@ impl By {
     }
 }
 
-pub(crate) fn path(state_dir: &Path) -> PathBuf {
-    accepted::folder(state_dir).join("history.jsonl")
-}
-
 /// Keeps a copy and a line. Neither can keep a bundle from being in force.
 pub(crate) fn accepted(state_dir: &Path, utc: UtcMicros, file: &str, bytes: &[u8], verified: &VerifiedBundle) {
     let sha256 = hex(&verified.sha256());
@@ -55,9 +45,11 @@ pub(crate) fn accepted(state_dir: &Path, utc: UtcMicros, file: &str, bytes: &[u8
     let name = format!("{:010}-{}.json", verified.version(), &sha256[..16]);
     let kept = files::directory(&folder).and_then(|()| files::replace_all(&[(folder.join(name), bytes)]));
     forget_oldest(&folder, KEPT);
-    let line = json!({"time": show_time(utc), "event": "bundle.accepted", "by": By::of(file).name(), "file": file,
-        "version": verified.version(), "sha256": sha256, "root": verified.roots().version()});
-    tell(kept.and_then(|()| add(state_dir, &line)));
+    tell(kept);
+    let event =
+        Event::new(Kind::BundleAccepted).text("sha256", sha256).text("by", By::of(file).name()).text("file", file);
+    let event = event.count("version", verified.version()).count("root", verified.roots().version());
+    spool::put(state_dir, utc, &event.text("expires", show_time(verified.expires())));
 }
 
 /// Moves the file away, under a name that no earlier one has. An error: it is still where it was. The reason is durable
@@ -76,9 +68,9 @@ pub(crate) fn rejected(
     let name = free_name(&folder, file);
     files::replace_all(&[(folder.join(format!("{name}{REASON}")), format!("{reason}\n").as_bytes())])?;
     if is_new {
-        let line = json!({"time": show_time(utc), "event": "bundle.rejected", "by": By::of(file).name(), "file": file,
-            "kept_as": name, "sha256": sha256, "reason": reason});
-        tell(add(state_dir, &line));
+        let event = Event::new(Kind::BundleRejected).text("by", By::of(file).name()).text("file", file);
+        let event = event.text("kept_as", &name).text("sha256", sha256);
+        spool::put(state_dir, utc, &event.text("reason", reason));
     }
     files::rename(path, &folder.join(name))?;
     files::sync_parent(path)?;
@@ -93,24 +85,9 @@ fn free_name(folder: &Path, file: &str) -> String {
     std::iter::once(file.to_owned()).chain(numbered).find(is_free).expect("a folder has fewer files than names")
 }
 
-fn add(state_dir: &Path, line: &Value) -> io::Result<()> {
-    files::directory(&accepted::folder(state_dir))?;
-    let path = path(state_dir);
-    let before = match files::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    let text = String::from_utf8_lossy(&before);
-    let kept: Vec<&str> = text.lines().collect();
-    let kept = kept[kept.len().saturating_sub(LINES_KEPT - 1)..].join("\n");
-    let separator = if kept.is_empty() { "" } else { "\n" };
-    files::replace_all(&[(path, format!("{kept}{separator}{line}\n").as_bytes())])
-}
-
 fn tell(kept: io::Result<()>) {
     if let Err(error) = kept {
-        tracing::warn!(%error, "the history of bundles could not be written");
+        tracing::warn!(%error, "a copy of a bundle could not be kept");
     }
 }
 
@@ -137,21 +114,4 @@ fn oldest(folder: &Path, keep: usize, is_meant: fn(&Path) -> bool) -> Vec<PathBu
     files.sort();
     let surplus = files.len().saturating_sub(keep);
     files.into_iter().take(surplus).map(|(_, path)| path).collect()
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_history_is_bounded_and_keeps_the_newest() {
-        let home = tempfile::tempdir().unwrap();
-        for n in 0..LINES_KEPT + 5 {
-            add(home.path(), &json!({"n": n})).unwrap();
-        }
-        let text = fs::read_to_string(path(home.path())).unwrap();
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!((lines.len(), lines[0], text.ends_with('\n')), (LINES_KEPT, "{\"n\":5}", true));
-    }
 }

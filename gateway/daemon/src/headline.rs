@@ -116,6 +116,7 @@ impl Teller<'_> {
             .or_else(|| self.all_bad())
             .or_else(|| self.still())
             .or_else(|| self.denied())
+            .or_else(|| self.audit())
             .or_else(|| self.some_bad())
             .or_else(|| self.refused())
     }
@@ -155,6 +156,14 @@ impl Teller<'_> {
             Language::English => format!("dataset {id}: {why}"),
             Language::Chinese => format!("数据集 {id}：{why}"),
         })
+    }
+
+    fn audit(&self) -> Option<String> {
+        let audit = &self.report.audit;
+        let cannot = self.language.of("the audit log cannot be written: ", "审计日志无法写入：");
+        let disputed = self.language.of("audit log: ", "审计日志：");
+        let fault = audit.fault.as_ref().map(|fault| format!("{cannot}{fault}"));
+        fault.or_else(|| audit.dispute.as_ref().map(|dispute| format!("{disputed}{dispute}")))
     }
 
     fn some_bad(&self) -> Option<String> {
@@ -199,6 +208,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::audit::Health;
     use crate::recent::Recent;
 
     fn device(name: &str, state: &str, reason: Option<&str>) -> Value {
@@ -247,6 +257,9 @@ mod tests {
         });
         assert_eq!(light, Light::Amber);
         assert!(words.starts_with("Data is arriving, but device press-2 stands still: heartbeat holding:0"), "{words}");
+        let (light, words) =
+            told(|report| report["audit"] = json!(Health { fault: Some("disk full".to_owned()), ..Health::default() }));
+        assert!(light == Light::Amber && words.contains("audit log cannot be written: disk full"), "{words}");
         assert_eq!(told(|report| report["newest_acknowledged_age_seconds"] = json!(61.0)).0, Light::Amber);
         let (light, words) = told(|report| {
             report["devices"][1]["bad_points"] = json!({"speed": "BadTimeout"});

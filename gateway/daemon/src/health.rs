@@ -308,6 +308,7 @@ pub(crate) mod tests {
             stopping: Arc::new(AtomicBool::new(false)),
             certificate: Arc::default(),
             status: watch::channel(Arc::new(status())).1,
+            audit: crate::audit::Audit::deaf(),
         }
     }
 

@@ -13,6 +13,7 @@ use lingate_seal::Sealed;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::audit::Ear;
 use crate::changes::Changes;
 use crate::limiter::Limiter;
 use crate::supervise::words;
@@ -94,6 +95,7 @@ pub(crate) fn start<D: Disk + 'static>(
     setup: Setup<D>,
     clock: Arc<dyn Clock>,
     runtime: Handle,
+    ear: Ear,
 ) -> std::io::Result<Heart> {
     let (messages, message_queue) = mpsc::channel(MESSAGE_QUEUE);
     let (devices, device_queue) = mpsc::channel(DEVICE_QUEUE);
@@ -114,6 +116,7 @@ pub(crate) fn start<D: Disk + 'static>(
         beat: beat.clone(),
         notices: Limiter::new(20, Duration::from_secs(1)),
         changes: Changes::default(),
+        ear,
         deliver_until: Duration::ZERO,
     };
     std::thread::Builder::new().name("heart".to_owned()).spawn(move || {
@@ -138,6 +141,7 @@ struct Beating<D: Disk> {
     beat: Beat,
     notices: Limiter,
     changes: Changes,
+    ear: Ear,
     /// After the drain: when to end with records undelivered.
     deliver_until: Duration,
 }
@@ -237,6 +241,7 @@ impl<D: Disk> Beating<D> {
         if let Some((level, line)) = self.changes.of(&input, now.monotonic) {
             self.tell(level, &line);
         }
+        self.ear.hear(now, &input);
         self.engine.handle(now, input);
         self.carry_out()
     }
@@ -252,6 +257,7 @@ impl<D: Disk> Beating<D> {
                     // Without a note it is destroyed once more at the next start, which does no harm.
                     let _ = self.destroyed.try_send(Destroyed { datasets, veto });
                 }
+                Output::Audit(event) => self.ear.audit().tell(self.clock.now().utc, *event),
                 Output::Drained => drained = true,
             }
         }

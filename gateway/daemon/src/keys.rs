@@ -1,11 +1,14 @@
 //! The gateway's signing key and the sandbox's root keys.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lingate_audit::Signer;
 use lingate_seal::{RootSet, SigningKey};
 use zeroize::Zeroizing;
 
+use crate::entropy::SystemEntropy;
 use crate::fault::{Fault, Setting};
 use crate::files;
 use crate::software::hex;
@@ -13,6 +16,11 @@ use crate::tls::cannot_read;
 
 pub(crate) fn signing_key_path(state_dir: &Path) -> PathBuf {
     state_dir.join("identity/signing.pk8")
+}
+
+/// Signs checkpoints of the audit log: always Ed25519, whatever the signing key is, because C2SP notes are.
+pub(crate) fn audit_key_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("identity/audit.pk8")
 }
 
 pub(crate) fn root_path(state_dir: &Path) -> PathBuf {
@@ -35,6 +43,21 @@ pub(crate) fn signing_key(state_dir: &Path) -> Result<SigningKey, Fault> {
     SigningKey::from_pkcs8(&der).map_err(|error| {
         fault(format!("{}: {error}", path.display()), "restore the file from `lingate enroll`, or enroll anew")
     })
+}
+
+/// The key of the audit log, which is made if it is missing: a gateway that was enrolled without one has one from here on.
+pub(crate) fn audit_key(state_dir: &Path, origin: &str) -> Result<Signer, String> {
+    let path = audit_key_path(state_dir);
+    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    if fs::symlink_metadata(&path).is_err() {
+        let der = SigningKey::generate_pkcs8(&mut SystemEntropy::new()).map_err(|error| told(&error))?;
+        files::create_secret(&path, &der).map_err(|error| told(&error))?;
+    }
+    if let Some(why) = files::exposed(&path, 0o077, true).map_err(|error| told(&error))? {
+        return Err(told(&why));
+    }
+    let der = Zeroizing::new(files::read(&path).map_err(|error| told(&error))?);
+    Signer::log(origin, &der).map_err(|error| told(&error))
 }
 
 /// What to do about a file of the state directory: one that is there is not to be made again.

@@ -10,7 +10,7 @@
 //! Refuses: a signing key that others may read, a root file with another fingerprint than the configuration's, a
 //! certificate for another gateway, a broker without TLS 1.3, any request to the health endpoint that is not a read.
 //!
-//! Exit codes follow sysexits(3): 0, 64 usage, 69 unavailable, 70 internal, 74 I/O, 77 permission, 78 configuration.
+//! Exit codes follow sysexits(3): 0, 64 usage, 65 data that does not verify, 69 unavailable, 70 internal, 74 I/O, 77 permission, 78 configuration.
 //!
 //! [architecture]: the table of tasks in ARCHITECTURE.md
 
@@ -19,6 +19,7 @@ pub mod cli;
 mod about;
 mod accepted;
 mod bilingual;
+mod audit;
 mod bundle_history;
 mod changes;
 mod clock;

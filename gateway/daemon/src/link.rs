@@ -21,6 +21,7 @@ use lingate_model::{Backoff, Clock, GatewayId, TenantId};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 
+use crate::audit::Audit;
 use crate::entropy::random_u32;
 use crate::heart::Message;
 use crate::inbox::Offered;
@@ -61,6 +62,7 @@ pub(crate) struct Link {
     pub(crate) certificate_expires: Arc<AtomicI64>,
     /// Where a bundle from the retained topic goes.
     pub(crate) offered: Offered,
+    pub(crate) audit: Audit,
 }
 
 impl Link {
@@ -131,7 +133,7 @@ impl Link {
 
     fn inbound(&self) -> Inbound {
         let topics = format!("lingate/1/{}/{}", self.tenant, self.gateway);
-        Inbound { topics, heart: self.heart.clone(), offered: self.offered.clone() }
+        Inbound { topics, heart: self.heart.clone(), offered: self.offered.clone(), audit: self.audit.clone() }
     }
 
     async fn tls(&self) -> Result<Arc<ClientConfig>, Loss> {

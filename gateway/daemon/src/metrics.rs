@@ -19,6 +19,7 @@ type Labels = Vec<(&'static str, String)>;
 pub(crate) fn page(report: &Report) -> Result<String, fmt::Error> {
     let mut sheet = Sheet(Registry::with_prefix("lingate"));
     sheet.process(report);
+    sheet.audit(report);
     sheet.link(report);
     sheet.buffer(report);
     sheet.devices(report);
@@ -77,6 +78,23 @@ impl Sheet {
         self.counters("lost_readings", help, lost);
         self.counter("unassigned_readings", "Readings of points that no dataset names", report.unassigned_readings);
         self.gauge("disk_fault", "1 while the disk refuses to commit", None, flag(report.disk_fault.is_some()));
+    }
+
+    fn audit(&mut self, report: &Report) {
+        let audit = &report.audit;
+        self.gauge("audit_lines", "Lines of the audit log", None, whole(audit.lines));
+        self.gauge("audit", "Disk space of the audit log", Some(Unit::Bytes), whole(audit.bytes));
+        self.gauge(
+            "audit_checkpoint_lines",
+            "Lines that the newest signed checkpoint covers",
+            None,
+            whole(audit.checkpoint),
+        );
+        self.gauge("audit_cosigned_lines", "Lines that the sandbox has cosigned", None, whole(audit.cosigned));
+        self.counter("audit_lost_events", "Events that the audit log could not take", audit.lost);
+        self.gauge("audit_fault", "1 while the audit log cannot be written", None, flag(audit.fault.is_some()));
+        let help = "1 while the sandbox knows another history of the audit log";
+        self.gauge("audit_dispute", help, None, flag(audit.dispute.is_some()));
     }
 
     fn link(&mut self, report: &Report) {

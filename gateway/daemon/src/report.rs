@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::about::About;
 use crate::language::Language;
+use crate::audit;
 use crate::recent::Recent;
 use crate::rights_report::RightsReport;
 use crate::view::View;
@@ -40,6 +41,8 @@ pub(crate) struct Report {
     pub(crate) lost: BTreeMap<String, u64>,
     #[serde(default)]
     pub(crate) rights: RightsReport,
+    #[serde(default)]
+    pub(crate) audit: audit::Health,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -180,6 +183,7 @@ impl Report {
             link: link(&status),
             buffer: buffer(&status, now.utc, uptime.as_secs_f64()),
             rights: RightsReport::new(&status, now.utc),
+            audit: view.audit.health(),
             bundle: status.bundle.as_ref().map(|bundle| BundleReport {
                 sandbox: bundle.sandbox.clone(),
                 version: bundle.version,

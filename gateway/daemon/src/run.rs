@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::audit::{self, Ear};
 use crate::clock::SystemClock;
 use crate::entropy::SystemEntropy;
 use crate::export_ledger;
@@ -25,6 +26,7 @@ use crate::health::Health;
 use crate::heart::{self, End, Heart, Message, Remains};
 use crate::history::History;
 use crate::inbox::{self, Offered};
+use crate::keys;
 use crate::link::Link;
 use crate::poller::Poller;
 use crate::prepare::{Mode, Prepared, Refused, prepare, site};
@@ -125,6 +127,7 @@ struct Running {
     heart: Heart,
     link: (Stopper, Restarted),
     health: (Stopper, JoinHandle<std::io::Result<()>>),
+    auditing: audit::Running,
     stopping: Arc<AtomicBool>,
 }
 
@@ -149,6 +152,7 @@ impl Running {
         let rules = rules(&plan, &signer, &said, started.utc);
         let devices: Vec<(DeviceName, Arc<dyn Device>)> =
             plan.devices.into_iter().map(|plan| (plan.name, Arc::from(plan.device))).collect();
+        let origin = audit::origin(&plan.tenant, &plan.gateway);
         let setup = Setup {
             gateway: plan.gateway.clone(),
             tenant: plan.tenant.clone(),
@@ -165,7 +169,11 @@ impl Running {
             entropy: Box::new(SystemEntropy::new()),
         };
         let runtime = tokio::runtime::Handle::current();
-        let mut heart = heart::start(setup, clock.clone(), runtime).map_err(Failure::System)?;
+        let beginning = beginning(&plan.state_dir, origin, plan.sha256);
+        let (audit, auditing) = audit::start(beginning, clock.clone()).map_err(Failure::System)?;
+        let ear = Ear::new(audit.clone(), clock.now(), &setup.export, setup.bundle.as_ref());
+        let mut heart = heart::start(setup, clock.clone(), runtime, ear).map_err(Failure::System)?;
+        audit.watch(heart.status.clone());
         // Before anything is read: what a veto forbids is not sealed for a moment.
         let veto = Message::Input(Input::Veto(Box::new(said.veto.clone())));
         heart.messages.try_send(veto).map_err(|_| Failure::Heart("it takes no message".to_owned()))?;
@@ -179,6 +187,7 @@ impl Running {
             brokers: plan.sandbox.brokers,
             takes_unread: plan.sandbox.ack == Ack::BrokerAlone,
             offered: offered.clone(),
+            audit: audit.clone(),
             tls,
             heart: heart.messages.clone(),
             clock: clock.clone(),
@@ -196,6 +205,7 @@ impl Running {
             status: heart.status.clone(),
             recent: Recent::started(started),
             history: History::default(),
+            audit,
         };
         let keeping = Keeping { state_dir: plan.state_dir, bundles, offered, vetoes };
         let link = start_link(link, keeping, &heart, &clock, &view);
@@ -204,7 +214,7 @@ impl Running {
         tracing::info!(address = health.address(), "the health endpoint listens");
         let (stopper, told) = stop();
         let health = (stopper, tokio::spawn(health.serve(view, told)));
-        Ok(Running { pollers, heart, link, health, stopping })
+        Ok(Running { pollers, heart, link, health, auditing, stopping })
     }
 
     /// Something ended that must not end.
@@ -220,7 +230,7 @@ impl Running {
     }
 
     async fn stop(self, outcome: Result<(), Failure>, deliver_within: Duration) -> Result<(), Failure> {
-        let Running { pollers, mut heart, link, health, stopping } = self;
+        let Running { pollers, mut heart, link, health, auditing, stopping } = self;
         stopping.store(true, Ordering::Relaxed);
         pollers.0.stop();
         if pollers.1.ended(POLLERS_END).await > 0 {
@@ -237,8 +247,18 @@ impl Running {
         if !serving.is_finished() && tokio::time::timeout(HEALTH_ENDS, &mut serving).await.is_err() {
             serving.abort();
         }
+        auditing.stop();
         outcome.and(drained.map(drop))
     }
+}
+
+/// Without its key the log is written all the same, and says so where health is asked.
+fn beginning(state_dir: &Path, origin: String, config_sha256: [u8; 32]) -> audit::Beginning {
+    let signer = keys::audit_key(state_dir, &origin);
+    let signer =
+        signer.map_err(|error| tracing::error!("the audit log has no key: {error}; run `lingate enroll`")).ok();
+    let (config_sha256, software) = (crate::software::hex(&config_sha256), crate::software::name());
+    audit::Beginning { state_dir: state_dir.to_owned(), origin, signer, config_sha256, software }
 }
 
 fn open_buffer(

@@ -6,6 +6,7 @@ use lingate_engine::Status;
 use lingate_model::{Clock, GatewayId, Now, TenantId, UtcMicros};
 use tokio::sync::watch;
 
+use crate::audit::Audit;
 use crate::heart::Beat;
 use crate::history::History;
 use crate::recent::Recent;
@@ -28,6 +29,7 @@ pub(crate) struct View {
     pub(crate) status: watch::Receiver<Arc<Status>>,
     pub(crate) recent: Recent,
     pub(crate) history: History,
+    pub(crate) audit: Audit,
 }
 
 impl View {

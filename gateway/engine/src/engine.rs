@@ -6,6 +6,7 @@ use lingate_model::{DeviceName, DeviceReport, GatewayId, Missed, Now, PointId, P
 use lingate_refine::{Batch, ExportPlan, Minimized, Refinery};
 use lingate_seal::{Entropy, SigningKey, VerifiedBundle};
 
+use crate::audit::Auditor;
 use crate::deliver::Deliver;
 use crate::devices::{Devices, unprotected};
 use crate::endings::Endings;
@@ -58,6 +59,7 @@ pub struct Engine<D: Disk> {
     pub(crate) deliver: Deliver,
     devices: Devices,
     lost: LossCounter,
+    pub(crate) audit: Auditor,
     pub(crate) outputs: VecDeque<Output>,
     draining: bool,
     /// Rights are looked at again at this monotonic time.
@@ -91,6 +93,7 @@ impl<D: Disk> Engine<D> {
             devices,
             export: setup.export,
             lost: LossCounter::default(),
+            audit: Auditor::default(),
             outputs: VecDeque::new(),
             draining: false,
             regrant_at: now.monotonic + REGRANT_EVERY,
@@ -139,9 +142,9 @@ impl<D: Disk> Engine<D> {
     pub fn wake_at(&self) -> Option<Duration> {
         let epochs = self.streams.iter().filter_map(Stream::ends_at).min();
         let gaps = self.streams.iter().filter_map(Stream::gaps_due_at).min();
-        let (purge, rights) = (self.purging.wake_at(), Some(self.regrant_at));
+        let (purge, rights, audit) = (self.purging.wake_at(), Some(self.regrant_at), self.audit.wake_at());
         let steps =
-            [self.refinery.wake_at(), self.store.wake_at(), self.deliver.wake_at(), epochs, gaps, purge, rights];
+            [self.refinery.wake_at(), self.store.wake_at(), self.deliver.wake_at(), epochs, gaps, purge, rights, audit];
         steps.into_iter().flatten().min()
     }
 
@@ -200,6 +203,8 @@ impl<D: Disk> Engine<D> {
         self.take_losses();
         self.publish(now);
         self.declare(now);
+        let told = self.audit.due(now.monotonic);
+        self.outputs.extend(told.into_iter().map(|event| Output::Audit(Box::new(event))));
     }
 
     /// Losses become gaps, and gaps become records where that is possible.
@@ -283,6 +288,8 @@ impl<D: Disk> Engine<D> {
             match kept {
                 Ok(()) => {
                     stream.kept(sealed);
+                    let id = self.export.datasets[index].id.as_str();
+                    self.audit.kept(now.monotonic, id, sealed, stream.declared_in(sealed));
                     if let Some(grant) = stream.grant() {
                         let (dataset, bytes) = (self.export.datasets[index].id.as_str(), sealed.bytes().len() as u64);
                         self.rules.ledger.add(now.utc, dataset, grant, bytes);
@@ -301,6 +308,7 @@ impl<D: Disk> Engine<D> {
 
     pub(crate) fn lose(&mut self, lost: Lost) {
         self.lost.add(lost.cause, lost.readings);
+        self.audit.lost(self.now.monotonic, &lost);
         self.outputs.extend(lost.notice.map(|text| Output::Notice(Notice { level: Level::Error, text })));
     }
 
@@ -342,6 +350,8 @@ impl<D: Disk> Engine<D> {
         for index in 0..self.streams.len() {
             self.close_epoch(now, index);
         }
+        let told = self.audit.all();
+        self.outputs.extend(told.into_iter().map(|event| Output::Audit(Box::new(event))));
         self.draining = true;
         self.commit(now);
     }

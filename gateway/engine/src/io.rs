@@ -3,6 +3,7 @@
 use std::fmt;
 
 use lingate_buffer::RecordId;
+use lingate_audit::Event;
 use lingate_model::{DatasetId, DeviceName, DeviceReport, DeviceState, Missed, Reading};
 use lingate_seal::{Kid, Sealed, VerifiedBundle, Veto};
 
@@ -56,6 +57,8 @@ pub enum Output {
         datasets: Vec<DatasetId>,
         veto: Option<Veto>,
     },
+    /// For the audit log: names, hashes and counts.
+    Audit(Box<Event>),
     Drained,
 }
 

@@ -10,6 +10,7 @@
 //! - Time, randomness and disk are arguments: the same inputs give the same outputs, byte for byte.
 
 mod declared;
+mod audit;
 mod deliver;
 mod description;
 mod devices;

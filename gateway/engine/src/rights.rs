@@ -266,6 +266,7 @@ impl<D: Disk> Engine<D> {
         if let Some(index) = self.stream_of(&sent.alias) {
             let newest = self.store.newest_reading(sent.record);
             self.streams[index].acknowledged(sent, newest);
+            self.audit.acknowledged(self.now.monotonic, self.export.datasets[index].id.as_str(), sent);
         }
         let notice = self.store.acknowledge(sent.record);
         self.outputs.extend(notice.map(Output::Notice));

@@ -291,6 +291,11 @@ impl Stream {
         self.declared.said_by(sealed).map_or(Vec::new(), gaps::to_note)
     }
 
+    /// What a gap record declares.
+    pub(crate) fn declared_in(&self, sealed: &Sealed) -> Option<&GapRecord> {
+        self.declared.said_by(sealed)
+    }
+
     fn cannot_seal(&self, error: &SealError, readings: u64) -> Lost {
         let notice = Some(format!("dataset {}: sealing failed: {error}", self.name));
         Lost { cause: "seal", readings, notice }

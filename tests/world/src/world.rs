@@ -316,6 +316,7 @@ impl World {
                 }
                 Output::Notice(notice) => self.notices.push(notice),
                 Output::Purged { datasets, veto } => self.purged.push((datasets, veto)),
+                Output::Audit(_) => {}
                 Output::Drained => self.has_drained = true,
             }
         }

@@ -6,14 +6,16 @@ use std::process::ExitCode;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use lingate_audit::{Event, Kind, Signer};
 use lingate_config::{Credential, Plan};
 use lingate_model::Clock;
 use lingate_seal::suite::suite;
-use lingate_seal::{SignatureAlgorithm, SigningKey};
+use lingate_seal::{SignatureAlgorithm, SigningKey, VerifyingKey};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use crate::audit::{self, spool};
 use crate::cli::exit::{Code, Failed};
 use crate::clock::SystemClock;
 use crate::entropy::SystemEntropy;
@@ -30,13 +32,18 @@ pub(crate) fn enroll(config: &Path, output: &Path) -> Result<ExitCode, Failed> {
     let signing_key = signing_key(state, &plan.sandbox.suites)?;
     let tls_key_path = tls_key_path(&plan);
     let csr = request(&plan, &tls_key_path)?;
-    let enrolment = enrolment(&plan, &signing_key, &csr);
+    let origin = audit::origin(&plan.tenant, &plan.gateway);
+    let audit_key = keys::audit_key(state, &origin).map_err(|error| Failed::new(Code::Io, error))?;
+    let enrolment = enrolment(&plan, &signing_key, &audit_key, &csr);
     write_new(output, &enrolment).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
             Failed::new(Code::Io, format!("{} exists; move it away or give another --output", output.display()))
         }
         _ => Failed::io("write", output, &error),
     })?;
+    let event = Event::new(Kind::Enroll).text("kid", signing_key.kid().to_string());
+    let event = event.text("audit_key", audit_key.verifier().to_string()).text("software", software::name());
+    spool::put(state, SystemClock::start().now().utc, &event);
     print!("{}", next_steps(&plan, &tls_key_path, output));
     Ok(ExitCode::SUCCESS)
 }
@@ -96,13 +103,14 @@ fn tls_key(path: &Path) -> Result<KeyPair, Failed> {
 }
 
 /// `enroll.json`: JWS General JSON (RFC 7515), signed by the key that it asks for (wire.md section 7).
-fn enrolment(plan: &Plan, key: &SigningKey, csr: &str) -> String {
+fn enrolment(plan: &Plan, key: &SigningKey, audit_key: &Signer, csr: &str) -> String {
     let kid = key.kid().to_string();
     let payload = json!({
         "spec": "lingate/1",
         "gateway": plan.gateway.as_str(),
         "tenant": plan.tenant.as_str(),
         "jwk": key.verifying_key().to_jwk(),
+        "audit": VerifyingKey::ed25519(*audit_key.verifier().public()).to_jwk(),
         "csr": csr,
         "software": {"version": env!("CARGO_PKG_VERSION"), "sha256": software::sha256()},
         "iat": SystemClock::start().now().utc.seconds(),

@@ -8,6 +8,8 @@ use crate::prepare::Refused;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
     Usage = 64,
+    /// What was to be verified is not what was written.
+    Data = 65,
     Unavailable = 69,
     Internal = 70,
     Io = 74,

@@ -1,5 +1,6 @@
 //! The command line: `lingate COMMAND`.
 
+mod audit;
 mod browse;
 mod buffer;
 mod check;
@@ -119,6 +120,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// What happened, in an order that nobody can change afterwards; offline
+    Audit {
+        #[command(subcommand)]
+        command: audit::AuditCommand,
+    },
     /// Makes the gateway's keys and `enroll.json`, which the sandbox needs to issue certificate and bundle
     Enroll {
         #[arg(long, value_name = "FILE")]
@@ -150,6 +156,7 @@ pub fn main() -> ExitCode {
         Command::Purge { config, dataset } => veto::purge(&config, &dataset),
         Command::Buffer { what } => what.run(),
         Command::Ledger { config, json } => ledger::ledger(&config, json),
+        Command::Audit { command } => command.run(),
         Command::Enroll { config, output } => enroll::enroll(&config, &output),
     };
     outcome.unwrap_or_else(|failed| failed.tell())

@@ -9,6 +9,7 @@ use lingate_drivers::opcua::trust::{Certificate, Kind, Listed, Store, Thumbprint
 use lingate_model::{Clock, UtcMicros};
 use serde_json::json;
 
+use crate::audit::spool;
 use crate::cli::exit::{Code, Failed};
 use crate::clock::SystemClock;
 use crate::files;
@@ -74,11 +75,13 @@ impl What {
                 };
                 println!("{}", add(&store, kind, &what)?);
                 owner.give(store.folder())?;
+                owner.note("trust add", &what);
             }
             What::Reject { thumbprint, place } => {
                 let (store, owner) = place.store()?;
                 println!("{}", reject(&store, &parse(&thumbprint)?)?);
                 owner.give(store.folder())?;
+                owner.note("trust reject", &thumbprint);
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -102,6 +105,12 @@ struct Owner {
 }
 
 impl Owner {
+    /// Into the audit log, with who gave the order.
+    fn note(&self, command: &str, what: &str) {
+        let state_dir = self.devices.parent().unwrap_or(&self.devices);
+        spool::operator(state_dir, SystemClock::start().now().utc, command, what);
+    }
+
     fn give(&self, folder: &Path) -> Result<(), Failed> {
         if files::user() != Some(0) {
             return Ok(());

@@ -3,9 +3,11 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use lingate_config::Plan;
-use lingate_model::DatasetId;
+use lingate_model::{Clock, DatasetId};
 
+use crate::audit::spool;
 use crate::cli::exit::{Code, Failed};
+use crate::clock::SystemClock;
 use crate::prepare::load;
 use crate::veto::{self, Order};
 
@@ -53,7 +55,7 @@ pub(crate) fn veto(command: &VetoCommand) -> Result<ExitCode, Failed> {
         VetoCommand::List(at) => print!("{}", list(&plan_of(&at.config)?)),
         VetoCommand::Add(Change { at, what }) => {
             let plan = plan_of(&at.config)?;
-            put(&plan, &order(&plan, what)?)?;
+            put(&plan, &order(&plan, what)?, "veto add")?;
             println!("Forbidden. A running daemon follows within seconds; a stopped one when it starts.");
             if what.recipient.is_some() {
                 println!("A name that the bundle does not know forbids nothing: `lingate status` counts recipients.");
@@ -61,7 +63,9 @@ pub(crate) fn veto(command: &VetoCommand) -> Result<ExitCode, Failed> {
         }
         VetoCommand::Remove(Change { at, what }) => {
             let plan = plan_of(&at.config)?;
-            let removed = veto::remove(&plan.state_dir, &order(&plan, what)?)
+            let order = order(&plan, what)?;
+            note(&plan, "veto remove", &order);
+            let removed = veto::remove(&plan.state_dir, &order)
                 .map_err(|error| Failed::io("remove the veto in", &veto::folder(&plan.state_dir), &error))?;
             println!(
                 "{}",
@@ -79,7 +83,7 @@ fn plan_of(config: &Path) -> Result<Plan, Failed> {
 /// Asks for what was read for a dataset so far to be destroyed.
 pub(crate) fn purge(config: &Path, dataset: &str) -> Result<ExitCode, Failed> {
     let plan = plan_of(config)?;
-    put(&plan, &Order::Purge(known(&plan, dataset)?))?;
+    put(&plan, &Order::Purge(known(&plan, dataset)?), "purge")?;
     println!(
         "A running daemon destroys within seconds what waits of {dataset}, and declares it lost; a stopped one when it \
          starts. Reading goes on; to end that as well: lingate veto add --config {} --dataset {dataset}",
@@ -88,7 +92,13 @@ pub(crate) fn purge(config: &Path, dataset: &str) -> Result<ExitCode, Failed> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn put(plan: &Plan, order: &Order) -> Result<(), Failed> {
+/// Into the audit log, with who gave it.
+fn note(plan: &Plan, command: &str, order: &Order) {
+    spool::operator(&plan.state_dir, SystemClock::start().now().utc, command, &order.file_name());
+}
+
+fn put(plan: &Plan, order: &Order, command: &str) -> Result<(), Failed> {
+    note(plan, command, order);
     if veto::folder(&plan.state_dir).join(order.file_name()).exists() {
         return Ok(());
     }

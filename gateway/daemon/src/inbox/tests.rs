@@ -7,6 +7,7 @@ use lingate_seal::{Kid, SigningKey, jws};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::audit::spool;
 use crate::bundle_history::KEPT;
 use crate::clock::SystemClock;
 use crate::entropy::SystemEntropy;

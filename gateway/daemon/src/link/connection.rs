@@ -37,6 +37,7 @@ const GOODBYE: Duration = Duration::from_secs(3);
 pub(super) struct Connection {
     client: AsyncClient,
     limits: LinkLimits,
+    inbound: Inbound,
     /// Polls the event loop and nothing else; ends with the connection.
     driver: Driver,
 }
@@ -77,7 +78,7 @@ impl Connection {
                     packet_bytes = limits.packet_bytes,
                     "connected to the sandbox's broker"
                 );
-                Ok(Connection { client, limits, driver })
+                Ok(Connection { client, limits, inbound, driver })
             }
             Err(_) => Err(match (&mut driver.0).await {
                 Ok(error) => unreached(&error, broker),
@@ -102,6 +103,8 @@ impl Connection {
         }
         let mut waiting: JoinSet<Answer> = JoinSet::new();
         let mut useful = false;
+        let mut submission = self.inbound.audit.submission();
+        submission.mark_changed();
         let mut no_progress = std::pin::pin!(tokio::time::sleep(NO_PROGRESS));
         let loss = loop {
             let answer = tokio::select! {
@@ -118,6 +121,11 @@ impl Connection {
                         Ok(input) => input,
                         Err(error) => break self.unanswered(&error).await,
                     }
+                }
+                Ok(()) = submission.changed() => {
+                    let newest = submission.borrow_and_update().clone();
+                    newest.iter().for_each(|newest| self.inbound.submit(&self.client, newest));
+                    continue;
                 }
                 publish = queue.recv() => {
                     let Some(publish) = publish else { break stopping_unless(stop) };

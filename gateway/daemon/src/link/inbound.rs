@@ -1,8 +1,10 @@
+use lingate_audit::CHECKPOINT_MAX;
 use lingate_engine::Input;
 use lingate_seal::{BUNDLE_MAX, RECEIPT_MAX};
-use rumqttc::{AsyncClient, Packet, QoS, SubAck, SubscribeReasonCode};
+use rumqttc::{AsyncClient, Packet, PublishOptions, QoS, SubAck, SubscribeReasonCode};
 use tokio::sync::mpsc;
 
+use crate::audit::Audit;
 use crate::heart::Message;
 use crate::inbox::Offered;
 
@@ -14,6 +16,7 @@ pub(super) struct Inbound {
     pub(super) topics: String,
     pub(super) heart: mpsc::Sender<Message>,
     pub(super) offered: Offered,
+    pub(super) audit: Audit,
 }
 
 impl Inbound {
@@ -23,6 +26,15 @@ impl Inbound {
             if let Err(error) = client.try_subscribe(format!("{}/{letter}", self.topics), QoS::AtLeastOnce) {
                 tracing::warn!(%error, letter, "a topic of the sandbox cannot be subscribed to; it is tried at the next connection");
             }
+        }
+    }
+
+    /// The newest checkpoint of the audit log, retained: whoever looks later finds it. Its answer is a cosignature and not
+    /// a PUBACK, so nobody waits for one; what is lost comes again with the next connection or checkpoint.
+    pub(super) fn submit(&self, client: &AsyncClient, submission: &[u8]) {
+        let options = PublishOptions::new(QoS::AtLeastOnce).retained();
+        if let Err(error) = client.try_publish_tracked(format!("{}/a", self.topics), submission.to_vec(), options) {
+            tracing::debug!(%error, "a checkpoint of the audit log was not published; the next one is");
         }
     }
 
@@ -41,6 +53,10 @@ impl Inbound {
     fn publish(&self, topic: &[u8], payload: &[u8]) {
         let letter = topic.strip_prefix(self.topics.as_bytes());
         match letter {
+            // A signed note is text that begins with its origin; a receipt is CBOR.
+            Some(b"/r") if payload.starts_with(b"lingate/") && payload.len() <= CHECKPOINT_MAX => {
+                self.audit.cosigned(payload);
+            }
             Some(b"/r") if payload.len() <= RECEIPT_MAX => {
                 // A queue that is full has more urgent things; the sandbox repeats what it was not sent again for.
                 let _ = self.heart.try_send(Message::Input(Input::Receipt(payload.to_vec())));
@@ -66,7 +82,15 @@ mod tests {
 
     fn inbound() -> (Inbound, mpsc::Receiver<Message>) {
         let (heart, messages) = mpsc::channel(2);
-        (Inbound { topics: "lingate/1/acme/gw-1".to_owned(), heart, offered: Offered::default() }, messages)
+        (
+            Inbound {
+                topics: "lingate/1/acme/gw-1".to_owned(),
+                heart,
+                offered: Offered::default(),
+                audit: Audit::deaf(),
+            },
+            messages,
+        )
     }
 
     fn publish(inbound: &Inbound, topic: &str, bytes: usize) {

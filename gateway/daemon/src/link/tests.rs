@@ -179,6 +179,7 @@ impl Bench {
             gateway: "gw-1".parse().unwrap(),
             tenant: "acme".parse().unwrap(),
             offered: Arc::default(),
+            audit: Audit::deaf(),
             brokers: ports.iter().map(|port| Broker { host: "localhost".to_owned(), port: *port }).collect(),
             takes_unread,
             tls,

@@ -146,7 +146,8 @@ fn a_refusal_is_told_whatever_is_cut() {
             story.live(b"");
             let is_cut = Power::back(left);
             story.live(b"");
-            let history = fs::read_to_string(bundle_history::path(&story.world.path(""))).unwrap();
+            let history = spool::waiting(&story.world.path("")).into_iter().filter_map(|(_, event)| event);
+            let history: String = history.map(|(_, event)| event.to_json() + "\n").collect();
             let told = history.lines().filter(|line| line.contains("bundle.rejected") && line.contains("old.json"));
             assert!(told.count() >= 1, "{calls} calls, {left:?}: {history}");
             assert!(!story.world.path("inbox/old.json").exists());

@@ -60,9 +60,9 @@ fn every_attack_on_a_bundle_is_in_the_history_with_its_reason() {
 
 /// File and reason of what was refused, in order.
 fn history(world: &World) -> Vec<(String, String)> {
-    let text = fs::read_to_string(bundle_history::path(&world.path(""))).unwrap();
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let refused = lines.filter(|line| line["event"] == "bundle.rejected");
+    let told = spool::waiting(&world.path("")).into_iter().map(|(_, event)| event.unwrap().1.to_json());
+    let lines = told.map(|line| serde_json::from_str::<Value>(&line).unwrap());
+    let refused = lines.filter(|line| line["ev"] == "bundle.rejected");
     refused
         .map(|line| (line["file"].as_str().unwrap().to_owned(), line["reason"].as_str().unwrap().to_owned()))
         .collect()
