@@ -10,7 +10,7 @@ use lingate_seal::{Kid, SigningKey, jws};
 
 use crate::authority::{KnownGateway, Revoked, RootKeys};
 use crate::keys::{RoleKey, from_base64url, hex};
-use crate::policy::{Acknowledgement, Dataset, Policy, Purpose, Role};
+use crate::policy::{Dataset, Policy, Purpose, Role};
 use crate::trust::{DatasetTerms, Grants};
 
 /// Gateways whose clock is this far behind accept a fresh bundle at once.
@@ -101,11 +101,10 @@ impl BundleDraft<'_> {
                 entries.push(self.key_entry(key.jwk(), "enc", ends));
             }
         }
-        if self.policy.bundle.ack == Acknowledgement::Receipt {
-            let mut jwk = self.receipt_key.verifying_key().to_jwk();
-            jwk["alg"] = json!(self.receipt_key.algorithm().name());
-            entries.push(self.key_entry(jwk, "sig", self.ends()));
-        }
+        // It cosigns audit checkpoints as well, whatever acknowledges records.
+        let mut jwk = self.receipt_key.verifying_key().to_jwk();
+        jwk["alg"] = json!(self.receipt_key.algorithm().name());
+        entries.push(self.key_entry(jwk, "sig", self.ends()));
         Ok(entries)
     }
 

@@ -1,5 +1,6 @@
 //! The command line: one file per family of commands.
 
+mod audit;
 mod change;
 mod export;
 mod init;
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Root(change::Root),
     /// Verify, open and store what gateways publish
     Receive(receive::Receive),
+    /// What this sandbox vouched for of the gateways' audit logs, and whether one of them was forked
+    Audit(audit::Audit),
     /// Write the opened data to a Parquet file, for DuckDB or pandas
     Export(export::Export),
     /// Completeness per dataset: received, duplicates, holes, gaps, order
@@ -54,6 +57,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Purpose(args) => args.run(),
         Command::Root(args) => args.run(),
         Command::Receive(args) => tokio::runtime::Runtime::new()?.block_on(receive::receive(args)),
+        Command::Audit(args) => args.run(),
         Command::Export(args) => export::export(&args),
         Command::Report(args) => report::report(&args),
     }

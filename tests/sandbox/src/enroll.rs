@@ -19,6 +19,9 @@ pub(crate) struct Payload {
     pub(crate) gateway: String,
     pub(crate) tenant: String,
     pub(crate) jwk: Jwk,
+    /// What signs the checkpoints of its audit log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) audit: Option<Jwk>,
     /// PKCS#10 in PEM form; its common name is the gateway id.
     pub(crate) csr: String,
     pub(crate) software: Software,
@@ -38,6 +41,7 @@ pub(crate) struct Enrolment {
     pub(crate) gateway: GatewayId,
     pub(crate) tenant: TenantId,
     pub(crate) jwk: Jwk,
+    pub(crate) audit: Option<Jwk>,
     pub(crate) request: Request,
     pub(crate) software: Software,
 }
@@ -50,6 +54,10 @@ impl Enrolment {
         ensure!(payload.spec == "lingate/1", "spec must be \"lingate/1\", it is {:?}", payload.spec);
         ensure!(jws.kid == payload.jwk.kid, "signed by {:?}, but asks for key {:?}", jws.kid, payload.jwk.kid);
         jws.verify(&payload.jwk.verifying_key()?).context("the enrolment file")?;
+        if let Some(audit) = &payload.audit {
+            let is_note_key = audit.verifying_key().context("the audit key")?.as_ed25519().is_some();
+            ensure!(is_note_key, "the audit key must be Ed25519: checkpoints are C2SP signed notes");
+        }
         let request = Request::verify(&payload.csr)?;
         ensure!(
             request.common_name() == Some(&payload.gateway),
@@ -61,6 +69,7 @@ impl Enrolment {
             gateway: payload.gateway.parse().context("gateway")?,
             tenant: payload.tenant.parse().context("tenant")?,
             jwk: payload.jwk,
+            audit: payload.audit,
             request,
             software: payload.software,
         })

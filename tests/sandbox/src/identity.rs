@@ -17,6 +17,8 @@ pub struct GatewayIdentity {
     pub tenant: TenantId,
     /// Ed25519 or P-256 in PKCS#8, DER: what `lingate_seal::SigningKey::from_pkcs8` takes.
     pub signing_pkcs8: Vec<u8>,
+    /// Ed25519: what signs the checkpoints of the audit log, `identity/audit.pk8` in the state directory.
+    pub audit_pkcs8: Vec<u8>,
     pub tls_key_pem: String,
     /// The gateway's certificate and its issuer, PEM.
     pub chain_pem: String,
@@ -46,13 +48,21 @@ impl Authority {
             SignatureAlgorithm::Ed25519 => SigningKey::generate_pkcs8(&mut keys::SystemEntropy),
             SignatureAlgorithm::Esp256 => SigningKey::generate_p256_pkcs8(),
         };
+        let audit_pkcs8 = SigningKey::generate_pkcs8(&mut keys::SystemEntropy)?.to_vec();
         let (signing_pkcs8, tls_key) = (signing_pkcs8?.to_vec(), KeyPair::generate()?);
-        let enroll = request(gateway, tenant, &SigningKey::from_pkcs8(&signing_pkcs8)?, &tls_key)?;
+        let enroll = request(
+            gateway,
+            tenant,
+            &SigningKey::from_pkcs8(&signing_pkcs8)?,
+            &SigningKey::from_pkcs8(&audit_pkcs8)?,
+            &tls_key,
+        )?;
         let Issued { gateway, tenant, chain_pem, bundle, .. } = self.issue(&enroll, KeyChange::Accept)?;
         Ok(GatewayIdentity {
             gateway,
             tenant,
             signing_pkcs8,
+            audit_pkcs8,
             tls_key_pem: tls_key.serialize_pem(),
             chain_pem,
             ca_pem: self.ca_pem().to_owned(),
@@ -64,7 +74,13 @@ impl Authority {
     }
 }
 
-fn request(gateway: &str, tenant: &str, signing: &SigningKey, tls_key: &KeyPair) -> Result<Vec<u8>> {
+fn request(
+    gateway: &str,
+    tenant: &str,
+    signing: &SigningKey,
+    audit: &SigningKey,
+    tls_key: &KeyPair,
+) -> Result<Vec<u8>> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, gateway);
@@ -73,6 +89,7 @@ fn request(gateway: &str, tenant: &str, signing: &SigningKey, tls_key: &KeyPair)
         gateway: gateway.to_owned(),
         tenant: tenant.to_owned(),
         jwk: Jwk::of(signing.verifying_key()),
+        audit: Some(Jwk::of(audit.verifying_key())),
         csr: params.serialize_request(tls_key)?.pem()?,
         software: Software { version: env!("CARGO_PKG_VERSION").to_owned(), sha256: "0".repeat(64) },
         iat: clock::unix_seconds(),

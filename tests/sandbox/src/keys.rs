@@ -70,8 +70,12 @@ pub(crate) fn generate_ed25519_pem() -> String {
 }
 
 pub(crate) fn ed25519_from_pem(pem: &str) -> Result<SigningKey> {
+    Ok(SigningKey::from_pkcs8(&ed25519_der_from_pem(pem)?)?)
+}
+
+pub(crate) fn ed25519_der_from_pem(pem: &str) -> Result<Zeroizing<Vec<u8>>> {
     let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|_| anyhow!("not a PEM file"))?;
-    Ok(SigningKey::from_pkcs8(&pem.contents)?)
+    Ok(Zeroizing::new(pem.contents))
 }
 
 pub(crate) struct SystemEntropy;

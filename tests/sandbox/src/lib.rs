@@ -46,6 +46,7 @@ mod table;
 mod tls;
 mod topic;
 mod trust;
+mod witness;
 
 pub use authority::{Authority, DatasetChange, InitOptions, Issued, KeyChange, KnownGateway, PurposeChange, Server};
 pub use broker::{Broker, Refusal, Tap, TapCounts};
@@ -63,3 +64,4 @@ pub use report::{DatasetReport, DescribedDevice, Report, StepReport};
 pub use store::{Alarm, Store, StoreError};
 pub use topic::{Channel, Topic};
 pub use trust::Trust;
+pub use witness::{Judged, Reply, Witness, WitnessedLog};

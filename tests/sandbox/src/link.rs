@@ -13,7 +13,6 @@ use rustls::ClientConfig;
 use tokio::sync::{mpsc, watch};
 
 use crate::intake::Arrival;
-use crate::topic;
 
 /// The broker's window towards us: so many messages can be unacknowledged.
 const WINDOW: u16 = 256;
@@ -57,7 +56,8 @@ pub(crate) struct LinkSettings {
     pub(crate) client_id: String,
     pub(crate) broker: BrokerAddress,
     pub(crate) tls: Arc<ClientConfig>,
-    pub(crate) group: Option<String>,
+    /// What it subscribes to.
+    pub(crate) filters: Vec<String>,
 }
 
 /// What the connection hands to the store's thread.
@@ -120,8 +120,8 @@ pub(crate) async fn run(
 ) -> Ended {
     let capacity = 2 * usize::from(WINDOW);
     let (client, mut events) = AsyncClient::builder(options(settings)).capacity(capacity).build();
-    let group = settings.group.as_deref();
-    let inbox = Inbox { client: &client, deliveries, group, unacknowledged: AtomicI64::new(0) };
+    let filters = &settings.filters;
+    let inbox = Inbox { client: &client, deliveries, filters, unacknowledged: AtomicI64::new(0) };
     let life = async {
         if subscribed == Subscribed::Unknown {
             forget_session(settings).await?;
@@ -188,7 +188,7 @@ async fn connected(events: &mut EventLoop) -> Result<ConnAck, ConnectionError> {
 struct Inbox<'a> {
     client: &'a AsyncClient,
     deliveries: &'a mpsc::Sender<Item>,
-    group: Option<&'a str>,
+    filters: &'a [String],
     /// Messages that were handed on and whose PUBACK has not been written.
     unacknowledged: AtomicI64,
 }
@@ -196,7 +196,7 @@ struct Inbox<'a> {
 impl Inbox<'_> {
     /// Retained KEYs may arrive before the answer does, so the connection is served meanwhile.
     async fn subscribe(&self, events: &mut EventLoop) -> Result<(), String> {
-        let filters = topic::filters(self.group).map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
+        let filters = self.filters.iter().map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
         let notice = self.client.subscribe_many_tracked(filters).await.map_err(|error| error.to_string())?;
         let answer = tokio::select! {
             reason = self.pump(events) => return Err(reason),

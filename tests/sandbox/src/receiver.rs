@@ -18,7 +18,8 @@ use crate::opened::Event;
 use crate::receipts::{ReceiptOut, Receipts};
 use crate::report::Report;
 use crate::tls::Material;
-use crate::{Authority, Store, StoreError, clock, keys};
+use crate::witness::WitnessLink;
+use crate::{Authority, Store, StoreError, clock, keys, topic};
 
 /// Messages of one transaction at most.
 const BUNCH: usize = 512;
@@ -47,6 +48,8 @@ pub struct ReceiverOptions {
     pub group: Option<Group>,
     /// Send signed receipts to the gateways.
     pub receipts: bool,
+    /// Cosign the checkpoints of the gateways' audit logs. Only one process may do so for one folder.
+    pub cosign: bool,
 }
 
 /// Receivers of one group have one store; the broker gives each record to one of them.
@@ -62,6 +65,7 @@ pub struct Group {
 pub struct ReceiverHandle {
     stop: watch::Sender<bool>,
     link: tokio::task::JoinHandle<()>,
+    witness: Option<tokio::task::JoinHandle<()>>,
     intake: Option<JoinHandle<Result<()>>>,
     state: Arc<Mutex<LinkState>>,
     /// A second connection, for questions only.
@@ -95,9 +99,10 @@ pub struct LiveDataset {
 pub struct Receiver;
 
 impl Receiver {
-    /// Starts inside of a tokio runtime. Errors are those of folder and store; the broker may come later.
+    /// Starts inside of a tokio runtime. Errors are those of folder and store; the broker may come later. The only
+    /// receiver of its folder: it cosigns audit logs as well.
     pub fn start(config: ReceiverConfig) -> Result<ReceiverHandle> {
-        Receiver::start_with(config, ReceiverOptions::default())
+        Receiver::start_with(config, ReceiverOptions { cosign: true, ..ReceiverOptions::default() })
     }
 
     pub fn start_with(config: ReceiverConfig, options: ReceiverOptions) -> Result<ReceiverHandle> {
@@ -107,7 +112,7 @@ impl Receiver {
             client_id: client_id(&roles, options.group.as_ref())?,
             broker: config.broker,
             tls: Material::read(authority.folder(), "receiver")?.client()?,
-            group: options.group.as_ref().map(|group| group.name.clone()),
+            filters: topic::filters(options.group.as_ref().map(|group| group.name.as_str())).to_vec(),
         };
         let store = Store::open(&config.store).context("the store")?;
         let subscribed_to = format!("{}@{}:{}", settings.client_id, settings.broker.host, settings.broker.port);
@@ -129,9 +134,21 @@ impl Receiver {
             .spawn(move || worker.run(queue))
             .context("cannot start a thread")?;
         let connection = Connection { settings, subscribed, subscribed_to, store: config.store, state: state.clone() };
+        let witness = options.cosign.then(|| witness_link(&authority, &connection.settings)).transpose()?;
+        let witness = witness.map(|witness| tokio::spawn(witness.run(stopped.clone())));
         let link = tokio::spawn(connection.run(deliveries, stopped));
-        Ok(ReceiverHandle { stop, link, intake: Some(intake), state, questions })
+        Ok(ReceiverHandle { stop, link, witness, intake: Some(intake), state, questions })
     }
+}
+
+fn witness_link(authority: &Authority, receiver: &LinkSettings) -> Result<WitnessLink> {
+    let settings = LinkSettings {
+        client_id: format!("witness-of-{}", receiver.client_id),
+        broker: receiver.broker.clone(),
+        tls: receiver.tls.clone(),
+        filters: vec![topic::CHECKPOINTS.to_owned()],
+    };
+    Ok(WitnessLink { settings, witness: authority.witness()? })
 }
 
 /// The name under which the broker keeps the session.
@@ -176,6 +193,9 @@ impl ReceiverHandle {
     pub async fn stop(mut self) -> Result<()> {
         let _ = self.stop.send(true);
         let _ = (&mut self.link).await;
+        if let Some(witness) = &mut self.witness {
+            let _ = witness.await;
+        }
         let Some(intake) = self.intake.take() else { return Ok(()) };
         let joined = tokio::task::spawn_blocking(|| intake.join()).await.context("the runtime is ending")?;
         joined.map_err(|_| anyhow!("the intake thread panicked"))?

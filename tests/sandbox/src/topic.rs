@@ -2,6 +2,9 @@
 
 use lingate_model::{DatasetAlias, GatewayId, TenantId};
 
+/// Checkpoints of every gateway's audit log.
+pub(crate) const CHECKPOINTS: &str = "lingate/1/+/+/a";
+
 /// What a receiver subscribes to. In a group everybody gets every KEY, because a broker gives retained messages to no
 /// shared subscription; each DATA goes to one of the group.
 pub(crate) fn filters(group: Option<&str>) -> [String; 2] {

@@ -13,6 +13,9 @@ use crate::enroll::{Enrolment, Software};
 use crate::files::{self, Readers};
 use crate::keys::{Jwk, sha256};
 
+/// Audit keys of one gateway that are remembered.
+const AUDIT_KEYS_MAX: usize = 8;
+
 /// `gateways/<id>/gateway.json`: what the receiver must know of a gateway.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KnownGateway {
@@ -20,6 +23,9 @@ pub struct KnownGateway {
     pub tenant: String,
     /// The current signing key first; older ones stay, because their records may still be on their way.
     pub keys: Vec<Jwk>,
+    /// What signs the checkpoints of its audit log, newest first; empty: its enrolment named none.
+    #[serde(default)]
+    pub audit_keys: Vec<Jwk>,
     pub software: Software,
     /// Of the last bundle.
     #[serde(default)]
@@ -45,17 +51,25 @@ impl KnownGateway {
         change: KeyChange,
     ) -> Result<KnownGateway> {
         let keys = keys_after(known.as_ref(), enrolment, change)?;
+        let audit_keys = audit_keys(known.as_ref(), enrolment);
         let (version, sha256) = known.map_or((0, String::new()), |known| (known.bundle_version, known.bundle_sha256));
         Ok(KnownGateway {
             gateway: enrolment.gateway.to_string(),
             tenant: enrolment.tenant.to_string(),
             keys,
+            audit_keys,
             software: enrolment.software.clone(),
             bundle_version: version,
             bundle_sha256: sha256,
             revoked_at: None,
         })
     }
+}
+
+fn audit_keys(known: Option<&KnownGateway>, enrolment: &Enrolment) -> Vec<Jwk> {
+    let older =
+        known.into_iter().flat_map(|known| &known.audit_keys).filter(|key| Some(*key) != enrolment.audit.as_ref());
+    enrolment.audit.iter().chain(older).take(AUDIT_KEYS_MAX).cloned().collect()
 }
 
 fn keys_after(known: Option<&KnownGateway>, enrolment: &Enrolment, change: KeyChange) -> Result<Vec<Jwk>> {

@@ -26,6 +26,9 @@ pub(crate) struct Receive {
     /// Send signed receipts; gateways whose bundle says ack = "receipt" keep their records until they have them
     #[arg(long)]
     receipts: bool,
+    /// In a group: cosign the gateways' audit logs. One member does; without a group the receiver always does
+    #[arg(long, requires = "group")]
+    cosign: bool,
     /// End after so many seconds
     #[arg(long = "for", value_name = "SECONDS", conflicts_with = "until_idle")]
     run_for: Option<u64>,
@@ -47,8 +50,10 @@ pub(crate) async fn receive(args: Receive) -> Result<()> {
         store: args.store.clone(),
         sink: None,
     };
+    let cosign = args.cosign || args.group.is_none();
     let group = args.group.map(|name| args.member.map_or_else(hostname, Ok).map(|member| Group { name, member }));
-    let options = ReceiverOptions { more_roles: roles.collect(), group: group.transpose()?, receipts: args.receipts };
+    let (more_roles, receipts) = (roles.collect(), args.receipts);
+    let options = ReceiverOptions { more_roles, group: group.transpose()?, receipts, cosign };
     let receiver = Receiver::start_with(config, options)?;
     let until = match (args.run_for, args.until_idle) {
         (Some(seconds), _) => Until::Elapsed(Duration::from_secs(seconds)),
