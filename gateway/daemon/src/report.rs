@@ -7,8 +7,8 @@ use lingate_model::{DeviceState, UtcMicros};
 use serde::{Deserialize, Serialize};
 
 use crate::about::About;
-use crate::language::Language;
 use crate::audit;
+use crate::language::Language;
 use crate::recent::Recent;
 use crate::rights_report::RightsReport;
 use crate::view::View;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use lingate_buffer::RecordId;
 use lingate_audit::Event;
+use lingate_buffer::RecordId;
 use lingate_model::{DatasetId, DeviceName, DeviceReport, DeviceState, Missed, Reading};
 use lingate_seal::{Kid, Sealed, VerifiedBundle, Veto};
 

@@ -9,8 +9,8 @@
 //!   epoch to carry it (D6). Behind a record that the buffer refused, its epoch keeps nothing before that gap record.
 //! - Time, randomness and disk are arguments: the same inputs give the same outputs, byte for byte.
 
-mod declared;
 mod audit;
+mod declared;
 mod deliver;
 mod description;
 mod devices;
