@@ -18,8 +18,8 @@ pub mod cli;
 
 mod about;
 mod accepted;
-mod bilingual;
 mod audit;
+mod bilingual;
 mod bundle_history;
 mod changes;
 mod clock;
