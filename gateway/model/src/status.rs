@@ -44,6 +44,8 @@ status_codes! {
     BAD_NO_DATA = 0x809B_0000, "BadNoData";
     BAD_NODE_ID_UNKNOWN = 0x8034_0000, "BadNodeIdUnknown";
     BAD_WAITING_FOR_INITIAL_DATA = 0x8032_0000, "BadWaitingForInitialData";
+    BAD_AGGREGATE_INVALID_INPUTS = 0x80D6_0000, "BadAggregateInvalidInputs";
+    UNCERTAIN_DATA_SUB_NORMAL = 0x40A4_0000, "UncertainDataSubNormal";
     BAD_RESOURCE_UNAVAILABLE = 0x8004_0000, "BadResourceUnavailable";
 }
 

@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use lingate_model::{ClockState, Now, Value};
 
+use crate::context::Contexts;
 use crate::count::add;
-use crate::{DatasetIndex, Flush, Minimized, StepCount, VALUE_WEIGHT_MAX};
+use crate::{ContextKind, ContextRun, DatasetIndex, Flush, Minimized, StepCount, VALUE_WEIGHT_MAX};
 
 /// The minimized readings of one dataset, in the order in which they were read, with the counts of every step.
 /// A batch without readings carries only counts: the last word of an epoch in which everything was suppressed.
@@ -12,6 +13,7 @@ pub struct Batch {
     pub(crate) dataset: DatasetIndex,
     pub(crate) readings: Vec<Minimized>,
     pub(crate) steps: Vec<StepCount>,
+    pub(crate) context: Vec<ContextRun>,
     pub(crate) clock: ClockState,
 }
 
@@ -27,6 +29,10 @@ impl Batch {
     pub fn steps(&self) -> &[StepCount] {
         &self.steps
     }
+    /// Ascending by start. What holds at the first reading stands at its begin, so that every batch can be understood alone.
+    pub fn context(&self) -> &[ContextRun] {
+        &self.context
+    }
     /// When its last reading came; of a batch without readings: when it was closed.
     pub fn clock(&self) -> ClockState {
         self.clock
@@ -36,7 +42,9 @@ impl Batch {
 impl Batch {
     /// With the readings and counts of a later one of the same dataset.
     pub(crate) fn join(mut self, later: Batch) -> Batch {
+        let earlier = self.readings.len();
         self.readings.extend(later.readings);
+        self.context.extend(later.context.into_iter().map(|run| ContextRun { start: run.start + earlier, ..run }));
         add(&mut self.steps, &later.steps);
         self.clock = later.clock;
         self
@@ -54,6 +62,7 @@ pub(crate) struct Batcher {
     dataset: DatasetIndex,
     flush: Flush,
     readings: Vec<Minimized>,
+    contexts: Contexts,
     /// Monotonic time of the first pending reading plus age.
     deadline: Option<Duration>,
     clock: ClockState,
@@ -63,7 +72,8 @@ pub(crate) struct Batcher {
 
 impl Batcher {
     pub(crate) fn new(dataset: DatasetIndex, flush: Flush) -> Batcher {
-        Batcher { dataset, flush, readings: Vec::new(), deadline: None, clock: ClockState::default(), weight: 0 }
+        let (readings, contexts) = Default::default();
+        Batcher { dataset, flush, readings, contexts, deadline: None, clock: ClockState::default(), weight: 0 }
     }
 
     pub(crate) fn push(&mut self, now: Now, minimized: Minimized) {
@@ -71,6 +81,21 @@ impl Batcher {
         self.clock = now.clock;
         self.weight = self.weight.saturating_add(weight(&minimized));
         self.readings.push(minimized);
+    }
+
+    /// As `push`, of a context point.
+    pub(crate) fn push_context(&mut self, now: Now, kind: ContextKind, minimized: Minimized) {
+        self.contexts.observe(kind, self.readings.len(), &minimized);
+        self.push(now, minimized);
+    }
+
+    /// Nobody knows what the context point would say.
+    pub(crate) fn forget_context(&mut self, kind: ContextKind, alias: u32) {
+        self.contexts.forget(kind, self.readings.len(), alias);
+    }
+
+    pub(crate) fn clear_contexts(&mut self) {
+        self.contexts.clear();
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -92,6 +117,7 @@ impl Batcher {
         let room = Vec::with_capacity(self.readings.len());
         let readings = std::mem::replace(&mut self.readings, room);
         (self.deadline, self.weight) = (None, 0);
-        Batch { dataset: self.dataset, readings, steps, clock }
+        let context = self.contexts.take();
+        Batch { dataset: self.dataset, readings, steps, context, clock }
     }
 }

@@ -1,7 +1,8 @@
 use lingate_model::{Origin, StatusCode, Value};
 
 use crate::Band;
-use crate::minimize::Item;
+use crate::minimized::Item;
+use crate::number::integer;
 
 /// M6, OPC UA AbsoluteDeadband (OPC 10000-4, 7.22.2) with the trigger StatusValue: a reading is kept if nothing of its
 /// point was kept before, if its StatusCode differs from the last kept one in any bit, or if its value moved.
@@ -80,20 +81,6 @@ impl Deadband {
     fn moved_double(&self, last: f64, value: f64) -> bool {
         last.is_nan() != value.is_nan() || (value - last).abs() > self.by
     }
-}
-
-fn integer(value: &Value) -> Option<i128> {
-    Some(match *value {
-        Value::SByte(v) => v.into(),
-        Value::Byte(v) => v.into(),
-        Value::Int16(v) => v.into(),
-        Value::UInt16(v) => v.into(),
-        Value::Int32(v) => v.into(),
-        Value::UInt32(v) => v.into(),
-        Value::Int64(v) => v.into(),
-        Value::UInt64(v) => v.into(),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

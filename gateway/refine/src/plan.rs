@@ -90,6 +90,13 @@ impl Export {
     pub fn new(dataset: DatasetIndex, alias: u32, class: Option<Class>, steps: Vec<Step>) -> Export {
         Export { dataset, alias, class, steps, lowered: None, context: None }
     }
+
+    /// What M2 judges: the stricter of what is declared, unless the step is there that lowers it. Unlabelled stays so.
+    pub fn leaving_class(&self) -> Option<Class> {
+        let lowered = self.lowered.as_ref();
+        let unlowered = lowered.filter(|lowered| !self.steps.iter().any(|step| step.id() == lowered.by));
+        self.class.map(|class| unlowered.map_or(class, |lowered| class.max(lowered.from)))
+    }
 }
 
 /// Why what leaves is of a lower class than what is read.

@@ -1,18 +1,24 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use lingate_model::{Class, Now, Reading};
+use lingate_model::{Class, Now, PointId, Reading, UtcMicros};
 
 use crate::batch::Batcher;
 use crate::count::Tally;
+use crate::gate::Known;
 use crate::minimize::Minimizer;
 use crate::outlet::Outlet;
 use crate::tag::{Rule, tag};
-use crate::{Batch, DatasetIndex, DatasetPlan, ExportPlan, PointPlan, StepId, Totals};
+use crate::{Batch, DatasetIndex, DatasetPlan, ExportPlan, PointPlan, PseudonymKey, Step, StepId, Totals};
 
 /// Tag, minimize, batch: the three steps for all datasets.
 ///
-/// Memory is bounded by the plan: per point the last kept reading, per dataset at most `flush.readings` readings.
+/// What leaves depends on the readings, their order and their times alone, not on when or in what portions they arrive:
+/// `now` only decides when a batch is closed, and when a window or a swinging door stops waiting for a reading that is more
+/// than two seconds under way. Only where a clock goes back while something waits does it matter which of the two came first.
+///
+/// Memory is bounded by the plan: per point the last kept reading and the sums of a window, per dataset the readings of one
+/// batch.
 #[derive(Debug)]
 pub struct Refinery {
     /// By `PointId`; `None`: no dataset of the plan names the point.
@@ -21,6 +27,10 @@ pub struct Refinery {
     datasets: Vec<Dataset>,
     /// Filled by the reading before, not given away yet.
     ready: VecDeque<Batch>,
+    /// What the conditions of M3 know.
+    known: Known,
+    /// When a point's steps stop waiting: (monotonic, place of the point).
+    deadlines: BTreeSet<(Duration, usize)>,
     unassigned: u64,
 }
 
@@ -30,6 +40,8 @@ struct Point {
     /// Its steps, ascending.
     path: Vec<StepId>,
     minimizer: Minimizer,
+    /// As it stands in the refinery's deadlines.
+    deadline: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -37,6 +49,8 @@ struct Dataset {
     /// What the plant allows: no bundle raises it.
     ceiling_max: Class,
     ceiling: Option<Class>,
+    /// For M11; without it such readings are suppressed.
+    pseudonyms: Option<PseudonymKey>,
     tally: Tally,
     batcher: Batcher,
 }
@@ -47,15 +61,28 @@ static NOTHING: Totals = Totals { read: 0, kept: 0, suppressed: Vec::new() };
 impl Refinery {
     /// Every dataset begins with the plan's ceiling.
     pub fn new(plan: ExportPlan) -> Refinery {
+        let known = Known::new(&plan);
         let ExportPlan { datasets, points } = plan;
         let points: Vec<Option<Point>> = points.iter().map(|point| Point::new(point, datasets.len())).collect();
         let datasets = (0..).zip(&datasets).map(|(at, plan)| Dataset::new(DatasetIndex(at), plan, &points)).collect();
-        Refinery { points, datasets, ready: VecDeque::new(), unassigned: 0 }
+        let (ready, deadlines) = Default::default();
+        Refinery { points, datasets, ready, known, deadlines, unassigned: 0 }
+    }
+
+    /// For M11. Before the first reading: without its key, a dataset's identifiers do not leave.
+    pub fn set_pseudonym_key(&mut self, dataset: DatasetIndex, key: PseudonymKey) {
+        if let Some(dataset) = self.datasets.get_mut(dataset.index()) {
+            dataset.pseudonyms = Some(key);
+        }
     }
 
     /// Takes one reading; gives a batch when it completes one. When it completes two, `due` gives the other.
     pub fn refine(&mut self, now: Now, reading: Reading) -> Option<Batch> {
-        let Some(Some(point)) = self.points.get_mut(reading.point.index()) else {
+        // What is over by time is over before the reading, whether anybody woke up in between or not.
+        self.stop_waiting(now);
+        self.known.observe(&reading);
+        let place = reading.point.index();
+        let Some(Some(point)) = self.points.get_mut(place) else {
             self.unassigned += 1;
             return None;
         };
@@ -63,15 +90,29 @@ impl Refinery {
         match tag(reading, &point.rule, dataset.ceiling) {
             Ok(tagged) => {
                 let (minimizer, mut outlet) = point.through(now, dataset, &mut self.ready);
-                minimizer.minimize(tagged, &mut outlet);
+                minimizer.minimize(tagged, &self.known, &mut outlet);
             }
             Err(step) => dataset.tally.settle(&point.path, 1, Some(step)),
         }
+        point.note_deadline(place, &mut self.deadlines);
         self.ready.pop_front()
+    }
+
+    /// The point is not read from this gateway time on: slots of it were missed, or its device is away. Until its next
+    /// reading no condition on it holds, it is no context, and its last value counts for no window.
+    pub fn unknown(&mut self, point: PointId, from: UtcMicros) {
+        self.known.forget(point);
+        let Some(Some(point)) = self.points.get_mut(point.index()) else { return };
+        point.minimizer.unknown(from);
+        if let Some(kind) = point.rule.context {
+            let dataset = &mut self.datasets[point.rule.dataset.index()];
+            dataset.batcher.forget_context(kind, point.rule.alias);
+        }
     }
 
     /// A batch whose age is over, the oldest first; call until `None`.
     pub fn due(&mut self, now: Now) -> Option<Batch> {
+        self.stop_waiting(now);
         if let Some(batch) = self.ready.pop_front() {
             return Some(batch);
         }
@@ -80,19 +121,50 @@ impl Refinery {
         (oldest.batcher.deadline()? <= now.monotonic).then(|| oldest.batch(now))
     }
 
+    /// Windows and swinging doors whose time is over.
+    fn stop_waiting(&mut self, now: Now) {
+        while let Some((_, place)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now.monotonic) {
+            let point = self.points[place].as_mut().expect("only points of a dataset wait");
+            let dataset = &mut self.datasets[point.rule.dataset.index()];
+            let (minimizer, mut outlet) = point.through(now, dataset, &mut self.ready);
+            minimizer.due(&mut outlet);
+            point.note_deadline(place, &mut self.deadlines);
+        }
+    }
+
     /// The monotonic time at which `due` has something to give.
     pub fn wake_at(&self) -> Option<Duration> {
-        let ready = self.ready.front().map(|_| Duration::ZERO);
-        ready.or_else(|| self.datasets.iter().filter_map(|dataset| dataset.batcher.deadline()).min())
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let waiting = self.deadlines.first().map(|(at, _)| *at);
+        self.datasets.iter().filter_map(|dataset| dataset.batcher.deadline()).chain(waiting).min()
     }
 
     /// What is pending of this dataset, even if it is only counts; `None` if there is nothing at all.
     ///
-    /// Ends what the deadbands remember of its points: each point's next reading is kept, so that an epoch can be
-    /// understood by a recipient that cannot open the one before.
+    /// Ends what deadbands and swinging doors remember of its points: each point's next reading is kept, so that an epoch
+    /// can be understood by a recipient that cannot open the one before. Windows stay open. The batch may have as many
+    /// readings more than others as the dataset has points.
     pub fn close(&mut self, now: Now, dataset: DatasetIndex) -> Option<Batch> {
-        self.forget(dataset);
+        self.settle(now, dataset, Minimizer::pause);
         self.take_pending(now, dataset)
+    }
+
+    /// As `close`, and open windows end here as partial ones: before the gateway stops, or before rights change.
+    pub fn end(&mut self, now: Now, dataset: DatasetIndex) -> Option<Batch> {
+        self.settle(now, dataset, Minimizer::end);
+        self.take_pending(now, dataset)
+    }
+
+    fn settle(&mut self, now: Now, index: DatasetIndex, settle: fn(&mut Minimizer, &mut Outlet<'_>)) {
+        let Some(dataset) = self.datasets.get_mut(index.index()) else { return };
+        for (place, point) in self.points.iter_mut().enumerate() {
+            let Some(point) = point.as_mut().filter(|point| point.rule.dataset == index) else { continue };
+            let (minimizer, mut outlet) = point.through(now, dataset, &mut self.ready);
+            settle(minimizer, &mut outlet);
+            point.note_deadline(place, &mut self.deadlines);
+        }
     }
 
     fn take_pending(&mut self, now: Now, index: DatasetIndex) -> Option<Batch> {
@@ -107,12 +179,20 @@ impl Refinery {
     /// `None`: the bundle does not grant the dataset, every reading of it is suppressed by M1. A ceiling above the
     /// plan's counts as the plan's.
     ///
-    /// Counts from the next reading on. What is pending passed under the ceiling before: `close` the dataset first.
-    pub fn set_ceiling(&mut self, dataset: DatasetIndex, ceiling: Option<Class>) {
-        self.forget(dataset);
-        if let Some(dataset) = self.datasets.get_mut(dataset.index()) {
-            dataset.ceiling = ceiling.map(|ceiling| ceiling.min(dataset.ceiling_max));
+    /// Counts from the next reading on. What is pending passed under the ceiling before: `end` the dataset first. What a
+    /// window or a swinging door still holds is suppressed.
+    pub fn set_ceiling(&mut self, index: DatasetIndex, ceiling: Option<Class>) {
+        let Some(dataset) = self.datasets.get_mut(index.index()) else { return };
+        for (place, point) in self.points.iter_mut().enumerate() {
+            let Some(point) = point.as_mut().filter(|point| point.rule.dataset == index) else { continue };
+            let held = point.minimizer.discard();
+            if held > 0 {
+                dataset.tally.settle(&point.path, held, Some(StepId::AllowList));
+            }
+            point.note_deadline(place, &mut self.deadlines);
         }
+        dataset.ceiling = ceiling.map(|ceiling| ceiling.min(dataset.ceiling_max));
+        dataset.batcher.clear_contexts();
     }
 
     pub fn totals(&self, dataset: DatasetIndex) -> &Totals {
@@ -123,22 +203,16 @@ impl Refinery {
     pub fn unassigned(&self) -> u64 {
         self.unassigned
     }
-
-    fn forget(&mut self, dataset: DatasetIndex) {
-        let points = self.points.iter_mut().flatten().filter(|point| point.rule.dataset == dataset);
-        points.for_each(|point| point.minimizer.forget());
-    }
 }
 
 impl Point {
     /// `None`: no dataset of the plan names it.
     fn new(plan: &PointPlan, datasets: usize) -> Option<Point> {
         let rule = Rule::of(plan).filter(|rule| rule.dataset.index() < datasets)?;
-        let steps = plan.export.as_ref().map_or(&[][..], |export| &export.steps);
         let mut path = vec![StepId::AllowList, StepId::ClassCeiling];
-        path.extend(steps.iter().map(crate::Step::id));
+        path.extend(plan.export.iter().flat_map(|export| &export.steps).map(Step::id));
         path.sort();
-        Some(Point { rule, path, minimizer: Minimizer::new(steps) })
+        Some(Point { rule, path, minimizer: Minimizer::new(plan), deadline: None })
     }
 
     /// Its steps, and where they lead to.
@@ -148,9 +222,20 @@ impl Point {
         dataset: &'a mut Dataset,
         ready: &'a mut VecDeque<Batch>,
     ) -> (&'a mut Minimizer, Outlet<'a>) {
-        let Dataset { tally, batcher, .. } = dataset;
-        let outlet = Outlet { now, rule: &self.rule, path: &self.path, tally, batcher, ready };
+        let Dataset { tally, batcher, pseudonyms, .. } = dataset;
+        let pseudonyms = pseudonyms.as_ref();
+        let outlet = Outlet { now, rule: &self.rule, path: &self.path, tally, batcher, pseudonyms, ready };
         (&mut self.minimizer, outlet)
+    }
+
+    fn note_deadline(&mut self, place: usize, deadlines: &mut BTreeSet<(Duration, usize)>) {
+        let deadline = self.minimizer.deadline();
+        if deadline == self.deadline {
+            return;
+        }
+        self.deadline.map(|at| deadlines.remove(&(at, place)));
+        deadline.map(|at| deadlines.insert((at, place)));
+        self.deadline = deadline;
     }
 }
 
@@ -165,6 +250,7 @@ impl Dataset {
         Dataset {
             ceiling_max: plan.ceiling,
             ceiling: Some(plan.ceiling),
+            pseudonyms: None,
             tally: Tally::new(&used),
             batcher: Batcher::new(index, plan.flush),
         }

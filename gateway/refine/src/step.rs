@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use lingate_model::Decimal;
+use lingate_model::{BuiltinType, Decimal};
+
+use crate::{AggregateFunction, Condition, Mask, PointPlan};
 
 /// Numbers of the minimization steps on the wire (wire.md section 9), in the order in which they are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,17 +63,28 @@ impl StepId {
 /// A configured step with its exact parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// M3: a reading leaves only while all conditions hold. Never empty.
+    OnlyWhen(Vec<Condition>),
     /// M4: readings of a worse quality do not leave.
     Quality { keeps: Quality },
+    /// M5: one value per window of `interval`, 1 s to 1 d.
+    Aggregate { function: AggregateFunction, interval: Duration },
     /// M6: a value is kept when it differs from the last kept one by more than `by`, when its quality changed, or when the
     /// last kept one is `max_interval` old.
     Deadband(Band),
+    /// M7: only values between which a straight line stays within `deviation` of all others; at the latest after
+    /// `max_interval` one of them.
+    SwingingDoor { deviation: Decimal, max_interval: Option<Duration> },
     /// M8: to the nearest multiple of `to`, ties to even.
     Round { to: Decimal },
     /// M9: what is below `low` becomes `low`, what is above `high` becomes `high`.
     Clip { low: Option<Decimal>, high: Option<Decimal> },
     /// M10: every time of a reading goes back to a multiple of `to` since 1970 (UTC). 1 ms to 1 d.
     Coarsen { to: Duration },
+    /// M11: the first 16 bytes of HMAC-SHA-256 over the value, with the dataset's key, as 32 hexadecimal digits.
+    Pseudonym,
+    /// M12: what the pattern finds in a text is replaced.
+    Mask(Mask),
 }
 
 /// What M4 lets pass.
@@ -109,7 +122,12 @@ impl Step {
 
     pub fn id(&self) -> StepId {
         match self {
+            Step::OnlyWhen(_) => StepId::ContextGate,
             Step::Quality { .. } => StepId::QualityFilter,
+            Step::Aggregate { .. } => StepId::Aggregate,
+            Step::SwingingDoor { .. } => StepId::SwingingDoor,
+            Step::Pseudonym => StepId::Pseudonym,
+            Step::Mask(_) => StepId::Masking,
             Step::Deadband(_) => StepId::Deadband,
             Step::Round { .. } => StepId::Rounding,
             Step::Clip { .. } => StepId::Clip,
@@ -121,6 +139,7 @@ impl Step {
     pub fn term(&self) -> &'static str {
         match self {
             Step::Deadband(Band { percent: Some(_), .. }) => "PercentDeadband",
+            Step::Aggregate { function, .. } => function.name(),
             _ => self.id().term(),
         }
     }
@@ -129,6 +148,19 @@ impl Step {
     /// units (`500ms`, `10s`, `1h`).
     pub fn parameters(&self) -> Vec<(&'static str, String)> {
         match self {
+            Step::OnlyWhen(conditions) => {
+                let when: Vec<String> = conditions.iter().map(ToString::to_string).collect();
+                vec![("when", when.join(" and "))]
+            }
+            Step::Aggregate { function, interval } => {
+                vec![("function", function.to_string()), ("interval", duration(*interval))]
+            }
+            Step::SwingingDoor { deviation, max_interval } => {
+                let max_interval = max_interval.map(|at| ("max_interval", duration(at)));
+                [("deviation", deviation.to_string())].into_iter().chain(max_interval).collect()
+            }
+            Step::Pseudonym => vec![("algorithm", "HMAC-SHA-256".to_owned()), ("bytes", "16".to_owned())],
+            Step::Mask(mask) => vec![("pattern", mask.pattern().to_owned()), ("with", mask.with().to_owned())],
             Step::Quality { keeps: Quality::Good } => vec![("keeps", "Good".to_owned())],
             Step::Quality { keeps: Quality::NotBad } => vec![("keeps", "Good, Uncertain".to_owned())],
             Step::Deadband(band) => band.parameters(),
@@ -139,6 +171,18 @@ impl Step {
             }
             Step::Coarsen { to } => vec![("to", duration(*to))],
         }
+    }
+}
+
+impl PointPlan {
+    /// The type of what leaves: a window or a pseudonym makes another one of it.
+    pub fn exported_type(&self) -> BuiltinType {
+        let steps = self.export.iter().flat_map(|export| &export.steps);
+        steps.fold(self.builtin_type, |builtin_type, step| match step {
+            Step::Aggregate { function, .. } => function.result(builtin_type),
+            Step::Pseudonym => BuiltinType::String,
+            _ => builtin_type,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 use lingate_model::{BuiltinType, Class, Reading, StatusCode, Value};
 
-use crate::{DatasetIndex, PointPlan, Stamp, StepId};
+use crate::{ContextKind, DatasetIndex, PointPlan, Stamp, StepId};
 
 /// What a value may weigh: a batch is closed before it weighs more than twice this, and fits into one message.
 pub const VALUE_WEIGHT_MAX: usize = 1024 * 1024;
@@ -29,6 +29,7 @@ pub(crate) struct Rule {
     pub(crate) dataset: DatasetIndex,
     pub(crate) alias: u32,
     class: Option<Class>,
+    pub(crate) context: Option<ContextKind>,
     shape: Shape,
 }
 
@@ -45,7 +46,8 @@ impl Rule {
         Some(Rule {
             dataset: export.dataset,
             alias: export.alias,
-            class: export.class,
+            class: export.leaving_class(),
+            context: export.context,
             shape: Shape { builtin_type: point.builtin_type, rank: point.rank },
         })
     }

@@ -1,4 +1,6 @@
-use lingate_model::{DeviceTime, Origin};
+use std::time::Duration;
+
+use lingate_model::{DeviceTime, Now, Origin, UtcMicros};
 
 use crate::Stamp;
 
@@ -23,4 +25,47 @@ impl PointClock {
             (None, _) => gateway.saturating_add(self.ahead),
         }
     }
+
+    /// What this clock shows at `now`.
+    pub(crate) fn shows(&self, now: Now) -> i64 {
+        self.at(now.utc)
+    }
+
+    /// What this clock shows at a time of the gateway.
+    pub(crate) fn at(&self, gateway: UtcMicros) -> i64 {
+        gateway.0.saturating_add(self.ahead)
+    }
+}
+
+/// How long a step waits for readings that are on their way before it goes on without them. It is long enough that the
+/// way which a reading took to here does not change what leaves: two readings of the point and two seconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    grace: Duration,
+}
+
+impl Deadline {
+    /// A reading is at most this long under way.
+    const DELIVERY: Duration = Duration::from_secs(2);
+
+    pub(crate) fn of(interval: Duration) -> Deadline {
+        Deadline { grace: interval.saturating_mul(2).saturating_add(Deadline::DELIVERY) }
+    }
+
+    /// The monotonic time at which a point whose clock showed `at` when `now` was has certainly told everything up to
+    /// `due`. A wall clock that jumps does not move it.
+    pub(crate) fn at(self, now: Now, at: i64, due: i64) -> Duration {
+        let left = Duration::from_micros(u64::try_from(due.saturating_sub(at)).unwrap_or(0));
+        now.monotonic.saturating_add(left).saturating_add(self.grace)
+    }
+}
+
+impl Default for Deadline {
+    fn default() -> Deadline {
+        Deadline::of(Duration::ZERO)
+    }
+}
+
+pub(crate) fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

@@ -1,0 +1,61 @@
+use lingate_model::Value;
+
+use crate::{ContextKind, Minimized};
+
+/// From a reading of a batch on, this is the batch, phase, lot, recipe or state of the context point's equipment - until
+/// the next run of the same point, in this batch or a later one of the epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContextRun {
+    pub kind: ContextKind,
+    /// Of the context point.
+    pub alias: u32,
+    /// Place of the first reading for which it holds, in [`crate::Batch::readings`]; their number if there is none.
+    pub start: usize,
+    /// As it left, after the point's steps; `None`: it ended, or nobody knows.
+    pub value: Option<Value>,
+}
+
+/// What a dataset's context points said last.
+#[derive(Debug, Default)]
+pub(crate) struct Contexts {
+    holds: Vec<(u32, ContextKind, Value)>,
+    runs: Vec<ContextRun>,
+}
+
+impl Contexts {
+    /// A context point told something: it holds from this reading on.
+    pub(crate) fn observe(&mut self, kind: ContextKind, start: usize, minimized: &Minimized) {
+        self.set(kind, start, minimized.alias, minimized.value.clone());
+    }
+
+    pub(crate) fn forget(&mut self, kind: ContextKind, start: usize, alias: u32) {
+        self.set(kind, start, alias, None);
+    }
+
+    fn set(&mut self, kind: ContextKind, start: usize, alias: u32, value: Option<Value>) {
+        let known = self.holds.iter().position(|(of, ..)| *of == alias);
+        if known.map(|at| &self.holds[at].2) == value.as_ref() {
+            return;
+        }
+        known.map(|at| self.holds.swap_remove(at));
+        self.holds.extend(value.clone().map(|value| (alias, kind, value)));
+        self.runs.push(ContextRun { kind, alias, start, value });
+    }
+
+    /// The runs of a batch; the next one begins with what holds at its first reading.
+    pub(crate) fn take(&mut self) -> Vec<ContextRun> {
+        let run = |(alias, kind, value): &(u32, ContextKind, Value)| ContextRun {
+            kind: *kind,
+            alias: *alias,
+            start: 0,
+            value: Some(value.clone()),
+        };
+        let next = self.holds.iter().map(run).collect();
+        std::mem::replace(&mut self.runs, next)
+    }
+
+    /// Rights have changed: what was said under those before is not said again.
+    pub(crate) fn clear(&mut self) {
+        *self = Contexts::default();
+    }
+}
