@@ -58,6 +58,14 @@ impl Devices {
         }
     }
 
+    pub(crate) fn points_of(&self, name: &DeviceName) -> impl Iterator<Item = PointId> {
+        let device = self.by_name.get(name.as_str()).copied();
+        let is_of = move |(place, of): (usize, &u32)| {
+            (Some(*of) == device).then(|| PointId(u32::try_from(place).unwrap_or(u32::MAX)))
+        };
+        self.of_point.iter().enumerate().filter_map(is_of)
+    }
+
     pub(crate) fn read(&mut self, reading: &Reading) {
         let Some(&number) = self.of_point.get(reading.point.index()) else { return };
         let Some(device) = self.devices.get_mut(number as usize) else { return };

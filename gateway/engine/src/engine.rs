@@ -2,8 +2,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use lingate_buffer::{Buffer, Disk, DiskError, Recovery};
-use lingate_model::{DeviceName, DeviceReport, GatewayId, Missed, Now, PointId, Priority, Reading, TenantId};
-use lingate_refine::{Batch, ExportPlan, Minimized, Refinery};
+use lingate_model::{
+    DeviceName, DeviceReport, DeviceState, GatewayId, Missed, Now, PointId, Priority, Reading, TenantId,
+};
+use lingate_refine::{Batch, DatasetIndex, ExportPlan, Minimized, PseudonymKey, Refinery};
 use lingate_seal::{Entropy, SigningKey, VerifiedBundle};
 
 use crate::audit::Auditor;
@@ -112,7 +114,7 @@ impl<D: Disk> Engine<D> {
         match input {
             Input::Readings(readings) => self.read(now, readings),
             Input::Missed(missed) => self.miss(&missed),
-            Input::Device(name, state) => self.devices.changed(&name, state),
+            Input::Device(name, state) => self.device_changed(now, &name, state),
             Input::Report(name, report) => self.report(now, &name, *report),
             Input::LinkUp(limits) => self.link_up(now, limits),
             Input::LinkDown(loss) => {
@@ -259,10 +261,20 @@ impl<D: Disk> Engine<D> {
         self.keep(now, index, opening);
     }
 
-    /// Pending readings first, so that an epoch that ends by age or at shutdown holds all that was read in it.
+    /// Pending readings first, so that an epoch that ends by age holds all that was read in it, but for open windows.
     pub(crate) fn close_epoch(&mut self, now: Now, index: usize) {
-        let dataset = self.streams[index].dataset;
-        if let Some(batch) = self.refinery.close(now, dataset) {
+        let pending = self.refinery.close(now, self.streams[index].dataset);
+        self.close_with(now, index, pending);
+    }
+
+    /// As `close_epoch`, open windows included.
+    pub(crate) fn end_stream(&mut self, now: Now, index: usize) {
+        let pending = self.refinery.end(now, self.streams[index].dataset);
+        self.close_with(now, index, pending);
+    }
+
+    fn close_with(&mut self, now: Now, index: usize, pending: Option<Batch>) {
+        if let Some(batch) = pending {
             if !self.streams[index].has_epoch() {
                 self.open_epoch_if_needed(now, index);
             }
@@ -348,7 +360,7 @@ impl<D: Disk> Engine<D> {
 
     fn drain(&mut self, now: Now) {
         for index in 0..self.streams.len() {
-            self.close_epoch(now, index);
+            self.end_stream(now, index);
         }
         let told = self.audit.all();
         self.outputs.extend(told.into_iter().map(|event| Output::Audit(Box::new(event))));
@@ -368,10 +380,24 @@ impl<D: Disk> Engine<D> {
         }
     }
 
+    /// Of a device that is away nothing is known, until it is read again.
+    fn device_changed(&mut self, now: Now, name: &DeviceName, state: DeviceState) {
+        if state != DeviceState::Connected {
+            self.devices.points_of(name).for_each(|point| self.refinery.unknown(point, now.utc));
+        }
+        self.devices.changed(name, state);
+    }
+
+    /// For M11 of a dataset; before the first reading.
+    pub fn set_pseudonym_key(&mut self, dataset: DatasetIndex, key: PseudonymKey) {
+        self.refinery.set_pseudonym_key(dataset, key);
+    }
+
     fn miss(&mut self, missed: &Missed) {
         let mut slots: BTreeMap<usize, u64> = BTreeMap::new();
         for (point, count) in &missed.slots {
             self.devices.missed(*point, *count);
+            self.refinery.unknown(*point, missed.from);
             let export = self.export.points.get(point.index()).and_then(|point| point.export.as_ref());
             if let Some(export) = export {
                 *slots.entry(export.dataset.index()).or_default() += count;

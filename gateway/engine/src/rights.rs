@@ -108,7 +108,7 @@ impl<D: Disk> Engine<D> {
     /// as wide, and is declared lost otherwise.
     fn change_terms(&mut self, now: Now, index: usize, grant: Result<Grant, String>) {
         let dataset = self.streams[index].dataset;
-        let pending = self.refinery.close(now, dataset);
+        let pending = self.refinery.end(now, dataset);
         let closing = self.streams[index].close(&self.sealing.signer);
         self.keep(now, index, closing);
         if let Err(reason) = &grant {

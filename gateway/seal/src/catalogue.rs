@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lingate_model::Class;
-use lingate_refine::{DatasetPlan, PointPlan, Step};
+use lingate_refine::{DatasetPlan, Export, PointPlan, Step};
 
 use crate::described::DescribedDevice;
 use crate::scale::Scale;
@@ -35,13 +35,13 @@ pub(crate) fn catalogue(
 
 /// Whether catalogue and lineage may speak of a point: an unlabelled one, or one above the ceiling, never leaves.
 pub(crate) fn is_told(point: &PointPlan, ceiling: Class) -> bool {
-    let class = point.export.as_ref().and_then(|export| export.class);
+    let class = point.export.as_ref().and_then(Export::leaving_class);
     class.is_some_and(|class| class <= ceiling)
 }
 
 /// The resolution that a column of this point counts in; only floats have one, and only by themselves.
 pub(crate) fn scale_of(point: &PointPlan) -> Option<Scale> {
-    point.places.filter(|_| point.builtin_type.is_floating() && point.rank == 0).and_then(Scale::of_places)
+    point.places.filter(|_| point.exported_type().is_floating() && point.rank == 0).and_then(Scale::of_places)
 }
 
 /// Of `device/point`.
@@ -51,20 +51,26 @@ fn device_of(point: &PointPlan) -> &str {
 
 fn tag(dataset: &DatasetPlan, point: &PointPlan, alias: u32) -> wire::Tag {
     let export = point.export.as_ref();
-    let without_scale = if point.builtin_type.is_floating() { 0.0 } else { 1.0 };
+    let lowered = export.and_then(|export| export.lowered.as_ref());
+    let exported = point.exported_type();
+    let without_scale = if exported.is_floating() { 0.0 } else { 1.0 };
     wire::Tag {
         alias,
         name: point.name.clone(),
-        builtin_type: point.builtin_type as u32,
+        builtin_type: exported as u32,
         scale: scale_of(point).map_or(without_scale, Scale::resolution),
         range: point.range.map(|(low, high)| wire::Range { low: low.to_f64(), high: high.to_f64() }),
         equipment: point.equipment.to_string(),
-        class: export.and_then(|export| export.class).map_or(0, |class| class as u32),
+        class: export.and_then(Export::leaving_class).map_or(0, |class| class as u32),
         purposes: vec![dataset.purpose.to_string()],
         steps: export.map_or_else(Vec::new, |export| export.steps.iter().map(step).collect()),
         interval_ms: u32::try_from(point.interval.as_millis()).unwrap_or(u32::MAX),
         source: point.source.clone(),
         dimensions: point.rank.into(),
+        context: export.and_then(|export| export.context).map_or(0, |kind| kind as i32),
+        class_before: lowered.map(|lowered| lowered.from as u32),
+        class_step: lowered.map_or(0, |lowered| lowered.by as u32),
+        class_reason: lowered.map_or_else(String::new, |lowered| lowered.reason.clone()),
         ucum: point.unit.as_ref().map_or_else(String::new, ToString::to_string),
         ..wire::Tag::default()
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lingate_model::{BuiltinType, Origin, StatusCode, Value};
-use lingate_refine::{PointPlan, Stamp};
+use lingate_refine::{ContextRun, PointPlan, Stamp};
 
 use crate::catalogue::scale_of;
 use crate::plain::{Form, to_integer, to_text};
@@ -53,21 +53,32 @@ impl ColumnEncoder {
     /// `points` by alias.
     pub(crate) fn new<'a>(points: impl Iterator<Item = &'a PointPlan>) -> ColumnEncoder {
         let shape =
-            |point: &PointPlan| Shape { builtin_type: point.builtin_type, rank: point.rank, scale: scale_of(point) };
+            |point: &PointPlan| Shape { builtin_type: point.exported_type(), rank: point.rank, scale: scale_of(point) };
         let points: Vec<Shape> = points.map(shape).collect();
         let slots = vec![NO_SLOT; points.len()];
         ColumnEncoder { points, rows: Rows::default(), open: Vec::new(), slots, free: Vec::new() }
     }
 
-    /// Replaces times and columns of `batch`. Every alias is one of the epoch's points.
-    pub(crate) fn encode<'a>(&mut self, entries: impl Iterator<Item = Entry<'a>>, batch: &mut wire::Batch) {
+    /// Replaces times, columns and context of `batch`. Every alias is one of the epoch's points. `context` ascends by start.
+    pub(crate) fn encode<'a>(
+        &mut self,
+        entries: impl Iterator<Item = Entry<'a>>,
+        context: &[ContextRun],
+        batch: &mut wire::Batch,
+    ) {
         self.reset(batch);
-        for entry in entries {
+        let mut runs = context.iter().peekable();
+        for (place, entry) in entries.enumerate() {
             let slot = self.slot(entry.alias, batch);
             let (open, column) = (&mut self.open[slot], &mut batch.columns[slot]);
             let row = self.rows.row(entry.stamp.gateway_time.0, open.next_row);
             open.push(row, &entry, column);
+            while let Some(run) = runs.next_if(|run| run.start <= place) {
+                batch.context.push(wire_run(run, row));
+            }
         }
+        // What changed behind the last reading holds for none of this batch.
+        batch.context.extend(runs.map(|run| wire_run(run, self.rows.count())));
         let rows = self.rows.write(batch);
         for (open, column) in self.open.iter_mut().zip(&mut batch.columns) {
             if open.entries == rows {
@@ -80,6 +91,7 @@ impl ColumnEncoder {
 
     fn reset(&mut self, batch: &mut wire::Batch) {
         self.rows.clear();
+        batch.context.clear();
         for open in self.open.drain(..) {
             self.slots[open.alias as usize] = NO_SLOT;
         }
@@ -103,6 +115,12 @@ impl ColumnEncoder {
         }
         *slot as usize
     }
+}
+
+/// From this row on; an empty value: it ended, or nobody knows.
+fn wire_run(run: &ContextRun, row: u32) -> wire::Run {
+    let value = run.value.as_ref().map_or_else(Vec::new, datum::encode);
+    wire::Run { kind: run.kind as i32, start_row: row, value, alias: run.alias }
 }
 
 /// What is known of a column while it grows.
@@ -216,6 +234,10 @@ impl Rows {
     fn clear(&mut self) {
         self.times.clear();
         self.latest.clear();
+    }
+
+    fn count(&self) -> u32 {
+        self.times.len() as u32
     }
 
     /// The row of this time at or behind `from`, opened if there is none.

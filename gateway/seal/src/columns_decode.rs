@@ -42,16 +42,20 @@ pub enum BatchRefused {
     Status { alias: u32 },
     #[error("column {alias} has device times or backfilled spans that do not fit to its entries")]
     Stamps { alias: u32 },
+    #[error(
+        "context of column {alias} is of another kind, does not ascend within the batch or has no value that can be read"
+    )]
+    Context { alias: u32 },
     #[error("column {alias} has values that do not fit to its type or to the number of its entries")]
     Values { alias: u32 },
 }
 
 /// The batch's readings in the order of rows, within a row in the order of columns. `catalogue` is the epoch's.
 pub fn decode_batch(batch: &wire::Batch, catalogue: &wire::Catalogue) -> Result<Vec<DecodedReading>, BatchRefused> {
-    let times = times(batch)?;
+    let times = row_times(batch)?;
     let mut readings: Vec<(usize, DecodedReading)> = Vec::new();
     for column in &batch.columns {
-        let rows = rows(column, times.len())?;
+        let rows = entry_rows(column, times.len())?;
         if readings.len() + rows.len() > BATCH_READINGS_MAX {
             return Err(BatchRefused::TooLarge);
         }
@@ -67,7 +71,7 @@ pub fn decode_batch(batch: &wire::Batch, catalogue: &wire::Catalogue) -> Result<
     Ok(readings.into_iter().map(|(_, reading)| reading).collect())
 }
 
-fn times(batch: &wire::Batch) -> Result<Vec<i64>, BatchRefused> {
+pub(crate) fn row_times(batch: &wire::Batch) -> Result<Vec<i64>, BatchRefused> {
     let rows = batch.rows as usize;
     if rows > BATCH_READINGS_MAX {
         return Err(BatchRefused::TooLarge);
@@ -85,7 +89,7 @@ fn times(batch: &wire::Batch) -> Result<Vec<i64>, BatchRefused> {
 }
 
 /// The row of every entry.
-fn rows(column: &wire::Column, rows: usize) -> Result<Vec<usize>, BatchRefused> {
+pub(crate) fn entry_rows(column: &wire::Column, rows: usize) -> Result<Vec<usize>, BatchRefused> {
     if column.row.is_empty() {
         return Ok((0..rows).collect());
     }

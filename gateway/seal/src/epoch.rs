@@ -169,7 +169,7 @@ impl Epoch {
             return Err(SealError::TooManyReadings { readings, limit: BATCH_READINGS_MAX });
         }
         let mut encoded = std::mem::take(&mut self.batch);
-        self.columns.encode(batch.readings().iter().map(entry), &mut encoded);
+        self.columns.encode(batch.readings().iter().map(entry), batch.context(), &mut encoded);
         encoded.clock = clock(batch.clock()) as i32;
         encoded.steps.clear();
         encoded.steps.extend(batch.steps().iter().map(step_count));

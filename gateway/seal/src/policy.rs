@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
-use lingate_refine::{DatasetPlan, PointPlan};
+use lingate_refine::{DatasetPlan, Export, Lowered, PointPlan};
 
 use crate::cbor::Encoder;
 use crate::thumbprint::sha256;
 
 /// Names a dataset's minimization policy: SHA-256 of the deterministic CBOR
 /// `["lingate/1 policy", dataset, purpose, [[point, class or null, [[step, parameter, value, ...]]]]]`, points by
-/// alias.
+/// alias. A class that steps lower is `[after, before, step]`.
 ///
 /// The ceiling is left out: it is lowered by every bundle, and CLAIMS say which one held. A bundle may list the
 /// policies that the sandbox approved; then no other one is sealed.
@@ -23,9 +23,13 @@ fn encode_point(point: &PointPlan, cbor: &mut Encoder) {
     let export = point.export.as_ref();
     let steps = export.map_or(&[][..], |export| &export.steps);
     cbor.array(3).text(&point.name);
-    match export.and_then(|export| export.class) {
-        Some(class) => cbor.unsigned(class as u64),
-        None => cbor.null(),
+    let lowered = export.and_then(|export| export.lowered.as_ref());
+    match (export.and_then(Export::leaving_class), lowered) {
+        (Some(class), None) => cbor.unsigned(class as u64),
+        (Some(class), Some(Lowered { from, by, .. })) => {
+            cbor.array(3).unsigned(class as u64).unsigned(*from as u64).unsigned(*by as u64)
+        }
+        (None, _) => cbor.null(),
     };
     cbor.array(steps.len());
     for step in steps {

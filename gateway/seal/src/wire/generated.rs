@@ -200,16 +200,22 @@ pub struct StatusRun {
     #[prost(fixed32, tag = "3")]
     pub code: u32,
 }
-/// Context that holds from a row on: ISA-88 batch and phase, lot, recipe, SEMI E10 state.
+/// Context that holds from a row on, until the next run of the same alias: ISA-88 batch and phase, lot, recipe, SEMI E10
+/// state. Every batch says at its begin what holds there.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct Run {
     #[prost(enumeration = "ContextKind", tag = "1")]
     pub kind: i32,
+    /// As many as the batch has rows: from the next batch on.
     #[prost(uint32, tag = "2")]
     pub start_row: u32,
+    /// A Datum, as it left after the tag's steps. Empty: it ended, or nobody knows.
     #[prost(bytes = "vec", tag = "3")]
     pub value: ::prost::alloc::vec::Vec<u8>,
+    /// The context tag. It speaks of the tags at its own place of the equipment path and below it.
+    #[prost(uint32, tag = "4")]
+    pub alias: u32,
 }
 /// Of one minimization step since the batch before: seen - kept readings were suppressed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -327,6 +333,16 @@ pub struct Tag {
     /// 0: scalar; 1 to 3: of an array.
     #[prost(uint32, tag = "19")]
     pub dimensions: u32,
+    /// Set on a context tag.
+    #[prost(enumeration = "ContextKind", tag = "20")]
+    pub context: i32,
+    /// Where the steps lower the class: that of what is read, the step that lowers it, and why.
+    #[prost(uint32, optional, tag = "21")]
+    pub class_before: ::core::option::Option<u32>,
+    #[prost(uint32, tag = "22")]
+    pub class_step: u32,
+    #[prost(string, tag = "23")]
+    pub class_reason: ::prost::alloc::string::String,
 }
 /// OPC UA EUInformation.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

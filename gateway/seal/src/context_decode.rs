@@ -1,0 +1,120 @@
+//! From context runs to the readings that they speak of. Every number here was chosen by the sender.
+
+use lingate_model::Value;
+
+use crate::columns_decode::{entry_rows, row_times};
+use crate::{BATCH_READINGS_MAX, BatchRefused, datum, wire};
+
+/// A part of a batch in which a context point said one thing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecodedContext {
+    /// Of the context tag.
+    pub alias: u32,
+    pub kind: wire::ContextKind,
+    /// `None`: it ended, or nobody knows.
+    pub value: Option<Value>,
+    /// Places in what [`crate::decode_batch`] gives: from the first to, without it, the second. Empty if the context began
+    /// behind the last reading.
+    pub readings: (usize, usize),
+    /// Times of the first and last of its rows, microseconds since 1970; `None` without rows.
+    pub time_us: Option<(i64, i64)>,
+}
+
+/// The runs of a batch, in their order.
+pub fn decode_context(batch: &wire::Batch, catalogue: &wire::Catalogue) -> Result<Vec<DecodedContext>, BatchRefused> {
+    if batch.context.len() > BATCH_READINGS_MAX {
+        return Err(BatchRefused::TooLarge);
+    }
+    let times = row_times(batch)?;
+    let mut rows: Vec<usize> = Vec::new();
+    for column in &batch.columns {
+        rows.extend(entry_rows(column, times.len())?);
+        if rows.len() > BATCH_READINGS_MAX {
+            return Err(BatchRefused::TooLarge);
+        }
+    }
+    rows.sort_unstable();
+    let runs = batch.context.iter().enumerate();
+    runs.map(|(place, run)| one(run, &batch.context[place + 1..], catalogue, &times, &rows)).collect()
+}
+
+fn one(
+    run: &wire::Run,
+    later: &[wire::Run],
+    catalogue: &wire::Catalogue,
+    times: &[i64],
+    rows: &[usize],
+) -> Result<DecodedContext, BatchRefused> {
+    let alias = run.alias;
+    let refused = BatchRefused::Context { alias };
+    let kind = wire::ContextKind::try_from(run.kind).map_err(|_| refused)?;
+    let tag = catalogue.tags.get(alias as usize).filter(|tag| tag.alias == alias && tag.context == run.kind);
+    tag.ok_or(refused)?;
+    let next = later.iter().find(|later| later.alias == alias).map_or(times.len(), |next| next.start_row as usize);
+    let start = run.start_row as usize;
+    if start > next || next > times.len() {
+        return Err(refused);
+    }
+    let value = match run.value.as_slice() {
+        [] => None,
+        bytes => Some(datum::decode(bytes).ok_or(refused)?),
+    };
+    let place = |row: usize| rows.partition_point(|of| *of < row);
+    let time_us = times[start..next].first().copied().zip(times[start..next].last().copied());
+    Ok(DecodedContext { alias, kind, value, readings: (place(start), place(next)), time_us })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
+mod tests {
+    use super::*;
+
+    fn catalogue() -> wire::Catalogue {
+        let batch = wire::Tag { context: wire::ContextKind::Batch as i32, builtin_type: 12, ..wire::Tag::default() };
+        let other = wire::Tag { alias: 1, builtin_type: 3, scale: 1.0, ..wire::Tag::default() };
+        wire::Catalogue { schema: 1, tags: vec![batch, other], devices: Vec::new() }
+    }
+
+    fn run(start_row: u32, value: Option<&str>) -> wire::Run {
+        let value = value.map_or_else(Vec::new, |text| datum::encode(&Value::String(text.into())));
+        wire::Run { kind: wire::ContextKind::Batch as i32, start_row, value, alias: 0 }
+    }
+
+    fn decode(context: Vec<wire::Run>) -> Result<Vec<DecodedContext>, BatchRefused> {
+        let column = wire::Column { alias: 1, v: vec![1; 4], ..wire::Column::default() };
+        let batch =
+            wire::Batch { t0_us: 100, dt_us: 10, rows: 4, columns: vec![column], context, ..wire::Batch::default() };
+        decode_context(&batch, &catalogue())
+    }
+
+    #[test]
+    fn a_run_holds_until_the_next_one_of_its_point() {
+        let found = decode(vec![run(0, Some("4711")), run(1, None), run(3, Some("4712"))]).unwrap();
+        let text = |value: &Option<Value>| match value {
+            Some(Value::String(text)) => Some(text.to_string()),
+            _ => None,
+        };
+        let told: Vec<_> = found.iter().map(|run| (text(&run.value), run.readings, run.time_us)).collect();
+        let expected = [
+            (Some("4711".to_owned()), (0, 1), Some((100, 100))),
+            (None, (1, 3), Some((110, 120))),
+            (Some("4712".to_owned()), (3, 4), Some((130, 130))),
+        ];
+        assert_eq!(told, expected);
+        let behind = decode(vec![run(4, Some("4711"))]).unwrap();
+        assert_eq!((behind[0].readings, behind[0].time_us), ((4, 4), None));
+    }
+
+    #[test]
+    fn a_run_that_lies_about_itself_is_refused() {
+        let refused = Err(BatchRefused::Context { alias: 0 });
+        assert_eq!(decode(vec![run(5, None)]), refused, "behind the rows");
+        assert_eq!(decode(vec![run(2, None), run(1, None)]), refused, "backwards");
+        assert_eq!(decode(vec![wire::Run { kind: 77, ..run(0, None) }]), refused);
+        assert_eq!(decode(vec![wire::Run { kind: 2, ..run(0, None) }]), refused, "the tag is no phase");
+        assert_eq!(decode(vec![wire::Run { value: vec![0xff], ..run(0, None) }]), refused);
+        let stranger = decode(vec![wire::Run { alias: 7, ..run(0, None) }]);
+        assert_eq!(stranger, Err(BatchRefused::Context { alias: 7 }));
+        assert_eq!(decode(vec![wire::Run { alias: 1, ..run(0, None) }]), Err(BatchRefused::Context { alias: 1 }));
+    }
+}
