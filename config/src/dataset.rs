@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lingate_drivers::settings::{Problem, Table, nearest};
@@ -9,6 +10,7 @@ use lingate_refine::{DatasetIndex, DatasetPlan, Flush};
 use crate::Quota;
 use crate::class;
 use crate::keys::{optional, require};
+use crate::minimize::{self, Placed};
 use crate::source::Source;
 
 const DATASETS_MAX: usize = 1_000;
@@ -46,6 +48,8 @@ pub(crate) struct Entry {
     /// `None`: it cannot be read, or another dataset has it.
     id: Option<DatasetId>,
     points: u32,
+    /// Steps for all of its points.
+    minimize: Arc<[Placed]>,
     pub(crate) path: String,
     /// Of id, purpose and class.
     pub(crate) spans: [Range<usize>; 3],
@@ -78,6 +82,7 @@ impl Datasets {
         let spans = ["id", "purpose", "class"].map(|key| table.span_of(key));
         let path = table.path().to_owned();
         let read = Read::take(&mut table, problems);
+        let minimize = minimize::read(&mut table, problems).into();
         let id = read.id.clone().filter(|id| self.is_new(id, source, &mut table));
         self.has_nameless |= read.id.is_none();
         if let Some(id) = id.clone() {
@@ -86,7 +91,7 @@ impl Datasets {
         }
         problems.extend(table.finish());
         let (ceiling, quota, order) = (read.ceiling, read.quota.flatten(), read.order.unwrap_or(Order::InOrder));
-        self.entries.push(Entry { plan: read.plan(), quota, order, ceiling, id, points: 0, path, spans });
+        self.entries.push(Entry { plan: read.plan(), quota, order, ceiling, id, points: 0, minimize, path, spans });
     }
 
     fn is_new(&self, id: &DatasetId, source: &Source<'_>, table: &mut Table<'_>) -> bool {
@@ -95,6 +100,11 @@ impl Datasets {
         let hint = format!("the dataset on line {line} has this id: give this one its own");
         table.problem("id", format!("{id:?} stands twice"), Some(hint));
         false
+    }
+
+    /// The steps that hold for every point of the dataset.
+    pub(crate) fn minimize(&self, index: DatasetIndex) -> Arc<[Placed]> {
+        self.entries[index.index()].minimize.clone()
     }
 
     /// The next free alias in the dataset. `Ok(None)`: the dataset itself is wrong, and that is already reported.

@@ -6,12 +6,13 @@ use std::time::Duration;
 use lingate_drivers::settings::{Problem, Table};
 use lingate_drivers::{DRIVERS, Device, DeviceSettings, Driver, PointSettings};
 use lingate_model::{DeviceName, EquipmentPath, NameError, PointId, PointName};
-use lingate_refine::PointPlan;
+use lingate_refine::{PointPlan, Step, StepId};
 
 use crate::DevicePlan;
 use crate::dataset::Datasets;
 use crate::keys::require;
 use crate::line::{Lines, Places, User};
+use crate::minimize::{PointNames, When};
 use crate::point::{self, Common};
 use crate::source::Source;
 
@@ -31,6 +32,8 @@ pub(crate) struct Devices {
     by_name: BTreeMap<DeviceName, usize>,
     points_read: usize,
     lines: Lines,
+    /// What the conditions of points speak of, by place in `points`.
+    whens: Vec<(usize, Vec<When>)>,
 }
 
 pub(crate) fn read(
@@ -47,6 +50,7 @@ pub(crate) fn read(
     for table in root.take("device").tables(1..=DEVICES_MAX) {
         devices.add(table, datasets, source, problems);
     }
+    devices.resolve(problems);
     devices
 }
 
@@ -137,8 +141,38 @@ impl Devices {
         let (Some(name), Some(equipment)) = (head.name, head.equipment) else { return };
         assert_eq!(device.points().len(), commons.len(), "a driver keeps every point that it does not refuse");
         let points = commons.into_iter().zip(device.points());
-        self.points.extend(points.map(|(common, point)| common.plan(&name, &equipment, point, problems)));
+        for (common, point) in points {
+            let whens = common.whens();
+            if !whens.is_empty() {
+                self.whens.push((self.points.len(), whens));
+            }
+            self.points.push(common.plan(&name, &equipment, point, problems));
+        }
         self.devices.push(DevicePlan { name, kind: driver.kind, equipment, device });
+    }
+}
+
+impl Devices {
+    /// Conditions may speak of points further down. Only if nothing else is wrong: a point that was refused is no point.
+    fn resolve(&mut self, problems: &mut Vec<Problem>) {
+        if !problems.is_empty() || self.whens.is_empty() {
+            return;
+        }
+        let names = PointNames::of(self.points.iter().map(|point| &**point));
+        let mut resolved = Vec::new();
+        for (place, whens) in &self.whens {
+            let conditions = whens.iter().map(|when| when.resolve(&self.points[*place], &names));
+            let (found, wrong): (Vec<_>, Vec<_>) = conditions.partition(Result::is_ok);
+            problems.extend(wrong.into_iter().filter_map(Result::err));
+            resolved.push((*place, found.into_iter().filter_map(Result::ok).collect::<Vec<_>>()));
+        }
+        for (place, conditions) in resolved {
+            let point = Arc::make_mut(&mut self.points[place]);
+            let steps = point.export.iter_mut().flat_map(|export| &mut export.steps);
+            steps.filter(|step| step.id() == StepId::ContextGate).for_each(|step| {
+                *step = Step::OnlyWhen(conditions.clone());
+            });
+        }
     }
 }
 

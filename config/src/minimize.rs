@@ -2,7 +2,9 @@
 //! keys that belong to it.
 
 mod fit;
+mod merge;
 mod read;
+mod when;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -12,6 +14,9 @@ use lingate_model::Decimal;
 use lingate_refine::{Step, StepId};
 
 pub(crate) use fit::{Shape, no_number, places};
+pub(crate) use merge::with_defaults;
+pub(crate) use read::step_of_key;
+pub(crate) use when::{PointNames, When};
 
 const STEPS_MAX: usize = 16;
 
@@ -29,6 +34,10 @@ pub(crate) enum Wish {
     Step(Step),
     /// M6 in percent of the point's range.
     PercentDeadband { percent: Decimal, max_interval: Option<Duration> },
+    /// M7 in percent of the point's range.
+    PercentDoor { percent: Decimal, max_interval: Option<Duration> },
+    /// M3: the points are known when all devices are.
+    OnlyWhen(Vec<When>),
 }
 
 impl Wish {
@@ -36,11 +45,14 @@ impl Wish {
         match self {
             Wish::Step(step) => step.id(),
             Wish::PercentDeadband { .. } => StepId::Deadband,
+            Wish::PercentDoor { .. } => StepId::SwingingDoor,
+            Wish::OnlyWhen(_) => StepId::ContextGate,
         }
     }
 }
 
-/// The steps in the fixed order in which they are applied, whatever their order in the file.
+/// The steps of a point, or of a dataset for all of its points: in the fixed order in which they are applied, whatever
+/// their order in the file.
 pub(crate) fn read(owner: &mut Table<'_>, problems: &mut Vec<Problem>) -> Vec<Placed> {
     let mut steps: Vec<Placed> = Vec::new();
     for mut table in owner.take("minimize").tables(0..=STEPS_MAX) {

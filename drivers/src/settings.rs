@@ -28,7 +28,7 @@ pub use toml::de::DeTable;
 use toml::de::DeValue;
 
 pub use credential::Credential;
-pub use key::{Key, Literal};
+pub use key::{Comparable, Key, Literal};
 pub use nearest::nearest;
 pub use path::parse_path;
 pub use units::{parse_duration, parse_size, show_duration, show_size};
@@ -94,6 +94,10 @@ impl<'a> Table<'a> {
 
     pub fn is_table(&self, key: &str) -> bool {
         self.table.get(key).is_some_and(|value| matches!(value.get_ref(), DeValue::Table(_)))
+    }
+
+    pub fn is_list(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(|value| matches!(value.get_ref(), DeValue::Array(_)))
     }
 
     /// All keys in the table, taken or not, in alphabetical order: for a table whose only key names its kind, such as

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use lingate_drivers::Point;
-use lingate_drivers::settings::Problem;
+use lingate_drivers::settings::{Problem, show_duration};
 use lingate_model::{BuiltinType, Decimal};
-use lingate_refine::{Band, Percent, Step};
+use lingate_refine::{Band, Percent, Step, StepId};
 
-use super::{Placed, Wish};
+use super::{Placed, When, Wish};
 
 /// What the steps must suit: a point's values as they are read.
 #[derive(Clone, Copy, Debug)]
@@ -14,13 +14,43 @@ pub(crate) struct Shape {
     pub(crate) rank: u8,
     /// EURange.
     pub(crate) range: Option<(Decimal, Decimal)>,
+    /// Between two readings.
+    pub(crate) every: Duration,
+    /// A step before made other values of them.
+    is_pseudonym: bool,
 }
 
 type Misfit = (String, String);
 
 impl Shape {
     pub(crate) fn of(point: &Point, range: Option<(Decimal, Decimal)>) -> Shape {
-        Shape { builtin_type: point.builtin_type, rank: point.rank, range }
+        let Point { builtin_type, rank, interval, .. } = *point;
+        Shape { builtin_type, rank, range, every: interval, is_pseudonym: false }
+    }
+
+    /// Behind a step.
+    pub(super) fn after(self, step: &Step) -> Shape {
+        match step {
+            Step::Aggregate { function, .. } => {
+                let range = self.range.filter(|_| function.keeps_unit());
+                Shape { builtin_type: function.result(self.builtin_type), range, ..self }
+            }
+            Step::Pseudonym => Shape { builtin_type: BuiltinType::String, is_pseudonym: true, ..self },
+            _ => self,
+        }
+    }
+
+    fn is_text(self) -> bool {
+        use BuiltinType::{ExpandedNodeId, LocalizedText, NodeId, QualifiedName, String, XmlElement};
+        let texts = [String, LocalizedText, QualifiedName, NodeId, ExpandedNodeId, XmlElement];
+        self.rank == 0 && texts.contains(&self.builtin_type)
+    }
+
+    /// Texts, byte strings, Guids and integers.
+    fn is_identifier(self) -> bool {
+        let is_bytes = matches!(self.builtin_type, BuiltinType::ByteString | BuiltinType::Guid);
+        let is_integer = self.builtin_type.is_numeric() && !self.builtin_type.is_floating();
+        self.is_text() || self.rank == 0 && (is_bytes || is_integer)
     }
 }
 
@@ -31,35 +61,53 @@ impl Placed {
             Some(misfit) => Err(misfit),
             None => Ok(step),
         });
-        step.map_err(|(what, hint)| Problem {
-            span: self.span.clone(),
-            path: self.path.clone(),
-            what,
-            hint: Some(hint),
-        })
+        step.map_err(|(what, hint)| self.problem(what, hint))
+    }
+
+    pub(super) fn problem(&self, what: String, hint: String) -> Problem {
+        Problem { span: self.span.clone(), path: self.path.clone(), what, hint: Some(hint) }
+    }
+
+    /// As a dataset's default: whether the step is for values of this type at all.
+    pub(super) fn concerns(&self, shape: Shape) -> bool {
+        match self.wish.id() {
+            StepId::ContextGate | StepId::QualityFilter | StepId::TimeCoarsening => true,
+            StepId::Pseudonym => shape.is_identifier() && !shape.builtin_type.is_numeric(),
+            StepId::Masking => shape.is_text() && !shape.is_pseudonym,
+            _ => no_number(shape).is_none(),
+        }
     }
 }
 
 fn complete(wish: &Wish, shape: Shape) -> Result<Step, Misfit> {
     match wish {
         Wish::Step(step) => Ok(step.clone()),
-        Wish::PercentDeadband { percent, max_interval } => percent_deadband(*percent, *max_interval, shape),
+        Wish::OnlyWhen(whens) => Ok(Step::OnlyWhen(whens.iter().map(When::open).collect())),
+        Wish::PercentDeadband { percent, max_interval } => {
+            let (by, Percent { low, high, .. }) = percent_of_range(*percent, shape)?;
+            let percent = Some(Percent { percent: *percent, low, high });
+            Ok(Step::Deadband(Band { by, percent, max_interval: *max_interval }))
+        }
+        Wish::PercentDoor { percent, max_interval } => {
+            let (deviation, _) = percent_of_range(*percent, shape)?;
+            Ok(Step::SwingingDoor { deviation, max_interval: *max_interval })
+        }
     }
 }
 
-fn percent_deadband(percent: Decimal, max_interval: Option<Duration>, shape: Shape) -> Result<Step, Misfit> {
+fn percent_of_range(percent: Decimal, shape: Shape) -> Result<(Decimal, Percent), Misfit> {
     if let Some(what) = no_number(shape) {
         return Err((what, "take the step out".to_owned()));
     }
     let Some((low, high)) = shape.range else {
         let what = format!("is {percent}% of a range that the point does not have");
-        return Err((what, "add range = [0, 400], or write the deadband in the point's unit".to_owned()));
+        return Err((what, "add range = [0, 400], or write the amount in the point's unit".to_owned()));
     };
     let by = share(percent, low, high).ok_or_else(|| {
         let what = format!("is {percent}% of {low} to {high}, which has more than 15 digits");
-        (what, "write the deadband in the point's unit".to_owned())
+        (what, "write the amount in the point's unit".to_owned())
     })?;
-    Ok(Step::Deadband(Band { by, percent: Some(Percent { percent, low, high }), max_interval }))
+    Ok((by, Percent { percent, low, high }))
 }
 
 /// `percent / 100 * (high - low)`, exactly.
@@ -75,7 +123,10 @@ fn share(percent: Decimal, low: Decimal, high: Decimal) -> Option<Decimal> {
 }
 
 fn misfit(step: &Step, shape: Shape) -> Option<Misfit> {
-    let needs_number = !matches!(step, Step::Quality { .. } | Step::Coarsen { .. });
+    let needs_number = !matches!(
+        step,
+        Step::OnlyWhen(_) | Step::Quality { .. } | Step::Coarsen { .. } | Step::Pseudonym | Step::Mask(_)
+    );
     if let Some(what) = no_number(shape).filter(|_| needs_number) {
         return Some((what, "take the step out".to_owned()));
     }
@@ -90,7 +141,38 @@ fn misfit(step: &Step, shape: Shape) -> Option<Misfit> {
             Some((what, "make it smaller, or correct the range".to_owned()))
         }
         Step::Clip { low, high } => clip_misfit(*low, *high, shape),
+        Step::SwingingDoor { deviation, .. }
+            if shape.range.is_some_and(|(low, high)| is_wider(*deviation, low, high)) =>
+        {
+            let what = format!("is {deviation}, as wide as the point's whole range: any line would do");
+            Some((what, "make it smaller, or correct the range".to_owned()))
+        }
+        Step::Aggregate { interval, .. } if *interval < shape.every => {
+            let every = show_duration(shape.every);
+            let what =
+                format!("has a window of {}, shorter than the {every} between two readings", show_duration(*interval));
+            Some((what, "lengthen the interval, or read the point more often".to_owned()))
+        }
+        Step::Pseudonym if !shape.is_identifier() => {
+            let what = format!("is for texts, byte strings, Guids and integers, this point is {}", shape.name());
+            Some((what, "take the step out".to_owned()))
+        }
+        Step::Mask(_) if shape.is_pseudonym => {
+            let what = "would mask a pseudonym, in which nothing of the text is left".to_owned();
+            Some((what, "take one of the two steps out".to_owned()))
+        }
+        Step::Mask(_) if !shape.is_text() => {
+            let what = format!("is for texts, this point is {}", shape.name());
+            Some((what, "take the step out".to_owned()))
+        }
         _ => None,
+    }
+}
+
+impl Shape {
+    fn name(self) -> String {
+        let builtin_type = self.builtin_type;
+        if self.rank > 0 { format!("an array of {builtin_type:?}") } else { format!("a {builtin_type:?}") }
     }
 }
 
@@ -124,6 +206,7 @@ pub(crate) fn no_number(shape: Shape) -> Option<String> {
 pub(crate) fn places(steps: &[Step], read: Option<u8>) -> Option<u8> {
     steps.iter().fold(read, |places, step| match step {
         Step::Round { to } => Some(to.places()),
+        Step::Aggregate { function, .. } => places.filter(|_| function.keeps_places()),
         // A limit may be finer than the values are.
         Step::Clip { low, high } => {
             let limits = low.iter().chain(high).map(|limit| limit.places()).max();

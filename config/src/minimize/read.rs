@@ -3,49 +3,56 @@ use std::time::Duration;
 
 use lingate_drivers::settings::Table;
 use lingate_model::Decimal;
-use lingate_refine::{Band, Quality, Step};
+use lingate_refine::{AggregateFunction, Band, Mask, Quality, Step, StepId};
 
-use super::Wish;
+use super::{Wish, when};
+use crate::keys::{optional, require};
 
 /// The key that names each step, and how it is read.
-const KEYS: [(&str, Read); 5] =
-    [("quality", quality), ("deadband", deadband), ("round", round), ("clip", clip), ("coarsen", coarsen)];
-
-type Read = fn(&mut Table<'_>) -> Option<Wish>;
-
-/// Steps of the format that this version does not apply.
-const LATER: [(&str, &str); 5] = [
-    ("only_when", "M3, context gate"),
-    ("aggregate", "M5, window aggregate"),
-    ("swinging_door", "M7, swinging door"),
-    ("pseudonym", "M11, keyed pseudonym"),
-    ("mask", "M12, masking of text"),
+const KEYS: [(&str, StepId, Read); 10] = [
+    ("only_when", StepId::ContextGate, when::read),
+    ("quality", StepId::QualityFilter, quality),
+    ("aggregate", StepId::Aggregate, aggregate),
+    ("deadband", StepId::Deadband, deadband),
+    ("swinging_door", StepId::SwingingDoor, swinging_door),
+    ("round", StepId::Rounding, round),
+    ("clip", StepId::Clip, clip),
+    ("coarsen", StepId::TimeCoarsening, coarsen),
+    ("pseudonym", StepId::Pseudonym, pseudonym),
+    ("mask", StepId::Masking, mask),
 ];
+
+/// Keys that stand beside one of them.
+const BESIDE: [&str; 3] = ["max_interval", "interval", "with"];
+
+pub(super) type Read = fn(&mut Table<'_>) -> Option<Wish>;
 
 const HEARTBEAT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 const COARSE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(86_400);
 
+const WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
+
+/// What stands in the place of what a mask finds.
+const MASKED: &str = "*";
+
 /// The keys of the table that name a step.
 pub(super) fn step_keys(table: &Table<'_>) -> impl Iterator<Item = &'static str> {
     let names: Vec<&str> = table.keys().collect();
-    let known = KEYS.iter().map(|(key, _)| *key).chain(LATER.iter().map(|(key, _)| *key));
-    known.filter(move |key| names.contains(key))
+    KEYS.iter().map(|(key, ..)| *key).filter(move |key| names.contains(key))
+}
+
+pub(crate) fn step_of_key(key: &str) -> Option<StepId> {
+    KEYS.iter().find(|(name, ..)| *name == key).map(|(_, step, _)| *step)
 }
 
 /// So that a misspelt key finds its neighbour, and what stands beside is not reported twice.
 pub(super) fn know_all(table: &mut Table<'_>) {
-    KEYS.iter().for_each(|(key, _)| drop(table.take(key)));
-    ["max_interval"].into_iter().for_each(|key| drop(table.take(key)));
+    let keys = KEYS.iter().map(|(key, ..)| *key);
+    keys.chain(BESIDE).for_each(|key| drop(table.take(key)));
 }
 
 pub(super) fn step(table: &mut Table<'_>, key: &'static str) -> Option<Wish> {
-    if let Some((key, step)) = LATER.iter().find(|(name, _)| *name == key) {
-        drop(table.take(key));
-        let hint = "this version has the steps quality, deadband, round, clip and coarsen".to_owned();
-        table.problem(key, format!("is step {step}, which is not available in this version"), Some(hint));
-        return None;
-    }
-    let (_, read) = KEYS.iter().find(|(name, _)| *name == key)?;
+    let (.., read) = KEYS.iter().find(|(name, ..)| *name == key)?;
     read(table)
 }
 
@@ -61,6 +68,38 @@ fn deadband(table: &mut Table<'_>) -> Option<Wish> {
         Amount::Absolute(by) => Some(Wish::Step(Step::Deadband(Band { by, percent: None, max_interval }))),
         Amount::Percent(percent) => Some(Wish::PercentDeadband { percent, max_interval }),
     }
+}
+
+/// `aggregate = "TimeAverage"` with `interval = "1m"`.
+fn aggregate(table: &mut Table<'_>) -> Option<Wish> {
+    let names = AggregateFunction::ALL.map(|function| (function.name(), function));
+    let function = table.take("aggregate").word(&names);
+    let interval = require(table, "interval", "\"1m\", the length of a window").duration(WINDOW);
+    Some(Wish::Step(Step::Aggregate { function: function?, interval: interval? }))
+}
+
+/// `swinging_door = 0.5` or `swinging_door = "1%"`, with `max_interval = "10m"` if told.
+fn swinging_door(table: &mut Table<'_>) -> Option<Wish> {
+    let max_interval = table.take("max_interval").duration(HEARTBEAT);
+    match table.take("swinging_door").parsed_or_number(amount)? {
+        Amount::Absolute(deviation) => Some(Wish::Step(Step::SwingingDoor { deviation, max_interval })),
+        Amount::Percent(percent) => Some(Wish::PercentDoor { percent, max_interval }),
+    }
+}
+
+fn pseudonym(table: &mut Table<'_>) -> Option<Wish> {
+    table.take("pseudonym").word(&[("hmac-sha-256", ())])?;
+    Some(Wish::Step(Step::Pseudonym))
+}
+
+/// `mask = "[0-9]{6,}"`, with `with = "#"` if told.
+fn mask(table: &mut Table<'_>) -> Option<Wish> {
+    let with = optional(table, "with", String::new(), |key| key.parsed_with(|text| Ok(text.to_owned())));
+    let with = with.filter(|_| table.has("with")).unwrap_or_else(|| MASKED.to_owned());
+    let hint = "write a pattern as for the regex crate, such as mask = \"[A-Z]{2}[0-9]{4,}\"";
+    let mask =
+        table.take("mask").parsed_with(|text| Mask::new(text, &with).map_err(|what| (what, Some(hint.to_owned()))))?;
+    Some(Wish::Step(Step::Mask(mask)))
 }
 
 fn round(table: &mut Table<'_>) -> Option<Wish> {

@@ -60,6 +60,10 @@ fn point(plan: &Plan, point: &PointPlan) -> String {
     let dataset = &plan.export.datasets[export.dataset.index()].id;
     write!(text, " to {dataset} as {}", export.alias).unwrap();
     export.class.iter().for_each(|class| write!(text, " class {class}").unwrap());
+    if let Some(lowered) = &export.lowered {
+        write!(text, " lowered from {} by {:?}: {}", lowered.from, lowered.by, lowered.reason).unwrap();
+    }
+    export.context.iter().for_each(|kind| write!(text, " context {}", kind.name()).unwrap());
     for step in &export.steps {
         write!(text, " {:?}", step.id()).unwrap();
         for (name, value) in step.parameters() {

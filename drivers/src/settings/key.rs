@@ -21,6 +21,14 @@ pub enum Literal {
     Number(f64),
 }
 
+/// A value to compare with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Comparable {
+    Boolean(bool),
+    Number(Decimal),
+    Text(String),
+}
+
 /// One key of a table, waiting to be read as something. Every reader gives `None` (or an empty list) for an absent key
 /// silently and for a wrong value with a problem.
 #[must_use = "say what it should be"]
@@ -93,6 +101,22 @@ impl<'t, 'a> Key<'t, 'a> {
             Some((DeValue::Array(array), _)) => self.each(array, &count, |key| key.literal()),
             _ => self.literal().into_iter().collect(),
         }
+    }
+
+    /// One text, number or truth value, or a list of them: `is = "RUN"` or `is = [3, 4]`. Empty if absent or wrong.
+    pub fn comparables(mut self, count: RangeInclusive<usize>) -> Vec<Comparable> {
+        match self.value {
+            Some((DeValue::Array(array), _)) => self.each(array, &count, |key| key.comparable()),
+            _ => self.comparable().into_iter().collect(),
+        }
+    }
+
+    fn comparable(mut self) -> Option<Comparable> {
+        self.get("a text, a number, true or false", |value| match value {
+            DeValue::String(text) => Some(Comparable::Text(text.to_string())),
+            DeValue::Boolean(value) => Some(Comparable::Boolean(*value)),
+            value => number_text(value)?.parse().ok().map(Comparable::Number),
+        })
     }
 
     fn literal(mut self) -> Option<Literal> {
