@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::audit::Ear;
 use crate::changes::Changes;
 use crate::limiter::Limiter;
+use crate::pseudonyms::PseudonymKeys;
 use crate::supervise::words;
 use crate::veto::Destroyed;
 
@@ -93,6 +94,7 @@ impl Beat {
 /// Starts the thread. It ends after `Input::Drain` was answered, or by a panic; `end` tells.
 pub(crate) fn start<D: Disk + 'static>(
     setup: Setup<D>,
+    pseudonyms: PseudonymKeys,
     clock: Arc<dyn Clock>,
     runtime: Handle,
     ear: Ear,
@@ -101,7 +103,8 @@ pub(crate) fn start<D: Disk + 'static>(
     let (devices, device_queue) = mpsc::channel(DEVICE_QUEUE);
     let (end_sender, end) = oneshot::channel();
     let (destroyed_sender, destroyed) = mpsc::channel(DESTROYED_QUEUE);
-    let engine = Engine::new(clock.now(), setup);
+    let mut engine = Engine::new(clock.now(), setup);
+    pseudonyms.into_iter().for_each(|(dataset, key)| engine.set_pseudonym_key(dataset, key));
     let (status_sender, status) = watch::channel(Arc::new(engine.status()));
     let beat = Beat::at(clock.now());
     let beating = Beating {

@@ -30,6 +30,7 @@ use crate::keys;
 use crate::link::Link;
 use crate::poller::Poller;
 use crate::prepare::{Mode, Prepared, Refused, prepare, site};
+use crate::pseudonyms;
 use crate::recent::Recent;
 use crate::retry;
 use crate::supervise::{Restarted, Stop, Stopper, stop};
@@ -50,6 +51,8 @@ const HEALTH_ENDS: Duration = Duration::from_secs(2);
 pub(crate) enum Failure {
     Refused(Refused),
     Buffer(String),
+    /// A key of M11: without it identifiers would be lost.
+    Pseudonyms(String),
     Health {
         address: HealthListen,
         error: std::io::Error,
@@ -135,6 +138,8 @@ impl Running {
     async fn start(prepared: Prepared, clock: Arc<dyn Clock>) -> Result<Running, Failure> {
         let Prepared { plan, signer, bundles, tls, material, .. } = prepared;
         let started = clock.now();
+        let pseudonyms = pseudonyms::keys(&plan.state_dir, &plan.export, &mut SystemEntropy::new());
+        let pseudonyms = pseudonyms.map_err(Failure::Pseudonyms)?;
         let site = Arc::new(site(&plan, clock.clone()));
         let (buffer, recovery) = open_buffer(&plan.state_dir.join("buffer"), plan.buffer.settings.clone())?;
         // Only behind the lock: a second daemon by mistake must not take the socket away from the first.
@@ -172,7 +177,7 @@ impl Running {
         let beginning = beginning(&plan.state_dir, origin, plan.sha256);
         let (audit, auditing) = audit::start(beginning, clock.clone()).map_err(Failure::System)?;
         let ear = Ear::new(audit.clone(), clock.now(), &setup.export, setup.bundle.as_ref());
-        let mut heart = heart::start(setup, clock.clone(), runtime, ear).map_err(Failure::System)?;
+        let mut heart = heart::start(setup, pseudonyms, clock.clone(), runtime, ear).map_err(Failure::System)?;
         audit.watch(heart.status.clone());
         // Before anything is read: what a veto forbids is not sealed for a moment.
         let veto = Message::Input(Input::Veto(Box::new(said.veto.clone())));

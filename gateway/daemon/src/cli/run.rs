@@ -30,6 +30,7 @@ fn failed(config: &Path, failure: &Failure) -> Failed {
     match failure {
         Failure::Refused(refused) => Failed::refused(config, refused),
         Failure::Buffer(what) => Failed::new(Code::Io, format!("the buffer cannot be opened: {what}")),
+        Failure::Pseudonyms(why) => Failed::new(Code::Permission, why.clone()),
         Failure::Health { address, error } => Failed::new(Code::Unavailable, no_door(address, error)),
         Failure::System(error) => Failed::new(Code::Io, format!("the system refuses: {error}")),
         Failure::Heart(words) => Failed::new(
