@@ -95,6 +95,11 @@ fn postgres_dialect(sql: &str) -> String {
     sql.replace('?', "$")
 }
 
+/// Context runs came later than the first ledgers: their table is made wherever it is missing.
+fn contexts(blob: &str, int: &str) -> String {
+    include_str!("contexts.sql").replace("{blob}", blob).replace("{int}", int)
+}
+
 /// A parameter or a result.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Cell {

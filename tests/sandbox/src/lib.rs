@@ -61,7 +61,7 @@ pub use publish::publish_bundles;
 pub use receiver::{Group, LinkState, LiveDataset, Receiver, ReceiverConfig, ReceiverHandle, ReceiverOptions, Sink};
 pub use rejected::Rejected;
 pub use report::{DatasetReport, DescribedDevice, Report, StepReport};
-pub use store::{Alarm, Store, StoreError};
+pub use store::{Alarm, ContextFilter, ContextRow, Store, StoreError};
 pub use topic::{Channel, Topic};
 pub use trust::Trust;
 pub use witness::{Judged, Reply, Witness, WitnessedLog};

@@ -14,6 +14,7 @@ use lingate_seal::Kid;
 
 use crate::Store;
 use crate::database::{Cell, Database, Row};
+use crate::store::{ContextFilter, IN_CONTEXT};
 
 const SCHEMA: &str = "
 message lingate {
@@ -38,8 +39,8 @@ const RECORDS: i64 = 512;
 const EPOCH_1601_US: i64 = 11_644_473_600_000_000;
 
 impl Store {
-    /// How many readings were written. `dataset`: only this one.
-    pub fn export_parquet(&self, path: &Path, dataset: Option<&str>) -> Result<u64> {
+    /// How many readings were written. `dataset`: only this one; `context`: only what was read in it.
+    pub fn export_parquet(&self, path: &Path, dataset: Option<&str>, context: Option<&ContextFilter>) -> Result<u64> {
         let schema = Arc::new(parse_message_type(SCHEMA).expect("the schema above is one"));
         let file = File::create(path).context("cannot create the file")?;
         let mut writer = SerializedFileWriter::new(file, schema, Arc::new(WriterProperties::new()))?;
@@ -52,7 +53,7 @@ impl Store {
             }
             let (kid, last) = (epoch.kid(0)?, epoch.int(2)?);
             for first in (0..=last).step_by(RECORDS as usize) {
-                let rows = self.readings_of(kid, first)?;
+                let rows = self.readings_of(kid, first, context)?;
                 if !rows.is_empty() {
                     let mut group = writer.next_row_group()?;
                     write_rows(&mut group, &rows)?;
@@ -65,7 +66,7 @@ impl Store {
         Ok(written)
     }
 
-    fn readings_of(&self, kid: Kid, first: i64) -> Result<Vec<Row>> {
+    fn readings_of(&self, kid: Kid, first: i64, context: Option<&ContextFilter>) -> Result<Vec<Row>> {
         let values = match self.sql {
             Database::Sqlite(_) => {
                 "CASE typeof(r.value) WHEN 'integer' THEN r.value END, CASE typeof(r.value) WHEN 'real' THEN r.value END,
@@ -77,9 +78,15 @@ impl Store {
             "SELECT e.dataset, e.gateway, p.name, p.unit, r.time_us, r.source_ticks, r.backfilled, r.status, {values},
                 r.kid, r.seq
              FROM readings r JOIN epochs e USING (kid) JOIN points p ON p.kid = r.kid AND p.alias = r.alias
-             WHERE r.kid = ?1 AND r.seq >= ?2 AND r.seq < ?3 ORDER BY r.seq, r.at"
+             WHERE {} ORDER BY r.seq, r.at",
+            match context {
+                Some(_) => format!("r.kid = ?3 AND r.seq >= ?4 AND r.seq < ?5 AND {IN_CONTEXT}"),
+                None => "r.kid = ?1 AND r.seq >= ?2 AND r.seq < ?3".to_owned(),
+            }
         );
-        Ok(self.sql.query(&query, vec![kid.into(), first.into(), (first + RECORDS).into()])?)
+        let mut cells: Vec<Cell> = context.map_or_else(Vec::new, |filter| filter.cells().into());
+        cells.extend([kid.into(), first.into(), (first + RECORDS).into()]);
+        Ok(self.sql.query(&query, cells)?)
     }
 }
 

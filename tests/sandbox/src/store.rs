@@ -1,6 +1,7 @@
 //! The ledger: what arrived, what it contained, what is missing. Writers work inside [`Store::bunch`].
 
 mod content;
+mod context;
 mod held;
 
 use std::collections::BTreeSet;
@@ -13,6 +14,8 @@ use crate::Rejected;
 use crate::database::{Cell, Database, Row, Sqlite};
 use crate::topic::Topic;
 
+pub(crate) use context::IN_CONTEXT;
+pub use context::{ContextFilter, ContextRow};
 pub use held::Alarm;
 
 /// 1: the first. 2: times of the device, devices.

@@ -212,9 +212,12 @@ async fn both_stores_say_the_same_about_the_same_messages() {
         assert_eq!(opened(&one), opened(&two));
     }
     assert_eq!(sqlite.report(), other.report());
+    let order = "batch=order-0".parse().unwrap();
+    let [one, two] = [&sqlite, &other].map(|desk| desk.intake.store().in_context(&order).unwrap());
+    assert!(one == two && !one.is_empty());
     assert!(sqlite.report().datasets[0].holes > 0 && sqlite.report().datasets[0].duplicates > 0);
     let (one, two) = (world.folder.path().join("one.parquet"), world.folder.path().join("two.parquet"));
-    assert_eq!(sqlite.intake.store().export_parquet(&one, None).unwrap(), sqlite.report().datasets[0].readings);
-    other.intake.store().export_parquet(&two, None).unwrap();
+    assert_eq!(sqlite.intake.store().export_parquet(&one, None, None).unwrap(), sqlite.report().datasets[0].readings);
+    other.intake.store().export_parquet(&two, None, None).unwrap();
     assert_eq!(std::fs::read(one).unwrap(), std::fs::read(two).unwrap());
 }

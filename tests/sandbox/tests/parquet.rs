@@ -16,8 +16,8 @@ fn every_reading_is_a_row_with_its_type_and_its_time() {
     let mut desk = world.desk();
     desk.take(&gateway.epoch(700));
     let file = world.folder.path().join("data.parquet");
-    assert_eq!(desk.intake.store().export_parquet(&file, Some(DATASET)).unwrap(), 2_100);
-    assert_eq!(desk.intake.store().export_parquet(&world.folder.path().join("no"), Some("ds-none")).unwrap(), 0);
+    assert_eq!(desk.intake.store().export_parquet(&file, Some(DATASET), None).unwrap(), 2_100);
+    assert_eq!(desk.intake.store().export_parquet(&world.folder.path().join("no"), Some("ds-none"), None).unwrap(), 0);
     let reader = SerializedFileReader::new(File::open(&file).unwrap()).unwrap();
     assert!(reader.num_row_groups() > 1, "bounded pieces");
     let mut seen = Vec::new();

@@ -116,7 +116,7 @@ impl LoweredClass {
 /// M1 and M2, as the refinery applies them.
 fn verdict(export: Option<(&Export, &(DatasetPolicy, Option<Grant>))>) -> (State, Option<Reason>) {
     let Some((export, (dataset, grant))) = export else { return (State::Stays, Some(reason::no_dataset())) };
-    let Some(class) = export.class else { return (State::Stays, Some(reason::no_class())) };
+    let Some(class) = export.leaving_class() else { return (State::Stays, Some(reason::no_class())) };
     match (grant, &dataset.denied) {
         (Some(grant), _) if class > grant.ceiling => above(class, grant.ceiling),
         (Some(_), _) => (State::Leaves, None),
@@ -131,5 +131,5 @@ fn above(class: Class, ceiling: Class) -> (State, Option<Reason>) {
 
 fn value_type(point: &PointPlan) -> String {
     let dimensions = ["", "[]", "[,]", "[,,]"].get(usize::from(point.rank)).copied().unwrap_or("[...]");
-    format!("{:?}{dimensions}", point.builtin_type)
+    format!("{:?}{dimensions}", point.exported_type())
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use lingate_config::Plan;
 use lingate_model::BuiltinType;
-use lingate_refine::{DatasetPlan, PointPlan, StepId};
+use lingate_refine::{DatasetPlan, PointPlan, Step, StepId};
 use lingate_seal::Grant;
 use serde::{Deserialize, Serialize};
 
@@ -107,8 +107,14 @@ pub(crate) fn fill(policy: &mut Policy, plan: &Plan, grants: &[Option<Grant>], m
 
 fn readings(point: &PointPlan, subscribed: bool, measured: &Measured) -> Amount {
     let slots = DAY / point.interval.max(Duration::from_millis(1)).as_secs_f64();
-    let most = if subscribed { 2.0 * slots } else { slots };
     let steps = point.export.as_ref().map_or(&[][..], |export| &export.steps);
+    let window = steps.iter().find_map(|step| match step {
+        Step::Aggregate { interval, .. } => Some(DAY / interval.as_secs_f64()),
+        _ => None,
+    });
+    // A window gives one value however many were read, and none if none was.
+    let most = window.unwrap_or(if subscribed { 2.0 * slots } else { slots });
+    let slots = window.map_or(slots, |windows| windows.min(slots));
     let is_thinned = steps.iter().any(|step| matches!(step.id(), StepId::Deadband | StepId::SwingingDoor));
     let typical = match measured.kept.get(&point.name) {
         Some(kept) if measured.seconds > 0.0 => (*kept as f64 / measured.seconds * DAY).min(most),
@@ -122,7 +128,7 @@ fn readings(point: &PointPlan, subscribed: bool, measured: &Measured) -> Amount 
 fn value(point: &PointPlan, tells_times: bool) -> Amount {
     let times = if tells_times { Amount::of((22.0, 3.0)) } else { Amount::default() };
     let is_counted = point.places.is_some() && point.rank == 0;
-    let of = match point.builtin_type {
+    let of = match point.exported_type() {
         _ if point.rank > 0 => (TEXT, TEXT),
         BuiltinType::Boolean | BuiltinType::SByte | BuiltinType::Byte => (18.0, 1.5),
         kind if kind.is_numeric() && (is_counted || !kind.is_floating()) => (26.0, 2.5),

@@ -6,9 +6,11 @@ use lingate_config::{DevicePlan, Plan};
 use lingate_drivers::{Device, DeviceEvent, Site};
 use lingate_engine::Input;
 use lingate_model::{Clock, DeviceState, Now, PointId, UtcMicros};
-use lingate_refine::{Batch, DatasetIndex, Refinery};
+use lingate_refine::{Batch, DatasetIndex, PseudonymKey, Refinery};
+use lingate_seal::Entropy;
 use tokio::sync::mpsc;
 
+use crate::entropy::SystemEntropy;
 use crate::heart::Message;
 use crate::policy::{Policy, State};
 use crate::poller::Poller;
@@ -112,8 +114,15 @@ impl Reader {
             connected: false,
             reason: None,
         };
+        let mut refinery = Refinery::new(export);
+        // Pseudonyms look as they do when they leave, and stand for nothing behind this preview.
+        let mut secret = [0; 32];
+        if SystemEntropy::new().fill(&mut secret).is_ok() {
+            let all = (0..order.len()).filter_map(|index| u16::try_from(index).ok());
+            all.for_each(|index| refinery.set_pseudonym_key(DatasetIndex(index), PseudonymKey::new(&secret)));
+        }
         Reader {
-            refinery: Refinery::new(export),
+            refinery,
             order,
             began,
             points: policy
@@ -160,6 +169,7 @@ impl Reader {
             }
             DeviceEvent::Missed(missed) => {
                 for (point, slots) in missed.slots {
+                    self.refinery.unknown(point, missed.from);
                     self.points[point.index()].missed += slots;
                 }
             }
@@ -187,7 +197,7 @@ impl Reader {
         self.look(now);
         for index in 0..self.order.len() {
             let index = DatasetIndex(u16::try_from(index).expect("the split made no more"));
-            if let Some(batch) = self.refinery.close(now, index) {
+            if let Some(batch) = self.refinery.end(now, index) {
                 self.left(&batch);
             }
         }

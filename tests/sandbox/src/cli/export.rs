@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use lingate_sandbox::ContextFilter;
 
 use super::report::existing;
 
@@ -16,11 +17,16 @@ pub(crate) struct Export {
     /// Only this dataset
     #[arg(long)]
     dataset: Option<String>,
+    /// Only what was read in this batch, phase, lot, recipe or state: batch=4711
+    #[arg(long, value_name = "KIND=VALUE")]
+    r#where: Option<ContextFilter>,
 }
 
 pub(crate) fn export(args: &Export) -> Result<()> {
     let file = args.parquet.display().to_string();
-    let written = existing(&args.store)?.export_parquet(&args.parquet, args.dataset.as_deref()).context(file)?;
+    let written = existing(&args.store)?
+        .export_parquet(&args.parquet, args.dataset.as_deref(), args.r#where.as_ref())
+        .context(file)?;
     println!("{written} readings in {}", args.parquet.display());
     Ok(())
 }

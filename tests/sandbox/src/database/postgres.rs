@@ -10,7 +10,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, NoTls, Statement};
 
-use super::{Cell, Result, Row};
+use super::{Cell, Result, Row, contexts};
 use crate::store::{StoreError, VERSION};
 
 /// Statements on their way at once when one is repeated for many rows.
@@ -66,7 +66,7 @@ impl Postgres {
             self.execute_each("INSERT INTO ledger (version) VALUES ($1)", vec![vec![VERSION.into()]])?;
         }
         match self.query("SELECT version FROM ledger", vec![])?.first().map(|row| row.int(0)).transpose()? {
-            Some(VERSION) => Ok(()),
+            Some(VERSION) => self.batch(&contexts("BYTEA", "BIGINT")),
             other => Err(StoreError::Version(other.unwrap_or_default())),
         }
     }

@@ -3,7 +3,7 @@ use std::path::Path;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
 
-use super::{Cell, Result, Row};
+use super::{Cell, Result, Row, contexts};
 use crate::store::{StoreError, VERSION};
 
 pub(crate) struct Sqlite {
@@ -27,6 +27,7 @@ impl Sqlite {
             VERSION => {}
             other => return Err(StoreError::Version(other)),
         }
+        sql.execute_batch(&contexts("BLOB", "INTEGER"))?;
         Ok(Sqlite { sql })
     }
 

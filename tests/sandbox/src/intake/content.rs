@@ -50,7 +50,9 @@ impl Content<'_> {
             Message::Batch(batch) => {
                 let catalogue = epoch.catalogue.as_ref().ok_or(Rejected::OutOfPlace)?;
                 let readings = lingate_seal::decode_batch(&batch, catalogue)?;
+                let contexts = lingate_seal::decode_context(&batch, catalogue)?;
                 accept()?;
+                store.add_contexts(self.kid, seq, &contexts)?;
                 store.add_readings(self.kid, seq, &readings)?;
                 store.add_steps(self.kid, &batch.steps)?;
                 Ok(Taken::Event(Event::Batch(self.opened(epoch, readings))))

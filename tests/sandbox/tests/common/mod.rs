@@ -10,7 +10,9 @@ use std::time::Duration;
 use lingate_model::{
     BuiltinType, Class, ClockState, DeviceIdentity, Now, PointId, Priority, Reading, StatusCode, UtcMicros, Value,
 };
-use lingate_refine::{Batch, DatasetIndex, DatasetPlan, Export, ExportPlan, Flush, PointPlan, Refinery, Step};
+use lingate_refine::{
+    Batch, ContextKind, DatasetIndex, DatasetPlan, Export, ExportPlan, Flush, PointPlan, Refinery, Step,
+};
 use lingate_sandbox::{Arrival, Authority, Event, GatewayIdentity, InitOptions, Intake, Report, Store, Topic};
 use lingate_seal::{
     Bundle, DescribedDevice, Entropy, EntropyFailed, Epoch, EpochTerms, GapRecord, Grant, PreviousEpoch, RecordKind,
@@ -190,10 +192,11 @@ pub fn plan() -> DatasetPlan {
 pub fn points() -> Vec<Arc<PointPlan>> {
     let point = |(alias, (name, builtin_type, places)): (u32, &(&str, BuiltinType, Option<u8>))| {
         let steps = if alias == 1 { vec![Step::deadband("5".parse().unwrap())] } else { Vec::new() };
+        let context = (alias == 2).then_some(ContextKind::Batch);
         Arc::new(PointPlan {
             id: PointId(alias),
             name: (*name).to_owned(),
-            export: Some(Export::new(DatasetIndex(0), alias, Some(Class::General), steps)),
+            export: Some(Export { context, ..Export::new(DatasetIndex(0), alias, Some(Class::General), steps) }),
             builtin_type: *builtin_type,
             rank: 0,
             places: *places,
