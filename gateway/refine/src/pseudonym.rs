@@ -34,7 +34,8 @@ impl PseudonymKey {
 
     fn of(&self, identifier: &[u8]) -> String {
         let tag = hmac::sign(&self.0, identifier);
-        tag.as_ref()[..DIGITS / 2].iter().map(|byte| format!("{byte:02x}")).collect()
+        let nibbles = tag.as_ref()[..DIGITS / 2].iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        nibbles.map(|nibble| char::from_digit(nibble.into(), 16).expect("a nibble is a digit")).collect()
     }
 }
 
