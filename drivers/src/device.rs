@@ -93,6 +93,10 @@ pub trait Device: Send + Sync {
     fn line(&self) -> Option<SharedLine> {
         None
     }
+    /// Of the point at this place in `points`: so many live readings in so long a time, and no more.
+    fn at_most(&self, place: usize) -> (u32, Duration) {
+        (1, self.points()[place].interval)
+    }
     /// Whether its sessions fill from the device's history what was missed while it was down: they then take
     /// [`Sink::take_downtime`] and tell of every slot in it.
     fn backfills(&self) -> bool {

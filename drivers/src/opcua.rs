@@ -198,6 +198,16 @@ impl Device for OpcUa {
         looked_at.into_iter().filter_map(problem).collect()
     }
 
+    /// A server that is subscribed decides itself when it looks for changes, whatever the sampling interval says; between
+    /// two publishes it keeps no more of them than it was asked to.
+    fn at_most(&self, place: usize) -> (u32, Duration) {
+        let Item { mode, interval, queue, .. } = &self.plan.items[place];
+        match mode {
+            Mode::Poll => (1, *interval),
+            Mode::Subscribe => (*queue, self.plan.pace.publishing),
+        }
+    }
+
     fn backfills(&self) -> bool {
         self.plan.pace.backfill.is_some()
     }

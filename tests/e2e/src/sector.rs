@@ -127,7 +127,8 @@ fn at_home(sample: &str, home: &Path, broker_port: u16, root_sha256: &str) -> St
         .replace("mqtts://ingest.sandbox.example:8883", &broker)
         .replace("mqtts://ingest-a.sandbox.example:8883", &broker)
         .replace("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", root_sha256)
-        // A run of some seconds would see no slot of a minute.
+        // A run of some seconds would see no slot and no window of a minute.
+        .replace("\", interval = \"1m\"", "\", interval = \"2s\"")
         .replace("every = \"1m\"", "every = \"2s\"")
         .replace("listen = \"127.0.0.1:9273\"", &format!("listen = \"unix:{home}/health.sock\""));
     if text.contains("[health]") { text } else { format!("{text}\n[health]\nlisten = \"unix:{home}/health.sock\"\n") }

@@ -80,6 +80,16 @@ impl Preview {
             write(file, &page(preview, self.language), self.force)?;
             eprintln!("{} is written, readable for you alone: it shows process values", file.display());
         }
+        if preview
+            .devices
+            .iter()
+            .filter_map(|device| device.reason.as_ref())
+            .any(|why| why.contains("lingate trust add"))
+        {
+            eprintln!(
+                "a preview keeps no certificate: `lingate browse --config FILE --device NAME` brings it to `lingate trust list`"
+            );
+        }
         match self.json {
             true => println!("{}", serde_json::to_string_pretty(preview).expect("texts and numbers")),
             false => print!("{}", table(preview, self.language, Manner::of_output())),

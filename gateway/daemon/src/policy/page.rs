@@ -5,8 +5,8 @@ use std::fmt::Write;
 use crate::bilingual::{Language, Words, words};
 use crate::policy::difference::{Changed, Difference};
 use crate::policy::told::{
-    bytes, class_of, dataset_facts, estimate, every, facts, newly_leaves, no_difference, no_longer_leaves, number,
-    shown_bundle, sum,
+    bytes, class_of, context_words, dataset_facts, estimate, every, facts, newly_leaves, no_difference,
+    no_longer_leaves, number, shown_bundle, sum,
 };
 use crate::policy::{DatasetPolicy, PointPolicy, Policy, State};
 use crate::sheet::{TAIL, columns, escape, fact, head, heading, paragraph};
@@ -122,12 +122,14 @@ fn row(html: &mut String, point: &PointPolicy) {
     };
     let recipients = if point.recipients.is_empty() { state.html() } else { escape(&point.recipients.join(", ")) };
     let (volume, class) = (&point.volume, class_of(point));
+    let context = point.context.map(|kind| format!("<div class=s>{}</div>", context_words(kind).html()));
+    let context = context.unwrap_or_default();
     // A reason is a sentence.
     let nowrap = if point.lowered.is_none() { " class=c" } else { "" };
     let most = |most: String| words(format!("at most {most}"), format!("至多 {most}")).html();
     let _ = write!(
         html,
-        "<tr><td><b>{}</b><div class=s>{}</div><td>{}<td{nowrap}>{}<td>{recipients}<td>{steps}\
+        "<tr><td><b>{}</b><div class=s>{}</div>{context}<td>{}<td{nowrap}>{}<td>{recipients}<td>{steps}\
          <td class=n>{}<div class=s>{}</div><td class=n>{}<div class=s>{}</div></tr>",
         escape(&point.name),
         escape(&point.equipment),

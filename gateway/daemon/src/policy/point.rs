@@ -1,9 +1,11 @@
 //! One point: where it is read, and what becomes of it.
 
-use lingate_config::DevicePlan;
-use lingate_drivers::Acquisition;
+use std::time::Duration;
+
+use lingate_config::{DevicePlan, Plan};
+use lingate_drivers::{Acquisition, Point};
 use lingate_model::Class;
-use lingate_refine::{ContextKind, Export, Lowered, PointPlan};
+use lingate_refine::{ContextKind, Export, Lowered, PointPlan, Step};
 use lingate_seal::Grant;
 use serde::Serialize;
 
@@ -29,6 +31,8 @@ pub(crate) struct PointPolicy {
     pub(crate) interval_ms: u64,
     /// It sends changes, and not a value at every interval.
     pub(crate) subscribed: bool,
+    /// What is read in so long a time, and no more.
+    pub(crate) at_most: AtMost,
     pub(crate) dataset: Option<String>,
     pub(crate) purpose: Option<String>,
     /// Of what leaves.
@@ -45,6 +49,12 @@ pub(crate) struct PointPolicy {
     /// In the fixed order; every point passes M1 and M2 before.
     pub(crate) steps: Vec<StepPolicy>,
     pub(crate) volume: Volume,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct AtMost {
+    pub(crate) readings: u32,
+    pub(crate) per_ms: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -68,16 +78,24 @@ pub(crate) enum State {
 /// All points in the order of the file. `datasets`: by `DatasetIndex`.
 pub(crate) fn judge(basis: &Basis, datasets: &[(DatasetPolicy, Option<Grant>)]) -> Vec<PointPolicy> {
     let plan = &basis.plan;
-    let of_device = |device: &'_ DevicePlan| {
-        let subscribed = device.device.points().iter().map(|point| point.acquisition == Acquisition::Subscribed);
-        subscribed
-            .map(|subscribed| (device.name.to_string(), device.kind, device.device.address(), subscribed))
-            .collect::<Vec<_>>()
+    let of_device = |device: &DevicePlan| {
+        let read = |(place, point): (usize, &Point)| Read {
+            device: device.name.to_string(),
+            driver: device.kind,
+            address: device.device.address(),
+            subscribed: point.acquisition == Acquisition::Subscribed,
+            at_most: AtMost::of(device.device.at_most(place)),
+        };
+        device.device.points().iter().enumerate().map(read).collect::<Vec<_>>()
     };
     let read = plan.devices.iter().flat_map(of_device);
-    let judged = plan.export.points.iter().zip(read).map(|(point, (device, driver, address, subscribed))| {
+    let judged = plan.export.points.iter().zip(read).map(|(point, read)| {
+        let Read { device, driver, address, subscribed, at_most } = read;
         let export = point.export.as_ref().map(|export| (export, &datasets[export.dataset.index()]));
-        let (state, reason) = verdict(export);
+        let (state, reason) = match export {
+            None => (State::Stays, Some(unassigned(plan, point))),
+            Some((export, dataset)) => verdict(export, dataset),
+        };
         let dataset = export.map(|(_, (dataset, _))| dataset);
         let recipients = dataset.filter(|_| state == State::Leaves).map(|dataset| &dataset.recipients);
         PointPolicy {
@@ -92,6 +110,7 @@ pub(crate) fn judge(basis: &Basis, datasets: &[(DatasetPolicy, Option<Grant>)]) 
             range: point.range.map(|(low, high)| (low.to_string(), high.to_string())),
             interval_ms: u64::try_from(point.interval.as_millis()).unwrap_or(u64::MAX),
             subscribed,
+            at_most,
             dataset: dataset.map(|dataset| dataset.id.clone()),
             purpose: dataset.map(|dataset| dataset.purpose.id.clone()),
             class: export.and_then(|(export, _)| export.class).map(|class| class.to_string()),
@@ -107,6 +126,21 @@ pub(crate) fn judge(basis: &Basis, datasets: &[(DatasetPolicy, Option<Grant>)]) 
     judged.collect()
 }
 
+/// What the driver says of a point.
+struct Read {
+    device: String,
+    driver: &'static str,
+    address: String,
+    subscribed: bool,
+    at_most: AtMost,
+}
+
+impl AtMost {
+    fn of((readings, time): (u32, Duration)) -> AtMost {
+        AtMost { readings, per_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1) }
+    }
+}
+
 impl LoweredClass {
     fn of(lowered: &Lowered) -> LoweredClass {
         LoweredClass { from: lowered.from.to_string(), by: lowered.by as u8, reason: lowered.reason.clone() }
@@ -114,8 +148,7 @@ impl LoweredClass {
 }
 
 /// M1 and M2, as the refinery applies them.
-fn verdict(export: Option<(&Export, &(DatasetPolicy, Option<Grant>))>) -> (State, Option<Reason>) {
-    let Some((export, (dataset, grant))) = export else { return (State::Stays, Some(reason::no_dataset())) };
+fn verdict(export: &Export, (dataset, grant): &(DatasetPolicy, Option<Grant>)) -> (State, Option<Reason>) {
     let Some(class) = export.leaving_class() else { return (State::Stays, Some(reason::no_class())) };
     match (grant, &dataset.denied) {
         (Some(grant), _) if class > grant.ceiling => above(class, grant.ceiling),
@@ -123,6 +156,18 @@ fn verdict(export: Option<(&Export, &(DatasetPolicy, Option<Grant>))>) -> (State
         (None, Some(denied)) if *denied == reason::no_bundle() => (State::Waits, Some(denied.clone())),
         (None, denied) => (State::Stays, denied.clone()),
     }
+}
+
+/// It may still decide what leaves of others (M3).
+fn unassigned(plan: &Plan, point: &PointPlan) -> Reason {
+    let is_asked = |step: &Step| match step {
+        Step::OnlyWhen(conditions) => conditions.iter().any(|condition| condition.point == point.id),
+        _ => false,
+    };
+    let exports =
+        plan.export.points.iter().filter(|other| other.export.iter().flat_map(|export| &export.steps).any(is_asked));
+    let gated: Vec<&str> = exports.map(|other| other.name.as_str()).collect();
+    reason::no_dataset(&gated)
 }
 
 fn above(class: Class, ceiling: Class) -> (State, Option<Reason>) {

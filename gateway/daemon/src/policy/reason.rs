@@ -18,8 +18,21 @@ fn reason(code: &'static str, en: impl Into<String>, zh: impl Into<String>) -> R
     Reason { code, words: words(en, zh) }
 }
 
-pub(crate) fn no_dataset() -> Reason {
-    reason("no-dataset", "no dataset names it: it is read and stays", "未归入任何数据集：仅在厂内读取")
+/// `gated`: the points that leave only while this one says so.
+pub(crate) fn no_dataset(gated: &[&str]) -> Reason {
+    match gated {
+        [] => reason("no-dataset", "no dataset names it: it is read and stays", "未归入任何数据集：仅在厂内读取"),
+        _ => reason(
+            "no-dataset",
+            format!("no dataset names it: it only decides when others leave ({})", listed(gated)),
+            format!("未归入任何数据集：仅用于决定其他测点何时出厂（{}）", listed(gated)),
+        ),
+    }
+}
+
+fn listed(names: &[&str]) -> String {
+    let shown = names.iter().take(8).copied().collect::<Vec<_>>().join(", ");
+    if names.len() > 8 { format!("{shown}, ...") } else { shown }
 }
 
 pub(crate) fn no_class() -> Reason {

@@ -107,6 +107,19 @@ pub(crate) fn class_of(point: &PointPolicy) -> Words {
     )
 }
 
+/// What a point says about the others of its equipment.
+pub(crate) fn context_words(kind: &str) -> Words {
+    let zh = match kind {
+        "batch" => "批次",
+        "phase" => "阶段",
+        "lot" => "批号",
+        "recipe" => "配方",
+        "state" => "设备状态",
+        other => other,
+    };
+    words(format!("context: {kind}"), format!("情境：{zh}"))
+}
+
 pub(crate) fn every(point: &PointPolicy) -> String {
     let every = lingate_drivers::settings::show_duration(std::time::Duration::from_millis(point.interval_ms));
     if point.subscribed { format!("{every} subscribed") } else { every }
@@ -149,11 +162,11 @@ pub(crate) fn sum(policy: &Policy) -> Words {
 /// How the figures came about.
 pub(crate) fn estimate() -> Words {
     words(
-        "At most: one reading at every interval (two of a subscribed point, whose server decides when it samples), nothing suppressed, nothing compressed, every batch closed by its age. About: \
+        "At most: one reading at every interval (of a subscribed point as many as its server keeps between two publishes), nothing suppressed, nothing compressed, every batch closed by its age. About: \
          a point with a deadband or a swinging door sends one reading in ten (--measured takes a preview's figures instead), \
          values cost what their resolution leaves, texts 32 bytes. A context gate is not counted in either, nor is what a \
          history brings after a downtime or what is sent twice over a bad link.",
-        "“至多”：每个周期一条（订阅测点按两条，因采样时刻由服务器决定），无抑制、无压缩，批次均因超时关闭。“约”：设有死区或旋转门的测点按十分之一计（可用 --measured \
+        "“至多”：每个周期一条（订阅测点按服务器在两次发布之间保留的条数计），无抑制、无压缩，批次均因超时关闭。“约”：设有死区或旋转门的测点按十分之一计（可用 --measured \
          采用预览实测值），数值按取整后的分辨率计，文本按 32 字节计。两者均未计入情境门控、断线后的历史补传以及链路不良时的重发。",
     )
 }

@@ -1,7 +1,7 @@
 //! How much leaves a day, as far as a configuration can tell.
 //!
-//! - *At most*: a reading at every interval - of a subscribed point two, because its server decides when it samples, and the
-//!   gateway asks for a queue of twice the changes -, none suppressed, no value compressed, batches closed by age.
+//! - *At most*: a reading at every interval - of a subscribed point as many as its server is asked to keep between two
+//!   publishes, because the server decides when it looks -, none suppressed, no value compressed, batches closed by age.
 //! - *Typical*: a point that is thinned out by a deadband or a swinging door sends one in [`THINNED`] of its readings, a
 //!   value costs what the resolution of its steps leaves of it. A preview's measurement replaces the former.
 //!
@@ -17,6 +17,7 @@ use lingate_refine::{DatasetPlan, PointPlan, Step, StepId};
 use lingate_seal::Grant;
 use serde::{Deserialize, Serialize};
 
+use crate::policy::point::AtMost;
 use crate::policy::{Policy, State};
 
 const DAY: f64 = 86_400.0;
@@ -88,7 +89,7 @@ pub(crate) fn fill(policy: &mut Policy, plan: &Plan, grants: &[Option<Grant>], m
             .filter(|(_, at)| policy.points[*at].state != State::Stays)
             .collect();
         let readings: Vec<Amount> =
-            members.iter().map(|(point, at)| readings(point, policy.points[*at].subscribed, measured)).collect();
+            members.iter().map(|(point, at)| readings(point, policy.points[*at].at_most, measured)).collect();
         let all = readings.iter().fold(Amount::default(), |sum, one| sum.plus(*one));
         let around = around(dataset, grants[index].as_ref(), all, members.len());
         let mut total = Volume::default();
@@ -105,23 +106,27 @@ pub(crate) fn fill(policy: &mut Policy, plan: &Plan, grants: &[Option<Grant>], m
     }
 }
 
-fn readings(point: &PointPlan, subscribed: bool, measured: &Measured) -> Amount {
-    let slots = DAY / point.interval.max(Duration::from_millis(1)).as_secs_f64();
+fn readings(point: &PointPlan, at_most: AtMost, measured: &Measured) -> Amount {
     let steps = point.export.as_ref().map_or(&[][..], |export| &export.steps);
     let window = steps.iter().find_map(|step| match step {
-        Step::Aggregate { interval, .. } => Some(DAY / interval.as_secs_f64()),
+        Step::Aggregate { interval, .. } => Some(interval.as_secs_f64()),
         _ => None,
     });
-    // A window gives one value however many were read, and none if none was.
-    let most = window.unwrap_or(if subscribed { 2.0 * slots } else { slots });
-    let slots = window.map_or(slots, |windows| windows.min(slots));
-    let is_thinned = steps.iter().any(|step| matches!(step.id(), StepId::Deadband | StepId::SwingingDoor));
+    let read = f64::from(at_most.readings) * DAY * 1_000.0 / at_most.per_ms as f64;
+    // A window gives one value, and one more where it is cut.
+    let most = window.map_or(read, |seconds| read.min(DAY / seconds + 1.0));
+    let slots = window.unwrap_or(point.interval.max(Duration::from_millis(1)).as_secs_f64());
     let typical = match measured.kept.get(&point.name) {
         Some(kept) if measured.seconds > 0.0 => (*kept as f64 / measured.seconds * DAY).min(most),
-        _ if is_thinned => slots / THINNED,
-        _ => slots,
+        _ => (DAY / slots / thinning(steps)).min(most),
     };
     Amount { most: most.ceil(), typical: typical.ceil() }
+}
+
+/// One in so many readings is assumed to leave.
+fn thinning(steps: &[Step]) -> f64 {
+    let is_thinned = steps.iter().any(|step| matches!(step.id(), StepId::Deadband | StepId::SwingingDoor));
+    if is_thinned { THINNED } else { 1.0 }
 }
 
 /// A reading's own bytes: its value, its row in the batch, and the times of the device where it tells them.

@@ -192,7 +192,7 @@ impl Reader {
         self.points[point].count(batch.steps());
     }
 
-    /// The counts of readings behind the last one that left, too.
+    /// What a window or a swinging door holds is shown as if the gateway stopped here.
     fn finish(mut self, now: Now) -> Preview {
         self.look(now);
         for index in 0..self.order.len() {
