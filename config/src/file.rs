@@ -155,6 +155,7 @@ impl Root<'_> {
             ca: at("sandbox", "ca"),
             certificate: at("sandbox", "certificate"),
             key: at("sandbox", "key"),
+            signing_key: at("sandbox", "signing_key"),
             root_sha256: at("sandbox", "root_sha256"),
             brokers: sandbox::broker_spans(self.table)
                 .into_iter()

@@ -30,6 +30,7 @@ mod sandbox;
 mod secret;
 mod source;
 mod subject;
+mod token;
 mod ucum;
 
 pub use file::{FILE_BYTES_MAX, load, load_bytes};
@@ -40,3 +41,4 @@ pub use plan::{
 pub use problem::{Problem, Problems};
 pub use source::Place;
 pub use ucum::ucum_of;
+pub use token::{KeyPlace, TokenKey};

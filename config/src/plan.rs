@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lingate_drivers::Device;
-use lingate_drivers::settings::Credential;
 use lingate_model::{DatasetId, DeviceName, EquipmentPath, GatewayId, TenantId};
 use lingate_refine::ExportPlan;
 
-use crate::{Place, Problem, Problems};
+use crate::{KeyPlace, Place, Problem, Problems, TokenKey};
 
 /// A configuration in which everything that can be checked offline has been checked.
 pub struct Plan {
@@ -37,7 +36,9 @@ pub struct SandboxPlan {
     pub brokers: Vec<Broker>,
     pub ca: PathBuf,
     pub certificate: PathBuf,
-    pub key: Credential,
+    pub key: KeyPlace,
+    /// The key that signs records; `None`: the file that `lingate enroll` makes in the state directory.
+    pub signing_key: Option<TokenKey>,
     /// 64 hex digits in lower case.
     pub root_sha256: String,
     pub ack: Ack,
@@ -112,6 +113,7 @@ pub struct Places {
     pub ca: Place,
     pub certificate: Place,
     pub key: Place,
+    pub signing_key: Place,
     pub root_sha256: Place,
     /// Parallel to [`SandboxPlan::brokers`].
     pub brokers: Vec<Place>,

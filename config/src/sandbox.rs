@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::keys::{optional, require, require_table};
-use crate::{Ack, Broker, SandboxPlan, broker, secret};
+use crate::{Ack, Broker, KeyPlace, SandboxPlan, TokenKey, broker, secret};
 
 const BROKERS_MAX: usize = 16;
 const ACKS: [(&str, Ack); 3] = [("broker", Ack::Broker), ("broker-alone", Ack::BrokerAlone), ("receipt", Ack::Receipt)];
@@ -18,6 +18,7 @@ pub(crate) fn read(root: &mut Table<'_>, file: &DeTable<'_>, problems: &mut Vec<
     let ca = path_of(&mut table, "ca", "\"/etc/lingate/sandbox-ca.pem\"");
     let certificate = path_of(&mut table, "certificate", "\"/etc/lingate/gateway.pem\"");
     let key = key(&mut table, holds_key(file));
+    let signing_key = signing_key(&mut table);
     let example = "\"9f86...0a08\", the 64 hex digits that the sandbox's operator told you";
     let root_sha256 = require(&mut table, "root_sha256", example).parsed_with(fingerprint);
     let ack = optional(&mut table, "ack", Ack::Broker, |key| key.word(&ACKS));
@@ -28,6 +29,7 @@ pub(crate) fn read(root: &mut Table<'_>, file: &DeTable<'_>, problems: &mut Vec<
         ca: ca?,
         certificate: certificate?,
         key: key?,
+        signing_key: signing_key?,
         root_sha256: root_sha256?,
         ack: ack?,
         suites: suites?,
@@ -79,21 +81,44 @@ fn path_of(table: &mut Table<'_>, key: &'static str, example: &str) -> Option<Pa
 }
 
 /// Never repeats the text: it may be the key itself.
-fn key(table: &mut Table<'_>, is_itself: bool) -> Option<Credential> {
+fn key(table: &mut Table<'_>, is_itself: bool) -> Option<KeyPlace> {
     if is_itself {
         let _ = table.take("key");
         table.problem("key", "holds the key itself", Some(secret::HINT.to_owned()));
         return None;
     }
     let text = require(table, "key", "\"credential:gateway.key\"").string()?;
+    if let Some(token) = TokenKey::parse(&text) {
+        return token.map_err(|(what, hint)| table.problem("key", what, Some(hint))).ok().map(KeyPlace::Token);
+    }
     match Credential::parse(&text) {
-        Some(credential) => Some(credential),
+        Some(credential) => Some(KeyPlace::File(credential)),
         None => {
-            let hint = "write \"credential:NAME\" for a file that systemd passes (LoadCredential=), or a whole path";
+            let hint = "write \"credential:NAME\" for a file that systemd passes (LoadCredential=), a whole path, or \
+                        \"pkcs11:...\" for a key in a token";
             table.problem("key", "is neither a credential nor a path from /", Some(hint.to_owned()));
             None
         }
     }
+}
+
+/// `None`: it is wrong.
+fn signing_key(table: &mut Table<'_>) -> Option<Option<TokenKey>> {
+    if !table.has("signing_key") {
+        let _ = table.take("signing_key");
+        return Some(None);
+    }
+    let text = table.take("signing_key").string()?;
+    let told = match TokenKey::parse(&text) {
+        Some(Ok(token)) => return Some(Some(token)),
+        Some(Err((what, hint))) => (what, hint),
+        None => {
+            let hint = "leave it out for the file that `lingate enroll` makes, or write \"pkcs11:...\"";
+            ("names no key in a token", hint.to_owned())
+        }
+    };
+    table.problem("signing_key", told.0, Some(told.1));
+    None
 }
 
 /// 64 hex digits; colons between them, as OpenSSL prints them, do no harm.

@@ -21,7 +21,9 @@ pub(crate) fn holds_private_key(text: &str) -> bool {
 /// A wrong value at this path may be a secret itself.
 pub(crate) fn concerns(path: &str) -> bool {
     let key = path.rsplit('.').next().unwrap_or(path);
-    path == "sandbox.key" || (path.starts_with("device[") && (is_key_name(key) || key.ends_with("key")))
+    path == "sandbox.key"
+        || path == "sandbox.signing_key"
+        || (path.starts_with("device[") && (is_key_name(key) || key.ends_with("key")))
 }
 
 /// A secret seems to be given a value in this part of a line: `password = "x"`, `{ key = "x" }`, `mqtts://user:x@host`.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use lingate_config::Plan;
+use lingate_config::{KeyPlace, Plan};
 use lingate_drivers::settings::{show_duration, show_size};
 use lingate_refine::PointPlan;
 
@@ -15,7 +15,14 @@ pub(crate) fn describe(plan: &Plan) -> String {
         line(format!("broker {} port {}", broker.host, broker.port));
     }
     line(format!("ca {} certificate {}", sandbox.ca.display(), sandbox.certificate.display()));
-    line(format!("key {:?} root {} ack {:?}", sandbox.key, sandbox.root_sha256, sandbox.ack));
+    let key = match &sandbox.key {
+        KeyPlace::File(credential) => format!("{credential:?}"),
+        KeyPlace::Token(token) => format!("{token:?}"),
+    };
+    line(format!("key {key} root {} ack {:?}", sandbox.root_sha256, sandbox.ack));
+    if let Some(token) = &sandbox.signing_key {
+        line(format!("signing key {token:?}"));
+    }
     let suites: Vec<String> = sandbox.suites.iter().map(|suite| format!("0x{suite:04x}")).collect();
     if suites != ["0x0001"] {
         line(format!("suites {}", suites.join(" ")));

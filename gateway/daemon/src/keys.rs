@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lingate_audit::Signer;
+use lingate_config::TokenKey;
 use lingate_seal::{RootSet, SigningKey};
 use zeroize::Zeroizing;
 
@@ -13,6 +14,7 @@ use crate::fault::{Fault, Setting};
 use crate::files;
 use crate::software::hex;
 use crate::tls::cannot_read;
+use crate::token::Token;
 
 pub(crate) fn signing_key_path(state_dir: &Path) -> PathBuf {
     state_dir.join("identity/signing.pk8")
@@ -27,8 +29,23 @@ pub(crate) fn root_path(state_dir: &Path) -> PathBuf {
     state_dir.join("root.json")
 }
 
-/// The key that `lingate enroll` made: its owner's alone, and no link to somewhere else.
-pub(crate) fn signing_key(state_dir: &Path) -> Result<SigningKey, Fault> {
+/// The key that `lingate enroll` made, in a file or in a token.
+pub(crate) fn signing_key(state_dir: &Path, token: Option<&TokenKey>) -> Result<SigningKey, Fault> {
+    let Some(place) = token else { return signing_key_file(state_dir) };
+    let hint = "mend the token, its library or its PIN; what is on disk is kept, and nothing is sealed without the key";
+    match Token::open(place) {
+        Ok(Some(token)) => Ok(token.into_signing_key()),
+        Ok(None) => {
+            let what = format!("there is no signing key {:?} in the token {:?}", place.object, place.token);
+            let hint = "run `lingate enroll` first: it makes the keys; or correct sandbox.signing_key";
+            Err(Fault::refuse(Setting::SigningKey, what, hint))
+        }
+        Err(what) => Err(Fault::refuse(Setting::SigningKey, what, hint)),
+    }
+}
+
+/// Its owner's alone, and no link to somewhere else.
+fn signing_key_file(state_dir: &Path) -> Result<SigningKey, Fault> {
     let path = signing_key_path(state_dir);
     let fault = |what: String, hint: &str| Fault::refuse(Setting::StateDir, what, hint);
     let unreadable = |error: io::Error| {

@@ -55,6 +55,7 @@ mod software;
 mod supervise;
 mod systemd;
 mod tls;
+mod token;
 mod veto;
 mod view;
 mod words;

@@ -52,7 +52,7 @@ pub(crate) fn prepare(config: &Path, clock: &Arc<dyn Clock>, mode: Mode) -> Resu
     let plan = load(config)?;
     let tls = TlsFiles::new(&plan.sandbox, &plan.gateway);
     let mut faults = Vec::new();
-    let signer = keep(keys::signing_key(&plan.state_dir), &mut faults);
+    let signer = keep(keys::signing_key(&plan.state_dir, plan.sandbox.signing_key.as_ref()), &mut faults);
     let pinned = keep(keys::pinned(&plan.state_dir, &plan.sandbox.root_sha256), &mut faults);
     // Without a signing key nothing starts; what a bundle grants is told all the same.
     let signature = signer.as_ref().map_or(SignatureAlgorithm::Ed25519, SigningKey::algorithm);

@@ -4,25 +4,26 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lingate_config::{Credential, SandboxPlan};
+use lingate_config::{Credential, KeyPlace, SandboxPlan, TokenKey};
 use lingate_model::{GatewayId, UtcMicros};
 use rustls::client::{ClientConfig, Resumption};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::{InconsistentKeys, RootCertStore};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use crate::fault::{Fault, Setting};
 use crate::files;
+use crate::token::{self, Token};
 
 /// Where the material is; never the material.
 #[derive(Clone)]
 pub(crate) struct TlsFiles {
     ca: PathBuf,
     certificate: PathBuf,
-    key: Credential,
+    key: KeyPlace,
     gateway: GatewayId,
 }
 
@@ -61,7 +62,10 @@ impl TlsFiles {
 
     /// Changes whenever one of the files does: a refused gateway tries again as soon as somebody brought new ones.
     pub(crate) fn stamp(&self) -> Stamp {
-        let key = credential_path(&self.key).ok();
+        let key = match &self.key {
+            KeyPlace::File(credential) => credential_path(credential).ok(),
+            KeyPlace::Token(_) => None,
+        };
         let stamp = |path: &Path| path.metadata().and_then(|file| Ok((file.modified()?, file.len()))).ok();
         vec![stamp(&self.ca), stamp(&self.certificate), key.as_deref().and_then(stamp)]
     }
@@ -117,29 +121,51 @@ impl TlsFiles {
         Err(Fault::refuse(Setting::Certificate, what, hint))
     }
 
-    fn key(&self) -> Result<PrivateKeyDer<'static>, Fault> {
-        let path = credential_path(&self.key)?;
-        let hint = "it must hold the private key that `lingate enroll` made, in PEM form, readable for the user who runs \
-                    lingate";
-        let unreadable =
-            |error: io::Error| Fault::refuse(Setting::Key, cannot_read("private key", &path, &error), hint);
-        let bytes = Zeroizing::new(files::read(&path).map_err(unreadable)?);
-        if matches!(self.key, Credential::File(_))
-            && let Some(why) = files::exposed(&path, 0o027, false).map_err(unreadable)?
-        {
-            let hint = format!("chmod 600 {} (0640 with the daemon's own group is accepted too)", path.display());
-            return Err(Fault::refuse(Setting::Key, format!("private key {} {why}", path.display()), hint));
+    fn key(&self) -> Result<Arc<dyn SigningKey>, Fault> {
+        match &self.key {
+            KeyPlace::File(credential) => key_file(credential),
+            KeyPlace::Token(place) => key_in(place),
         }
-        PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| {
-            Fault::refuse(Setting::Key, format!("{} is not a private key in PEM form", path.display()), hint)
-        })
     }
+}
+
+fn key_in(place: &TokenKey) -> Result<Arc<dyn SigningKey>, Fault> {
+    let hint = "mend the token, its library or its PIN; readings are kept on disk meanwhile";
+    match Token::open(place) {
+        Ok(Some(token)) => Ok(token::tls_key(token)),
+        Ok(None) => {
+            let what = format!("there is no key {:?} in the token {:?}", place.object, place.token);
+            let hint = "run `lingate enroll` first: it makes the keys; or correct sandbox.key";
+            Err(Fault::refuse(Setting::Key, what, hint))
+        }
+        Err(what) => Err(Fault::refuse(Setting::Key, what, hint)),
+    }
+}
+
+fn key_file(credential: &Credential) -> Result<Arc<dyn SigningKey>, Fault> {
+    let path = credential_path(credential)?;
+    let hint = "it must hold the private key that `lingate enroll` made, in PEM form, readable for the user who runs \
+                lingate";
+    let unreadable = |error: io::Error| Fault::refuse(Setting::Key, cannot_read("private key", &path, &error), hint);
+    let bytes = Zeroizing::new(files::read(&path).map_err(unreadable)?);
+    if matches!(credential, Credential::File(_))
+        && let Some(why) = files::exposed(&path, 0o027, false).map_err(unreadable)?
+    {
+        let hint = format!("chmod 600 {} (0640 with the daemon's own group is accepted too)", path.display());
+        return Err(Fault::refuse(Setting::Key, format!("private key {} {why}", path.display()), hint));
+    }
+    let key = PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| {
+        Fault::refuse(Setting::Key, format!("{} is not a private key in PEM form", path.display()), hint)
+    })?;
+    default_provider().key_provider.load_private_key(key).map_err(|error| {
+        Fault::refuse(Setting::Key, format!("the private key {} cannot be used: {error}", path.display()), hint)
+    })
 }
 
 fn client_config(
     roots: RootCertStore,
     chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    key: Arc<dyn SigningKey>,
 ) -> Result<ClientConfig, Fault> {
     let provider = Arc::new(default_provider());
     let hint = "take the certificate and the key of the same enrolment";
@@ -151,13 +177,16 @@ fn client_config(
         ),
         error => Fault::refuse(Setting::Key, format!("the private key cannot be used: {error}"), hint),
     };
-    CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider).map_err(unusable)?;
+    let identity = CertifiedKey::new(chain, key);
+    match identity.keys_match() {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+        Err(error) => return Err(unusable(error)),
+    }
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the ring provider has cipher suites for TLS 1.3")
         .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)
-        .map_err(unusable)?;
+        .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
     // A resumed session keeps the old identity and the old judgement of the broker's certificate.
     config.resumption = Resumption::disabled();
     Ok(config)

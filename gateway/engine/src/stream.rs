@@ -53,6 +53,8 @@ pub(crate) struct Stream {
     refusal: Option<String>,
     /// The link came up with a backlog: an epoch began for it at this monotonic time.
     live_since: Option<Duration>,
+    /// Why sealing failed last, until a record is accepted again.
+    fault: Option<String>,
     accepted: Count,
     acknowledged: Count,
     newest_acknowledged: Option<UtcMicros>,
@@ -89,6 +91,7 @@ impl Stream {
             retry_at: Duration::ZERO,
             refusal: None,
             live_since: None,
+            fault: None,
             accepted: Count::default(),
             acknowledged: Count::default(),
             newest_acknowledged: None,
@@ -219,7 +222,10 @@ impl Stream {
         let Some(epoch) = self.epoch.take() else { return Ok(Vec::new()) };
         let (sealed, previous) = epoch.close(signer);
         self.previous = Some(previous);
-        Ok(declared.into_iter().chain([sealed]).collect())
+        match sealed {
+            Err(error) if declared.is_empty() => Err(self.cannot_seal(&error, 0)),
+            sealed => Ok(declared.into_iter().chain(sealed.ok()).collect()),
+        }
     }
 
     /// A link that comes and goes does not cost an epoch each time.
@@ -296,9 +302,10 @@ impl Stream {
         self.declared.said_by(sealed)
     }
 
-    fn cannot_seal(&self, error: &SealError, readings: u64) -> Lost {
-        let notice = Some(format!("dataset {}: sealing failed: {error}", self.name));
-        Lost { cause: "seal", readings, notice }
+    fn cannot_seal(&mut self, error: &SealError, readings: u64) -> Lost {
+        let text = format!("dataset {}: sealing failed: {error}", self.name);
+        let is_news = self.fault.replace(text.clone()).as_ref() != Some(&text);
+        Lost { cause: "seal", readings, notice: is_news.then_some(text) }
     }
 
     pub(crate) fn missed(&mut self, missed: &Missed, readings: u64) -> Lost {
@@ -406,7 +413,7 @@ impl Stream {
     }
 
     pub(crate) fn accepted(&mut self, count: Count) {
-        self.refusal = None;
+        (self.refusal, self.fault) = (None, None);
         self.accepted.records += count.records;
         self.accepted.readings += count.readings;
     }
@@ -423,7 +430,7 @@ impl Stream {
         DatasetStatus {
             id: self.name.clone(),
             purpose: plan.purpose.to_string(),
-            denied: self.denied().cloned(),
+            denied: self.denied().or(self.fault.as_ref()).cloned(),
             recipients: self.grant.as_ref().map_or(0, |grant| grant.recipients.len()),
             recipient_roles: self.grant.as_ref().map(Grant::roles).unwrap_or_default(),
             read: totals.read,

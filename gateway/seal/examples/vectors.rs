@@ -29,7 +29,7 @@ fn main() {
         sealed.push(epoch.seal_batch(&batch(&points, readings.clone()), &signer).unwrap());
     }
     sealed.push(epoch.seal_gap(&gap(), &signer).unwrap());
-    sealed.push(epoch.close(&signer).0);
+    sealed.push(epoch.close(&signer).0.expect("a key in memory signs"));
 
     fs::create_dir_all(&folder).unwrap();
     let keys = json!({"gateway": hex(&signer.public_key()), "role": hex(&role.private)});

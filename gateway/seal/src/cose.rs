@@ -2,7 +2,7 @@
 
 use crate::cbor::{CborError, Decoder, Encoder};
 use crate::suite::{SignatureAlgorithm, TAG_SIGN1};
-use crate::{Kid, SigningKey, VerifyingKey};
+use crate::{Kid, SigningFailed, SigningKey, VerifyingKey};
 
 /// Frame around the payload: tag, heads, protected header of the largest DATA and the signature.
 const FRAME: usize = 128;
@@ -55,11 +55,11 @@ impl<'a> Sign1<'a> {
 }
 
 /// The message's bytes.
-pub(crate) fn sign1(protected: &[u8], payload: &[u8], signer: &SigningKey) -> Vec<u8> {
-    let signature = signer.sign(&sig_structure(protected, payload));
+pub(crate) fn sign1(protected: &[u8], payload: &[u8], signer: &SigningKey) -> Result<Vec<u8>, SigningFailed> {
+    let signature = signer.try_sign(&sig_structure(protected, payload))?;
     let mut cbor = Encoder::with_capacity(FRAME + protected.len() + payload.len());
     cbor.tag(TAG_SIGN1).array(4).bytes(protected).map(0).bytes(payload).bytes(&signature);
-    cbor.finish()
+    Ok(cbor.finish())
 }
 
 /// Sig_structure of RFC 9052, 4.4, with an empty external_aad.

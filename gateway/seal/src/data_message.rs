@@ -1,7 +1,7 @@
 use crate::cbor::{CborError, Decoder, Encoder};
 use crate::cose::{self, MessageRefused, Sign1};
 use crate::suite::{CONTENT_ENCRYPT0, SignatureAlgorithm, TAG_ENCRYPT0};
-use crate::{Kid, SigningKey, VerifyingKey};
+use crate::{Kid, SigningFailed, SigningKey, VerifyingKey};
 
 /// Bytes of a DATA message at most.
 pub const DATA_MESSAGE_MAX: usize = 4 * 1024 * 1024;
@@ -69,7 +69,7 @@ pub(crate) fn data_aad(epoch_id: &[u8; 32]) -> Vec<u8> {
     cose::enc_structure("Encrypt0", &CONTENT_PROTECTED, epoch_id)
 }
 
-pub(crate) fn encode(kid: Kid, seq: u64, ciphertext: &[u8], signer: &SigningKey) -> Vec<u8> {
+pub(crate) fn encode(kid: Kid, seq: u64, ciphertext: &[u8], signer: &SigningKey) -> Result<Vec<u8>, SigningFailed> {
     let mut protected = Encoder::with_capacity(24);
     protected.map(3);
     cose::encode_header(&mut protected, CONTENT_ENCRYPT0, signer.algorithm(), signer.kid());

@@ -16,7 +16,7 @@ use crate::wire::sealed::Message;
 use crate::wrap::{WrapError, Wrapped, wrap};
 use crate::{
     BATCH_READINGS_MAX, Claims, DATA_MESSAGE_MAX, Entropy, EntropyFailed, EpochTerms, GapRecord, Grant, Kid,
-    RecordKind, Sealed, SigningKey, WrappedKey, data_message, key_message, lineage, wire,
+    RecordKind, Sealed, SigningFailed, SigningKey, WrappedKey, data_message, key_message, lineage, wire,
 };
 use lingate_audit::Tree;
 
@@ -53,6 +53,8 @@ pub enum SealError {
     PolicyNotApproved(String),
     #[error("the right to seal for this purpose has ended")]
     Expired,
+    #[error(transparent)]
+    Signing(#[from] SigningFailed),
     #[error("the epoch has no sequence number left")]
     Exhausted,
     #[error("the catalogue has {points} points, the limit of one epoch is {limit}")]
@@ -184,13 +186,18 @@ impl Epoch {
         Ok(sealed)
     }
 
-    /// The last message of the epoch: count, readings and RFC 9162 root over the DATA digests.
-    pub fn close(mut self, signer: &SigningKey) -> (Sealed, PreviousEpoch) {
-        let previous = PreviousEpoch { kid: self.kid(), last_seq: self.next_seq };
-        let close =
-            wire::EpochClose { last_seq: self.next_seq, readings: self.readings, data_root: self.tree.root().to_vec() };
-        let (_, bytes) = self.seal_message(Message::Close(close), signer).expect("a close is small");
-        (self.sealed(RecordKind::EpochClose, previous.last_seq, 0, bytes), previous)
+    /// The last message of the epoch: count, readings and RFC 9162 root over the DATA digests. The epoch ends also
+    /// without it, if it cannot be signed.
+    pub fn close(mut self, signer: &SigningKey) -> (Result<Sealed, SealError>, PreviousEpoch) {
+        let (kid, seq) = (self.kid(), self.next_seq);
+        let close = wire::EpochClose { last_seq: seq, readings: self.readings, data_root: self.tree.root().to_vec() };
+        match self.seal_message(Message::Close(close), signer) {
+            Ok((_, bytes)) => {
+                let sealed = self.sealed(RecordKind::EpochClose, seq, 0, bytes);
+                (Ok(sealed), PreviousEpoch { kid, last_seq: seq })
+            }
+            Err(error) => (Err(error), PreviousEpoch { kid, last_seq: seq.saturating_sub(1) }),
+        }
     }
 
     fn messages_max(&self) -> u64 {
@@ -238,7 +245,7 @@ impl Epoch {
             return Err(SealError::MessageTooLarge { bytes: text.len(), limit: DATA_MESSAGE_MAX - ENVELOPE_MAX });
         }
         encrypt(&self.key.key, self.key.nonce(self.next_seq), &self.aad, &mut text);
-        let bytes = data_message::encode(self.key.kid, self.next_seq, &text, signer);
+        let bytes = data_message::encode(self.key.kid, self.next_seq, &text, signer)?;
         Ok((sealed.message.expect("it was put there"), bytes))
     }
 
@@ -281,7 +288,7 @@ fn seal_key(
             wrapped: sealed.wrapped,
         })
         .collect();
-    Ok(key_message::encode(protected, &iv, &ciphertext, &wrapped, signer))
+    Ok(key_message::encode(protected, &iv, &ciphertext, &wrapped, signer)?)
 }
 
 fn draw<const N: usize>(entropy: &mut dyn Entropy) -> Result<[u8; N], EntropyFailed> {

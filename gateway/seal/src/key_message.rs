@@ -3,7 +3,7 @@ use crate::claims::Claims;
 use crate::cose::{self, MessageRefused, Sign1};
 use crate::suite::{self, ALG_A256GCM, CONTENT_COSE_KEY, CONTENT_ENCRYPT, SignatureAlgorithm, Suite, TAG_ENCRYPT};
 use crate::thumbprint::sha256;
-use crate::{Kid, SigningKey, VerifyingKey};
+use crate::{Kid, SigningFailed, SigningKey, VerifyingKey};
 
 /// Bytes of a KEY message at most.
 pub const KEY_MESSAGE_MAX: usize = 64 * 1024;
@@ -145,7 +145,7 @@ pub(crate) fn encode(
     ciphertext: &[u8],
     recipients: &[WrappedKey<'_>],
     signer: &SigningKey,
-) -> Vec<u8> {
+) -> Result<Vec<u8>, SigningFailed> {
     let mut cbor = Encoder::with_capacity(
         128 + ciphertext.len() + recipients.iter().map(|it| it.encapsulated.len() + 100).sum::<usize>(),
     );

@@ -13,7 +13,8 @@ use crate::{Entropy, EntropyFailed, Kid, jws};
 /// DER of an Ed25519 private key up to its 32-byte seed (RFC 8410, 10.3), as `openssl genpkey` writes it.
 const PKCS8_HEAD: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
-/// A signing key: Ed25519, or ECDSA on P-256 for suite 0x0002. Has no Debug and never leaves memory from here.
+/// A signing key: Ed25519, or ECDSA on P-256 for suite 0x0002. Has no Debug and never leaves memory, or the token that
+/// holds it, from here.
 pub struct SigningKey {
     pair: Pair,
     public: VerifyingKey,
@@ -22,7 +23,19 @@ pub struct SigningKey {
 enum Pair {
     Ed25519(Box<Ed25519KeyPair>),
     P256(Box<EcdsaKeyPair>),
+    Held(Box<dyn HeldKey>),
 }
+
+/// A private key that somebody else holds and uses for us: a token, an agent.
+pub trait HeldKey: Send + Sync {
+    /// The 64 bytes of Ed25519, or r and s of ECDSA with SHA-256.
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SigningFailed>;
+}
+
+/// Nothing was signed; the text says why and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the signing key does not sign: {0}")]
+pub struct SigningFailed(pub String);
 
 /// What checks a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +60,11 @@ impl SigningKey {
         let pair = pair.map_err(|_| KeyRefused)?;
         let public = VerifyingKey { algorithm: SignatureAlgorithm::Esp256, bytes: bytes_of(&pair) };
         Ok(SigningKey { pair: Pair::P256(Box::new(pair)), public })
+    }
+
+    /// The caller has made sure that both belong together.
+    pub fn held(public: VerifyingKey, key: Box<dyn HeldKey>) -> SigningKey {
+        SigningKey { pair: Pair::Held(key), public }
     }
 
     /// A new Ed25519 key, as the DER that `from_pkcs8` takes.
@@ -80,13 +98,23 @@ impl SigningKey {
         &self.public
     }
 
-    /// An ECDSA signature is not the same twice: its secret number is drawn by ring, from the system and the key.
-    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+    /// An ECDSA signature is not the same twice: its secret number is drawn by ring, from the system and the key, or by
+    /// the token. Only a key that somebody else holds can fail.
+    pub fn try_sign(&self, message: &[u8]) -> Result<[u8; 64], SigningFailed> {
         let signature = match &self.pair {
+            Pair::Held(key) => return key.sign(message),
             Pair::Ed25519(pair) => pair.sign(message),
             Pair::P256(pair) => pair.sign(&SystemRandom::new(), message).expect("the system gave randomness before"),
         };
-        signature.as_ref().try_into().expect("both kinds of signature have 64 bytes")
+        Ok(signature.as_ref().try_into().expect("both kinds of signature have 64 bytes"))
+    }
+
+    /// For keys in memory, which do not fail.
+    ///
+    /// # Panics
+    /// If somebody else holds the key and does not sign: ask `try_sign` where that can be.
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.try_sign(message).expect("a key in memory signs")
     }
 }
 
@@ -134,6 +162,11 @@ impl VerifyingKey {
 
     pub fn algorithm(&self) -> SignatureAlgorithm {
         self.algorithm
+    }
+
+    /// 32 bytes, or the 65 of an uncompressed point.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     pub fn kid(&self) -> Kid {

@@ -80,7 +80,7 @@ pub use epoch::{Epoch, PreviousEpoch, SealError};
 pub use gap::{GapCause, GapRecord};
 pub use grant::{Acknowledgement, Grant, NotGranted, PlantTerms, Recipient};
 pub use key_message::{KEY_MESSAGE_MAX, KeyMessage, RECIPIENTS_MAX, WrappedKey};
-pub use keys::{KeyRefused, SigningKey, VerifyingKey};
+pub use keys::{HeldKey, KeyRefused, SigningFailed, SigningKey, VerifyingKey};
 pub use lingate_audit::Tree;
 pub use plaintext::{BODY_MAX, PlaintextRefused, parse_body, unpack};
 pub use policy::policy_sha256;

@@ -51,7 +51,7 @@ impl Receipt {
         body.array(5).unsigned(FORM).text(&self.issuer).text(&self.gateway).int(self.issued_at);
         body.array(self.epochs.len());
         self.epochs.iter().for_each(|epoch| epoch.encode(&mut body));
-        cose::sign1(&protected.finish(), &body.finish(), signer)
+        cose::sign1(&protected.finish(), &body.finish(), signer).expect("a receipt key is in memory")
     }
 }
 

@@ -39,7 +39,7 @@ fn stream(signer: &SigningKey, role: &Role) -> Vec<Sealed> {
     sealed.push(epoch.seal_gap(&gap(7), signer).unwrap());
     sealed.push(epoch.seal_batch(&batch(&points, readings(5)), signer).unwrap());
     sealed.push(epoch.seal_gap(&gap(8), signer).unwrap());
-    sealed.push(epoch.close(signer).0);
+    sealed.push(epoch.close(signer).0.unwrap());
     sealed
 }
 

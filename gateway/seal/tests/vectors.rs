@@ -95,7 +95,7 @@ fn vectors(id: u16) -> Value {
     let (device, from, to) = ("extruder-1".to_owned(), UtcMicros(1), UtcMicros(2));
     let gap = GapRecord::Slots { device, from, to, readings: 3, cause: GapCause::DeviceDown };
     sealed.push(epoch.seal_gap(&gap, &signer).unwrap());
-    sealed.push(epoch.close(&signer).0);
+    sealed.push(epoch.close(&signer).0.unwrap());
     let key = sealed[0].bytes().to_vec();
     let opened = open_key(id, &key, &signer, &keys[0].0).unwrap();
     let data: Vec<Value> = sealed[1..]

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use lingate_audit::{Event, Kind, Signer};
-use lingate_config::{Credential, Plan};
+use lingate_config::{Credential, KeyPlace, Plan, TokenKey};
 use lingate_model::Clock;
 use lingate_seal::suite::suite;
 use lingate_seal::{SignatureAlgorithm, SigningKey, VerifyingKey};
@@ -20,6 +20,7 @@ use crate::cli::exit::{Code, Failed};
 use crate::clock::SystemClock;
 use crate::entropy::SystemEntropy;
 use crate::prepare::load;
+use crate::token::Token;
 use crate::{files, keys, software};
 
 /// Makes what is missing and never overwrites: a second call with the same keys writes the same request again.
@@ -29,12 +30,14 @@ pub(crate) fn enroll(config: &Path, output: &Path) -> Result<ExitCode, Failed> {
     for directory in [state.clone(), state.join("identity"), state.join("inbox")] {
         files::directory(&directory).map_err(|error| Failed::io("create", &directory, &error))?;
     }
-    let signing_key = signing_key(state, &plan.sandbox.suites)?;
-    let tls_key_path = tls_key_path(&plan);
-    let csr = request(&plan, &tls_key_path)?;
+    let signing_key = signing_key(&plan)?;
+    let csr = match &plan.sandbox.key {
+        KeyPlace::File(_) => request(&plan, &tls_key(&tls_key_path(&plan))?)?,
+        KeyPlace::Token(place) => request(&plan, &in_token(place, SignatureAlgorithm::Esp256)?)?,
+    };
     let origin = audit::origin(&plan.tenant, &plan.gateway);
     let audit_key = keys::audit_key(state, &origin).map_err(|error| Failed::new(Code::Io, error))?;
-    let enrolment = enrolment(&plan, &signing_key, &audit_key, &csr);
+    let enrolment = enrolment(&plan, &signing_key, &audit_key, &csr)?;
     write_new(output, &enrolment).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
             Failed::new(Code::Io, format!("{} exists; move it away or give another --output", output.display()))
@@ -44,42 +47,54 @@ pub(crate) fn enroll(config: &Path, output: &Path) -> Result<ExitCode, Failed> {
     let event = Event::new(Kind::Enroll).text("kid", signing_key.kid().to_string());
     let event = event.text("audit_key", audit_key.verifier().to_string()).text("software", software::name());
     spool::put(state, SystemClock::start().now().utc, &event);
-    print!("{}", next_steps(&plan, &tls_key_path, output));
+    print!("{}", next_steps(&plan, &tls_key_path(&plan), output));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Of the kind that the preferred suite signs with.
-fn signing_key(state_dir: &Path, suites: &[u16]) -> Result<SigningKey, Failed> {
-    let path = keys::signing_key_path(state_dir);
+fn signing_key(plan: &Plan) -> Result<SigningKey, Failed> {
+    let preferred = plan.sandbox.suites.first().and_then(|id| suite(*id)).map(|suite| suite.signature);
+    let preferred = preferred.unwrap_or(SignatureAlgorithm::Ed25519);
+    if let Some(place) = &plan.sandbox.signing_key {
+        return Ok(in_token(place, preferred)?.into_signing_key());
+    }
+    let path = keys::signing_key_path(&plan.state_dir);
     if fs::symlink_metadata(&path).is_err() {
-        let preferred = suites.first().and_then(|id| suite(*id)).map(|suite| suite.signature);
         let pkcs8 = match preferred {
-            Some(SignatureAlgorithm::Esp256) => SigningKey::generate_p256_pkcs8(),
-            _ => SigningKey::generate_pkcs8(&mut SystemEntropy::new()),
+            SignatureAlgorithm::Esp256 => SigningKey::generate_p256_pkcs8(),
+            SignatureAlgorithm::Ed25519 => SigningKey::generate_pkcs8(&mut SystemEntropy::new()),
         };
         let pkcs8 = pkcs8.map_err(|_| Failed::new(Code::Unavailable, "the system gave no randomness"))?;
         files::create_secret(&path, &pkcs8).map_err(|error| Failed::io("create", &path, &error))?;
     }
-    keys::signing_key(state_dir).map_err(|fault| Failed::new(Code::Configuration, fault.to_string()))
+    keys::signing_key(&plan.state_dir, None).map_err(|fault| Failed::new(Code::Configuration, fault.to_string()))
+}
+
+/// The key of that label, which is made if it is missing.
+fn in_token(place: &TokenKey, algorithm: SignatureAlgorithm) -> Result<Token, Failed> {
+    let unavailable = |what: String| Failed::new(Code::Unavailable, what);
+    match Token::open(place).map_err(unavailable)? {
+        Some(token) => Ok(token),
+        None => Token::generate(place, algorithm).map_err(unavailable),
+    }
 }
 
 /// A credential is installed by plant IT; until then the key lies beside the signing key.
 fn tls_key_path(plan: &Plan) -> PathBuf {
     match &plan.sandbox.key {
-        Credential::File(path) => path.clone(),
-        Credential::Systemd(_) => plan.state_dir.join("identity/tls.key"),
+        KeyPlace::File(Credential::File(path)) => path.clone(),
+        _ => plan.state_dir.join("identity/tls.key"),
     }
 }
 
-/// The PKCS#10 request for the key at `path`, which is made if it is missing.
-fn request(plan: &Plan, path: &Path) -> Result<String, Failed> {
-    let key = tls_key(path)?;
+/// The PKCS#10 request.
+fn request(plan: &Plan, key: &impl rcgen::SigningKey) -> Result<String, Failed> {
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name = DistinguishedName::new();
     parameters.distinguished_name.push(DnType::CommonName, plan.gateway.as_str());
     let unusable =
         |error: rcgen::Error| Failed::new(Code::Internal, format!("the certificate request failed: {error}"));
-    parameters.serialize_request(&key).map_err(unusable)?.pem().map_err(unusable)
+    parameters.serialize_request(key).map_err(unusable)?.pem().map_err(unusable)
 }
 
 fn tls_key(path: &Path) -> Result<KeyPair, Failed> {
@@ -103,7 +118,7 @@ fn tls_key(path: &Path) -> Result<KeyPair, Failed> {
 }
 
 /// `enroll.json`: JWS General JSON (RFC 7515), signed by the key that it asks for (wire.md section 7).
-fn enrolment(plan: &Plan, key: &SigningKey, audit_key: &Signer, csr: &str) -> String {
+fn enrolment(plan: &Plan, key: &SigningKey, audit_key: &Signer, csr: &str) -> Result<String, Failed> {
     let kid = key.kid().to_string();
     let payload = json!({
         "spec": "lingate/1",
@@ -117,9 +132,10 @@ fn enrolment(plan: &Plan, key: &SigningKey, audit_key: &Signer, csr: &str) -> St
     });
     let payload = base64url(payload.to_string().as_bytes());
     let protected = base64url(json!({"alg": key.algorithm().name(), "kid": kid}).to_string().as_bytes());
-    let signature = base64url(&key.sign(format!("{protected}.{payload}").as_bytes()));
+    let signed = key.try_sign(format!("{protected}.{payload}").as_bytes());
+    let signature = base64url(&signed.map_err(|error| Failed::new(Code::Unavailable, error.to_string()))?);
     let jws = json!({"payload": payload, "signatures": [{"protected": protected, "signature": signature}]});
-    format!("{jws:#}\n")
+    Ok(format!("{jws:#}\n"))
 }
 
 fn base64url(bytes: &[u8]) -> String {
@@ -135,10 +151,15 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
 fn next_steps(plan: &Plan, tls_key: &Path, output: &Path) -> String {
     let state = plan.state_dir.display();
     let credential = match &plan.sandbox.key {
-        Credential::Systemd(name) => {
+        KeyPlace::File(Credential::Systemd(name)) => {
             format!("2. Give the TLS key to systemd: LoadCredential={name}:{} in the unit.\n", tls_key.display())
         }
-        Credential::File(path) => format!("2. The TLS key stays where it is: {}.\n", path.display()),
+        KeyPlace::File(Credential::File(path)) => format!("2. The TLS key stays where it is: {}.\n", path.display()),
+        KeyPlace::Token(place) => format!("2. The TLS key stays in the token {:?}.\n", place.token),
+    };
+    let keys = match &plan.sandbox.signing_key {
+        None => format!("The keys in {state}/identity never leave this machine."),
+        Some(place) => format!("The signing key {:?} never leaves the token {:?}.", place.object, place.token),
     };
     format!(
         "{output} is ready; it holds no secret.\n\n\
@@ -148,7 +169,7 @@ fn next_steps(plan: &Plan, tls_key: &Path, output: &Path) -> String {
             root.json to {state}/root.json and the bundle into {state}/inbox/.\n\
          4. Ask the operator by telephone for the fingerprint of root.json, and write it into sandbox.root_sha256.\n\
          5. lingate check --config FILE\n\n\
-         The keys in {state}/identity never leave this machine.\n{owner}",
+         {keys}\n{owner}",
         owner = owner(&plan.state_dir, tls_key, files::user()),
         output = output.display(),
         certificate = plan.sandbox.certificate.display(),

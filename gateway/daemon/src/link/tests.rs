@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 
-use lingate_config::Credential;
+use lingate_config::{Credential, KeyPlace};
 use lingate_engine::{LinkLimits, PublishId, ReasonCode, Topic};
 use lingate_model::{Class, ClockState, Now, Priority, UtcMicros};
 use lingate_refine::{DatasetPlan, Flush};
@@ -75,7 +75,8 @@ impl World {
             brokers: vec![],
             ca: self.file("ca.pem", &self.ca_pem),
             certificate: self.file("gateway.pem", &certificate),
-            key: Credential::File(self.file("gateway.key", &key)),
+            key: KeyPlace::File(Credential::File(self.file("gateway.key", &key))),
+            signing_key: None,
             root_sha256: String::new(),
             ack: lingate_config::Ack::Broker,
             suites: vec![1],

@@ -165,7 +165,7 @@ impl Stream {
 
     pub fn close(mut self) -> (Vec<Arrival>, PreviousEpoch) {
         let (sealed, previous) = self.epoch.close(&self.gateway.signer());
-        self.sent.push(self.gateway.arrival(&sealed));
+        self.sent.push(self.gateway.arrival(&sealed.unwrap()));
         (self.sent, previous)
     }
 }
