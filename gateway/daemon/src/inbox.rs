@@ -65,6 +65,14 @@ pub(crate) enum Found {
     },
 }
 
+/// What would become of a file.
+pub(crate) enum Verdict {
+    Good(Box<VerifiedBundle>),
+    /// Its time has not come.
+    Later(Box<VerifiedBundle>, String),
+    Refused(String),
+}
+
 /// Why a file does not come into force.
 enum Unfit {
     NotYet(String),
@@ -172,6 +180,19 @@ impl Bundles {
 
     pub(crate) fn current(&self) -> Option<&VerifiedBundle> {
         self.current.as_ref()
+    }
+
+    /// By the rules of the inbox, without touching anything.
+    pub(crate) fn verdict(&self, bytes: &[u8], utc: UtcMicros) -> Verdict {
+        let refused = match self.verify(bytes, utc) {
+            Ok(bundle) => return Verdict::Good(Box::new(bundle)),
+            Err(refused) => refused,
+        };
+        let later = matches!(refused, BundleRefused::NotYetValid { .. });
+        match self.verify(bytes, valid_from(bytes)) {
+            Ok(bundle) if later => Verdict::Later(Box::new(bundle), refused.to_string()),
+            _ => Verdict::Refused(refused.to_string()),
+        }
     }
 
     /// Verifies what lies in the inbox without touching it: what `run` would install.

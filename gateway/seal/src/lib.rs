@@ -28,6 +28,7 @@ mod bundle;
 mod bundle_document;
 mod bundle_keys;
 mod bundle_refused;
+mod bundle_summary;
 mod catalogue;
 pub mod cbor;
 mod civil;
@@ -68,6 +69,7 @@ mod wrap;
 
 pub use bundle::{BUNDLE_MAX, Bundle, PreviousBundle};
 pub use bundle_refused::BundleRefused;
+pub use bundle_summary::{BundleSummary, DatasetSummary, RoleSummary};
 pub use claims::Claims;
 pub use columns_decode::{BATCH_READINGS_MAX, BatchRefused, CATALOGUE_TAGS_MAX, DecodedReading, decode_batch};
 pub use content_key::ContentKey;

@@ -18,11 +18,18 @@ pub struct Daemon {
 
 impl Daemon {
     /// Appends what the binary says to `log`.
-    pub fn start(binary: &Path, folder: &Path, arguments: &[&str], health: Health) -> Result<Daemon> {
+    pub fn start(
+        binary: &Path,
+        folder: &Path,
+        arguments: &[&str],
+        environment: &[(String, String)],
+        health: Health,
+    ) -> Result<Daemon> {
         let log = OpenOptions::new().create(true).append(true).open(folder.join("gateway.log"))?;
         let child = Command::new(binary)
             .args(["run", "--config", "lingate.toml"])
             .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .current_dir(folder)
             .env("RUST_LOG", "info,lingate::accepted=debug,rumqttc=warn")
             .stdin(Stdio::null())

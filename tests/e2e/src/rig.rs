@@ -20,6 +20,8 @@ pub struct Rig {
     pub authority: Authority,
     binary: PathBuf,
     health: SocketAddr,
+    /// Variables for every run of the binary.
+    pub environment: Vec<(String, String)>,
 }
 
 /// What differs between tests.
@@ -35,10 +37,14 @@ pub struct Settings {
 impl Rig {
     /// `binary`: the test's `env!("CARGO_BIN_EXE_lingate-e2e-gateway")`.
     pub fn new(binary: &str) -> Result<Rig> {
+        Rig::with(binary, &InitOptions::default())
+    }
+
+    pub fn with(binary: &str, options: &InitOptions) -> Result<Rig> {
         let folder = tempfile::Builder::new().prefix("lingate-e2e-").tempdir()?;
-        let authority = Authority::init(&folder.path().join("sandbox"), &InitOptions::default())?;
+        let authority = Authority::init(&folder.path().join("sandbox"), options)?;
         let binary = std::env::var_os("LINGATE_BIN").map_or_else(|| PathBuf::from(binary), PathBuf::from);
-        Ok(Rig { folder, authority, binary, health: free_address()? })
+        Ok(Rig { folder, authority, binary, health: free_address()?, environment: Vec::new() })
     }
 
     pub fn path(&self) -> &Path {
@@ -48,7 +54,12 @@ impl Rig {
     /// Writes the configuration and goes through the enrolment as plant IT does: `lingate enroll`, then the sandbox's
     /// answer, then the bundle into the inbox.
     pub fn enroll(&mut self, settings: &Settings) -> Result<()> {
-        fs::write(self.path().join("lingate.toml"), self.configuration(settings)?)?;
+        self.enroll_changed(settings, |text| text)
+    }
+
+    /// With another configuration than the usual one.
+    pub fn enroll_changed(&mut self, settings: &Settings, change: impl FnOnce(String) -> String) -> Result<()> {
+        fs::write(self.path().join("lingate.toml"), change(self.configuration(settings)?))?;
         let output = self.lingate(&["enroll", "--config", "lingate.toml", "--output", "enroll.json"])?;
         ensure!(output.status.success(), "enroll: {}", String::from_utf8_lossy(&output.stderr));
         let request = fs::read(self.path().join("enroll.json"))?;
@@ -93,12 +104,13 @@ impl Rig {
     /// One command of the binary, to its end.
     pub fn lingate(&self, arguments: &[&str]) -> Result<Output> {
         let mut command = Command::new(&self.binary);
-        let output = command.args(arguments).current_dir(self.path()).output();
+        let variables = self.environment.iter().map(|(name, value)| (name, value));
+        let output = command.args(arguments).envs(variables).current_dir(self.path()).output();
         output.with_context(|| self.binary.display().to_string())
     }
 
     pub fn start(&self, arguments: &[&str]) -> Result<Daemon> {
-        Daemon::start(&self.binary, self.path(), arguments, Health(self.health))
+        Daemon::start(&self.binary, self.path(), arguments, &self.environment, Health(self.health))
     }
 
     pub fn receiver(&self, broker_port: u16) -> Result<ReceiverHandle> {

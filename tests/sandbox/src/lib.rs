@@ -56,6 +56,7 @@ pub use intake::{Arrival, Intake};
 pub use keys::{Jwk, RoleKey};
 pub use link::BrokerAddress;
 pub use opened::{Event, OpenedBatch, OpenedGap, OpenedReading};
+pub use policy::sample as sample_policy;
 pub use policy::{Acknowledgement, Policy};
 pub use publish::publish_bundles;
 pub use receiver::{Group, LinkState, LiveDataset, Receiver, ReceiverConfig, ReceiverHandle, ReceiverOptions, Sink};

@@ -198,7 +198,7 @@ fn unique<'a>(what: &str, ids: impl Iterator<Item = &'a String>) -> Result<()> {
 }
 
 /// What `init` writes: the demo's three datasets, each under a random alias.
-pub(crate) fn sample() -> String {
+pub fn sample() -> String {
     let now = clock::unix_seconds();
     let day = |seconds: i64| {
         let time = jiff::Timestamp::from_second(now + seconds).expect("three years from now is before the year 9999");

@@ -3,6 +3,7 @@
 mod audit;
 mod browse;
 mod buffer;
+mod bundle;
 mod check;
 mod enroll;
 pub(crate) mod exit;
@@ -95,6 +96,11 @@ enum Command {
         #[arg(long)]
         url: Option<String>,
     },
+    /// The sandbox's bundle: what it allows, whether a file is one, and how it gets in
+    Bundle {
+        #[command(subcommand)]
+        command: bundle::BundleCommand,
+    },
     /// The plant's veto over datasets and recipients; works without network and sandbox
     Veto {
         #[command(subcommand)]
@@ -152,6 +158,7 @@ pub fn main() -> ExitCode {
         Command::Browse(browse) => browse.run(),
         Command::Trust { what } => what.run(),
         Command::Status { json, config, url } => status::status(json, config.as_deref(), url.as_deref()),
+        Command::Bundle { command } => bundle::bundle(&command),
         Command::Veto { command } => veto::veto(&command),
         Command::Purge { config, dataset } => veto::purge(&config, &dataset),
         Command::Buffer { what } => what.run(),

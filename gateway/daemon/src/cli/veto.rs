@@ -3,11 +3,14 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use lingate_config::Plan;
+use lingate_drivers::settings::nearest;
 use lingate_model::{Clock, DatasetId};
 
 use crate::audit::spool;
 use crate::cli::exit::{Code, Failed};
 use crate::clock::SystemClock;
+use crate::inbox::Bundles;
+use crate::keys;
 use crate::prepare::load;
 use crate::veto::{self, Order};
 
@@ -57,9 +60,7 @@ pub(crate) fn veto(command: &VetoCommand) -> Result<ExitCode, Failed> {
             let plan = plan_of(&at.config)?;
             put(&plan, &order(&plan, what)?, "veto add")?;
             println!("Forbidden. A running daemon follows within seconds; a stopped one when it starts.");
-            if what.recipient.is_some() {
-                println!("A name that the bundle does not know forbids nothing: `lingate status` counts recipients.");
-            }
+            what.recipient.iter().for_each(|name| tell_unknown(&plan, name));
         }
         VetoCommand::Remove(Change { at, what }) => {
             let plan = plan_of(&at.config)?;
@@ -74,6 +75,31 @@ pub(crate) fn veto(command: &VetoCommand) -> Result<ExitCode, Failed> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A veto works without a bundle, so this is only a word of warning.
+fn tell_unknown(plan: &Plan, name: &str) {
+    let utc = SystemClock::start().now().utc;
+    let bundles = keys::pinned(&plan.state_dir, &plan.sandbox.root_sha256)
+        .and_then(|pinned| Bundles::open(&plan.state_dir, pinned, &plan.gateway, utc));
+    let Some(names) = bundles.ok().and_then(|(bundles, _)| Some(bundles.current()?.recipient_names())) else {
+        println!(
+            "No bundle is in force here, so nobody can say yet whether it knows this name; an unknown one forbids nothing."
+        );
+        return;
+    };
+    if names.iter().any(|known| known == name) {
+        return;
+    }
+    match nearest(name, names.iter().map(String::as_str)) {
+        Some(near) => println!(
+            "WARNING: the bundle in force knows no recipient {name:?}, so this forbids nothing yet; did you mean {near:?}?"
+        ),
+        None => println!(
+            "WARNING: the bundle in force knows no recipient {name:?}, so this forbids nothing yet; it knows {}",
+            names.join(", ")
+        ),
+    }
 }
 
 fn plan_of(config: &Path) -> Result<Plan, Failed> {
@@ -124,8 +150,11 @@ fn order(plan: &Plan, what: &What) -> Result<Order, Failed> {
 fn known(plan: &Plan, id: &str) -> Result<DatasetId, Failed> {
     let datasets = plan.export.datasets.iter().map(|dataset| &dataset.id);
     datasets.clone().find(|known| known.as_str() == id).cloned().ok_or_else(|| {
-        let names = datasets.map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        Failed::new(Code::Usage, format!("there is no dataset {id:?} in the configuration; there are {names}"))
+        let hint = match nearest(id, datasets.clone().map(DatasetId::as_str)) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("there are {}", datasets.map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+        };
+        Failed::new(Code::Usage, format!("there is no dataset {id:?} in the configuration; {hint}"))
     })
 }
 
