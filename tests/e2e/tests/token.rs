@@ -70,6 +70,7 @@ async fn seals_and_connects_with_keys_in_a_token(suite: u16, name: &str) {
 
     // The token is pulled out: nothing is sealed, and everybody is told why.
     fs::rename(rig.path().join("tokens"), rig.path().join("pulled")).unwrap();
+    fs::create_dir(rig.path().join("tokens")).unwrap();
     let told = || dataset()["denied"].as_str().is_some_and(|why| why.contains("PKCS#11 token \"plant 1\""));
     let seen = wait_for("the loss of the token is told", PATIENCE, told).await;
     assert!(seen.is_ok(), "{}: {}", dataset(), rig.log().unwrap());
@@ -80,6 +81,7 @@ async fn seals_and_connects_with_keys_in_a_token(suite: u16, name: &str) {
     assert!(words.contains("sandbox.signing_key") && words.contains("is it plugged in"), "{words}");
 
     // It comes back: what was accepted is delivered, the readings of the time between are declared lost.
+    fs::remove_dir(rig.path().join("tokens")).unwrap();
     fs::rename(rig.path().join("pulled"), rig.path().join("tokens")).unwrap();
     assert!(rig.start(&["--once", "2"]).unwrap().wait().unwrap().success(), "{}", rig.log().unwrap());
     let (accepted, ledger) = (rig.accepted().unwrap(), rig.ledger().unwrap());
