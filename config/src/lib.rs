@@ -40,5 +40,5 @@ pub use plan::{
 };
 pub use problem::{Problem, Problems};
 pub use source::Place;
-pub use ucum::ucum_of;
 pub use token::{KeyPlace, TokenKey};
+pub use ucum::ucum_of;

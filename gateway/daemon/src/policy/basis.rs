@@ -50,8 +50,9 @@ impl Basis {
         };
         let said = veto::read(&plan.state_dir);
         notes.extend(said.misunderstood.iter().map(|why| misunderstood(why)));
-        let signature =
-            keys::signing_key(&plan.state_dir).as_ref().map_or(SignatureAlgorithm::Ed25519, SigningKey::algorithm);
+        let signature = keys::signing_key(&plan.state_dir, plan.sandbox.signing_key.as_ref())
+            .as_ref()
+            .map_or(SignatureAlgorithm::Ed25519, SigningKey::algorithm);
         let terms = PlantTerms { suites: plan.sandbox.suites.clone(), signature, veto: said.veto };
         Ok(Basis { plan, bundle, terms, utc, notes })
     }
