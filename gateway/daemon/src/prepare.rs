@@ -207,3 +207,27 @@ fn denied(index: usize, refused: &NotGranted) -> Fault {
     };
     Fault::warn(setting, refused.to_string(), hint)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_devices_that_ask_one_unit_of_one_line_are_noted() {
+        let device = |name: &str, unit: u8| {
+            format!(
+                "[[device]]\nname = \"{name}\"\ndriver = \"modbus-tcp\"\nequipment = \"a/b\"\nevery = \"1s\"\n\
+                 address = \"10.0.4.17:502\"\nunit = {unit}\n\n[[device.point]]\nname = \"p\"\nregister = \"holding:0\"\n\
+                 type = \"u16\"\ndataset = \"ds-extr-07\"\nclass = \"general\"\n\n"
+            )
+        };
+        let notes = |devices: String| {
+            twins(&lingate_config::load("twins.toml", &crate::cli::sample::complete(&devices)).unwrap().devices)
+        };
+        assert_eq!(notes(device("a", 1) + &device("b", 2)), Vec::<String>::new());
+        let told = notes(device("a", 1) + &device("b", 2) + &device("c", 1));
+        assert_eq!(told.len(), 1);
+        assert!(told[0].starts_with("device \"c\" asks unit 1 on the line tcp 10.0.4.17:502, as device \"a\" does"));
+    }
+}

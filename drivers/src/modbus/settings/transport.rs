@@ -201,6 +201,22 @@ mod tests {
     }
 
     #[test]
+    fn a_serial_port_and_a_link_to_it_are_one_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (port, link) = (folder.path().join("ttyUSB0"), folder.path().join("by-id"));
+        std::fs::write(&port, "").expect("a file");
+        std::os::unix::fs::symlink(&port, &link).expect("a link");
+        let name = |path: &std::path::Path| {
+            let text = format!("port = {path:?}");
+            let file = crate::settings::DeTable::parse(&text).expect("TOML");
+            let mut table = Table::new(file.get_ref(), file.span(), "");
+            take_transport(&mut table, Protocol::Rtu).line_name()
+        };
+        assert_eq!(name(&port), name(&link));
+        assert_ne!(name(&port), name(&folder.path().join("ttyUSB1")), "one that is not there is told by its name");
+    }
+
+    #[test]
     fn an_address_is_a_host_with_or_without_a_port() {
         check("10.0.4.17", Some(("10.0.4.17", 502)));
         check("plc-7.plant.example:1502", Some(("plc-7.plant.example", 1502)));

@@ -15,7 +15,7 @@ mod preview;
 mod probe;
 mod profile;
 mod run;
-mod sample;
+pub(crate) mod sample;
 mod status;
 mod trust;
 mod veto;

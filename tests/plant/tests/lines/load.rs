@@ -16,13 +16,13 @@ const UNITS: u8 = 4;
 const TAGS: u16 = 249;
 /// In hundredths.
 const SHARES: [(Wire, u64); 7] = [
-    (Wire::Tcp(Framing::Mbap), 30),
+    (Wire::Tcp(Framing::Mbap), 37),
     (Wire::Udp, 15),
     (Wire::Tls, 15),
     (Wire::Tcp(Framing::Rtu), 15),
-    (Wire::Serial(Framing::Rtu), 10),
+    (Wire::Serial(Framing::Rtu), 5),
     (Wire::Tcp(Framing::Ascii), 10),
-    (Wire::Serial(Framing::Ascii), 5),
+    (Wire::Serial(Framing::Ascii), 3),
 ];
 
 #[derive(Default)]
