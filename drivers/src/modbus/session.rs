@@ -3,6 +3,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lingate_model::defect::{Defect, is_seeded};
 use lingate_model::{Missed, MissedCause, Now, Reading, StatusCode, UtcMicros, Value};
 
 use super::Plan;
@@ -170,7 +171,8 @@ impl Polling {
     }
 
     fn decode(&self, answer: &Answer, member: Member) -> Outcome {
-        let part = usize::from(member.at)..usize::from(member.at) + usize::from(member.count);
+        let at = usize::from(member.at) + usize::from(is_seeded(Defect::ShiftRegisters));
+        let part = at..at + usize::from(member.count);
         let encoding = &self.plan.items[member.point].encoding;
         let value = match answer {
             Answer::Bits(bits) => bits.get(part).map(|bits| encoding.decode_bits(bits)),

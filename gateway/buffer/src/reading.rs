@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use lingate_model::defect::{Defect, is_seeded};
 use lingate_model::{Priority, UtcMicros};
 
 use crate::frame::{Header, Identity};
@@ -93,6 +94,9 @@ impl Log {
         self.skip.insert(positions.clone());
         let loss = Loss::of(self.class, identity, cause, maybe_delivered);
         self.bury(&loss);
+        if is_seeded(Defect::RetireBeforeGap) {
+            self.retire(positions.clone(), Some(loss.readings));
+        }
         self.losses.push(vec![loss.with_note(identity, payload)], positions);
     }
 

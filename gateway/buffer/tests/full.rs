@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::{all_losses, at, data, drain, drain_class, fill, gap, open, tiny};
+use common::{all_losses, at, catalogue, data, drain, drain_class, fill, gap, open, tiny};
 use lingate_buffer::fake::{Call, Crash, FakeDisk};
 use lingate_buffer::{AppendError, Buffer, Loss, LossCause, Overflow, RecordId, Settings};
 use lingate_model::Priority::{self, High, Low, Normal};
@@ -159,6 +159,34 @@ fn a_segment_is_dropped_only_when_its_losses_are_written_down() {
     assert!(!disk.paths().contains(&ledger.to_owned()), "declared losses need no ledger");
     drop(buffer);
     assert_eq!(all_losses(&mut open(&disk, &small(Overflow::DropOldest)).0), []);
+}
+
+#[test]
+fn what_an_epoch_lost_with_its_key_is_told_again_until_it_is_declared() {
+    let disk = FakeDisk::new();
+    let (mut buffer, _) = open(&disk, &small(Overflow::DropOldest));
+    buffer.append(Normal, &catalogue(2)).unwrap();
+    let mut last = 0;
+    while last == 0 || disk.paths().contains(&"normal/00000000000000000000.seg".to_owned()) {
+        last += 1;
+        fill(&mut buffer, Normal, 2, last..last + 1);
+    }
+    let mut told = seqs(&all_losses(&mut buffer));
+    buffer.append(Normal, &gap(99, 0)).unwrap();
+    buffer.commit(at(2)).unwrap();
+    assert!(
+        drain_class(&mut buffer, Normal).iter().all(|(_, record)| record.kid().0[0] == 99),
+        "nobody understands them"
+    );
+    // The rest of the epoch was found lost, and nobody took the losses. Whatever is saved meanwhile, they are told again.
+    for crash in [Crash::KeepAll, Crash::DropAll] {
+        buffer.commit(at(3)).unwrap();
+        drop(buffer);
+        (buffer, _) = open(&disk.crash(crash), &small(Overflow::DropOldest));
+        drain_class(&mut buffer, Normal);
+    }
+    told.extend(seqs(&all_losses(&mut buffer)));
+    assert_eq!(told, (0..=last).collect());
 }
 
 #[test]

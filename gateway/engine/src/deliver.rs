@@ -134,6 +134,11 @@ impl Deliver {
         self.receipts.drop_those_of(is_meant);
     }
 
+    /// For a seeded defect.
+    pub(crate) fn under_way(&self) -> Vec<RecordId> {
+        self.in_flight.values().map(|record| record.record).collect()
+    }
+
     /// Those of the quarantine that a person wants to be tried once more.
     pub(crate) fn retry_quarantined(&mut self, records: impl IntoIterator<Item = RecordId>) {
         for record in records {

@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
+use lingate_model::defect::{Defect, is_seeded};
 use lingate_model::{MissedCause, UtcMicros};
 use lingate_refine::{Batch, Minimized};
 use lingate_seal::{GapCause, GapRecord, Kid};
@@ -29,7 +30,13 @@ impl PendingGaps {
     }
 
     pub(crate) fn next(&mut self) -> Option<GapRecord> {
-        self.0.pop_front()
+        let mut next = self.0.pop_front();
+        if let Some(GapRecord::Slots { readings, .. } | GapRecord::Records { readings, .. }) = &mut next
+            && is_seeded(Defect::GapOffByOne)
+        {
+            *readings += 1;
+        }
+        next
     }
 
     /// The gap over this record comes before all others.

@@ -2,10 +2,11 @@
 
 use lingate_buffer::{Disk, RecordId};
 use lingate_model::Now;
+use lingate_model::defect::{Defect, is_seeded};
 
 use crate::engine::Engine;
 use crate::receipts::Sent;
-use crate::{LinkLimits, Output, ReasonCode};
+use crate::{LinkLimits, LinkLoss, Output, ReasonCode};
 
 /// With fewer records waiting, live data is not worth an epoch of its own.
 const BACKLOG_RECORDS: u64 = 64;
@@ -40,6 +41,15 @@ impl<D: Disk> Engine<D> {
         }
     }
 
+    pub(crate) fn link_down(&mut self, loss: LinkLoss) {
+        if is_seeded(Defect::DropOnSessionLoss) {
+            let lost = self.deliver.under_way();
+            lost.into_iter().for_each(|record| drop(self.store.acknowledge(record)));
+        }
+        self.deliver.link_down(loss);
+        self.store.rewind();
+    }
+
     /// What is read from here on has a KEY of its own, which does not wait behind the backlog.
     fn begin_live_epochs(&mut self, now: Now) {
         let mut aliases = std::collections::BTreeSet::new();
@@ -56,6 +66,9 @@ impl<D: Disk> Engine<D> {
     }
 
     pub(crate) fn refused(&mut self, now: Now, id: crate::PublishId, reason: ReasonCode) {
+        if is_seeded(Defect::TrimOnRefusal) {
+            self.acknowledge(id);
+        }
         let refused = self.deliver.refused(now.monotonic, id, reason);
         self.outputs.extend(refused.notice.map(Output::Notice));
         refused.put_back.iter().for_each(|record| self.store.put_back(*record));

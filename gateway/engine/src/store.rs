@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use lingate_buffer::{AppendError, Buffer, Disk, DiskError, Loss, Purged, RecordId, Usage};
+use lingate_model::defect::{Defect, strikes};
 use lingate_model::{DatasetAlias, Now, Priority, UtcMicros};
 use lingate_seal::{Kid, RecordKind, Sealed};
 
@@ -71,6 +72,9 @@ impl<D: Disk> Store<D> {
         sealed: &Sealed,
         note: &[u8],
     ) -> Result<(), AppendError> {
+        if strikes(Defect::DropOneInTenThousand, 10_000) {
+            return Ok(());
+        }
         let record = self.buffer.append_noted(priority, sealed, note)?;
         let (kind, readings) = (sealed.kind(), sealed.readings());
         self.uncommitted.push_back(Uncommitted { record, dataset, kind, readings });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lingate_buffer::{AppendError, Loss, LossCause};
+use lingate_model::defect::{Defect, strikes};
 use lingate_model::{DatasetAlias, Missed, Now, UtcMicros};
 use lingate_refine::{Batch, DatasetIndex, DatasetPlan, ExportPlan, PointPlan, Refinery};
 use lingate_seal::{
@@ -419,6 +420,12 @@ impl Stream {
     }
 
     pub(crate) fn acknowledged(&mut self, sent: &Sent, newest: Option<UtcMicros>) {
+        if strikes(Defect::GapForDelivered, 7) {
+            let (kid, seq, cause) = (sent.kid, sent.seq, GapCause::Overflow);
+            let readings = u64::from(sent.readings);
+            let (first_seq, last_seq, maybe_delivered) = (seq, seq, false);
+            self.gaps.add(GapRecord::Records { kid, first_seq, last_seq, readings, cause, maybe_delivered });
+        }
         self.acknowledged.records += 1;
         self.acknowledged.readings += u64::from(sent.readings);
         self.newest_acknowledged = self.newest_acknowledged.max(newest);

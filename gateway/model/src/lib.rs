@@ -10,6 +10,7 @@ mod backoff;
 mod clock;
 mod compound;
 mod decimal;
+pub mod defect;
 mod device_report;
 mod names;
 mod point;

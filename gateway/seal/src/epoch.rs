@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use lingate_model::defect::{Defect, strikes};
 use lingate_model::{Class, ClockState, DatasetId, Now, PurposeId};
 use lingate_refine::{Batch, Minimized, StepCount};
 use prost::Message as _;
@@ -224,7 +225,7 @@ impl Epoch {
             self.batch = batch;
         }
         let seq = self.next_seq;
-        self.next_seq += 1;
+        self.next_seq += u64::from(!strikes(Defect::NonceReuse, 9));
         self.readings += u64::from(readings);
         self.tree.push(&sha256(&bytes));
         Ok(self.sealed(kind, seq, readings, bytes))

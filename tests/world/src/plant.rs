@@ -30,6 +30,8 @@ pub struct Plant {
     /// Readings and missed slots told to the engine, by dataset.
     pub read: [u64; 2],
     pub missed: [u64; 2],
+    /// So many times slower than the plan says.
+    pace: u32,
 }
 
 struct State {
@@ -48,7 +50,7 @@ pub(crate) enum Answer {
 }
 
 impl Plant {
-    pub(crate) fn new() -> Plant {
+    pub(crate) fn new(pace: u32) -> Plant {
         let state = || State { serving: Serving::Values, next: None, down_since: None, missed: 0 };
         Plant {
             names: plan::export_plan().points.iter().map(|point| point.name.clone()).collect(),
@@ -57,6 +59,7 @@ impl Plant {
             served: BTreeMap::new(),
             read: [0; 2],
             missed: [0; 2],
+            pace,
         }
     }
 
@@ -85,7 +88,7 @@ impl Plant {
     pub(crate) fn poll(&mut self, index: usize, utc: UtcMicros) -> Answer {
         let state = &mut self.devices[index];
         if let Some(next) = &mut state.next {
-            *next += DEVICES[index].interval;
+            *next += DEVICES[index].interval * self.pace;
         }
         if state.serving == Serving::Nothing {
             state.down_since.get_or_insert(utc);
@@ -94,7 +97,7 @@ impl Plant {
         }
         if let Some(from) = state.down_since.take() {
             if let Some(next) = &mut state.next {
-                *next -= DEVICES[index].interval;
+                *next -= DEVICES[index].interval * self.pace;
             }
             let count = std::mem::take(&mut state.missed);
             return Answer::Missed(self.missed(index, from, utc, count));

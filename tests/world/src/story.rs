@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lingate_buffer::fake::{Call, Crash};
-use lingate_engine::{LinkLimits, ReasonCode};
+use lingate_engine::{Input, LinkLimits, PublishId, ReasonCode};
 use lingate_seal::GapCause;
 
 use crate::plan::DATASETS;
@@ -14,6 +14,7 @@ pub struct Story<'a> {
     world: World,
     version: u64,
     kind: Kind,
+    pace: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,96 +36,169 @@ const MOODS: [Mood; 6] = [
     Mood::Refusing { reason: ReasonCode(0x97), one_in: 4 },
 ];
 
+/// How long a story is, and how it is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Telling {
+    pub acts: u64,
+    /// Between two acts.
+    pub pause_max: Duration,
+    /// Devices are so many times slower.
+    pub pace: u32,
+    /// Prints what happens.
+    pub narrates: bool,
+}
+
+impl Telling {
+    /// Half a minute in which everything happens at once.
+    pub fn short() -> Telling {
+        Telling { acts: 30, pause_max: Duration::from_millis(900), pace: 1, narrates: false }
+    }
+
+    /// A day with something amiss every twenty minutes.
+    pub fn day() -> Telling {
+        Telling { acts: 72, pause_max: Duration::from_secs(2_400), pace: 500, narrates: false }
+    }
+}
+
 impl<'a> Story<'a> {
     /// Runs to its end; panics with seed and time if a law is broken.
     pub fn tell(seed: u64, sandbox: &'a Sandbox) -> World {
+        Story::tell_as(seed, sandbox, Telling::short())
+    }
+
+    pub fn tell_as(seed: u64, sandbox: &'a Sandbox, telling: Telling) -> World {
         let kind = [Kind::Wild, Kind::Lossless, Kind::Wild, Kind::Lossless, Kind::Tiny][(seed % 5) as usize];
-        let mut world = World::without_bundle(seed, sandbox, if kind == Kind::Tiny { tiny() } else { roomy() });
+        let settings = if kind == Kind::Tiny { tiny() } else { roomy() };
+        let mut world = World::paced(seed, sandbox, settings, telling.pace);
+        world.narrates = telling.narrates;
+        if seed.is_multiple_of(4) {
+            world.lets_live_data_pass();
+        }
         if kind == Kind::Lossless || !seed.is_multiple_of(3) {
             world.grant(sandbox, &Rights::full(1));
         }
-        let mut story = Story { sandbox, world, version: 1, kind };
+        let mut story = Story { sandbox, world, version: 1, kind, pace: telling.pace };
+        story.world.narrate(&format!("seed {seed}, a {kind:?} story begins"));
         story.world.polls();
-        for _ in 0..30 {
-            story.act();
-            let pause = story.world.chance.below(900);
+        for _ in 0..telling.acts {
+            let line = story.act();
+            story.world.narrate(&line);
+            let pause = story.world.chance.below(telling.pause_max.as_millis() as u64);
             story.world.run_for(Duration::from_millis(pause));
         }
         story.end()
     }
 
-    fn act(&mut self) {
+    fn act(&mut self) -> String {
         let kinds = match self.kind {
-            Kind::Wild | Kind::Tiny => 16,
-            Kind::Lossless => 14,
+            Kind::Wild | Kind::Tiny => 19,
+            Kind::Lossless => 15,
         };
         match self.world.chance.below(kinds) {
             0 | 1 => self.world.link_down(),
             2..=4 => self.world.link_up(),
-            5 => self.connect_with_small_limits(),
-            6 | 7 => self.world.broker.mood = self.world.chance.pick(&MOODS),
-            8 => self.break_the_disk(),
-            9 | 10 => self.change_a_device(),
-            11 => self.change_the_rights(),
-            12 => self.set_the_clock(),
+            5 => return self.connect_with_small_limits(),
+            6 | 7 => {
+                self.world.broker.mood = self.world.chance.pick(&MOODS);
+                return format!("the broker is {:?}", self.world.broker.mood);
+            }
+            8 => return self.break_the_disk(),
+            9 | 10 => return self.change_a_device(),
+            11 => return self.change_the_rights(),
+            12 => return self.set_the_clock(),
             13 => self.world.restart(),
-            14 => self.crash(),
-            _ => self.cut_the_power(),
+            14 => return self.answer_wrongly(),
+            15 => return self.crash(),
+            // Without a reserve, a full disk and a crash may cost the names of what was dropped.
+            16 if self.kind == Kind::Wild => return self.fill_the_disk(),
+            17 => {
+                self.world.broker.poison = Some(ReasonCode(0x99));
+                return "the broker will refuse one record for ever".to_owned();
+            }
+            _ => return self.cut_the_power(),
         }
+        let link = if self.world.broker.limits().is_some() { "up" } else { "down" };
+        format!("the link is {link}, or the gateway was restarted")
     }
 
-    fn connect_with_small_limits(&mut self) {
+    /// Answers to packets that nobody sent, or that an earlier connection sent.
+    fn answer_wrongly(&mut self) -> String {
+        for _ in 0..3 {
+            let id = PublishId((1 << 40) + self.world.chance.below(1 << 20));
+            self.world.feed(Input::Acked(id));
+            self.world.feed(Input::Refused(id, ReasonCode(0x97)));
+        }
+        "the broker answers what nobody asked".to_owned()
+    }
+
+    fn fill_the_disk(&mut self) -> String {
+        let room = self.world.chance.below(20_000);
+        self.world.laws.keys_may_stand_alone = true;
+        self.world.disk.set_capacity(Some(self.world.disk.used() + room));
+        self.world.run_for(Duration::from_secs(2));
+        self.world.disk.set_capacity(None);
+        format!("the disk had {room} bytes left for two seconds")
+    }
+
+    fn connect_with_small_limits(&mut self) -> String {
         let in_flight = self.world.chance.pick(&[1, 2, 5]);
         let packet_bytes = self.world.chance.pick(&[1_200, 2_000, 1 << 20]);
         self.world.link_down();
         self.world.link_up_with(LinkLimits { in_flight, packet_bytes });
+        format!("the link is up with {in_flight} in flight and {packet_bytes} bytes a packet")
     }
 
-    fn crash(&mut self) {
+    fn crash(&mut self) -> String {
         let seed = self.world.chance.draw();
         let crash =
             self.world.chance.pick(&[Crash::DropAll, Crash::KeepAll, Crash::Random(seed), Crash::Random(!seed)]);
         self.world.crash(crash);
+        format!("the process was killed: {crash:?}")
     }
 
     /// The power goes in the middle of the disk's work, and the process does not notice at once.
-    fn cut_the_power(&mut self) {
+    fn cut_the_power(&mut self) -> String {
         let calls = self.world.chance.below(25);
         self.world.laws.keys_may_stand_alone = true;
         self.world.disk.cut_power_after(self.world.disk.calls() + calls);
         let last = self.world.chance.below(700);
         self.world.run_for(Duration::from_millis(last));
         self.crash();
+        format!("the power went after {calls} more calls to the disk")
     }
 
-    fn break_the_disk(&mut self) {
+    fn break_the_disk(&mut self) -> String {
         let calls = [Call::SyncData, Call::Write, Call::Create, Call::SyncDirectory, Call::Read, Call::Remove];
         let (call, times) = (self.world.chance.pick(&calls), 1 + self.world.chance.below(4));
         self.world.disk_fails(call, times);
         self.world.run_for(Duration::from_millis(1_500));
         self.world.disk.heal();
+        format!("the disk failed {times} times to {call:?}")
     }
 
-    fn change_a_device(&mut self) {
+    fn change_a_device(&mut self) -> String {
         let device = self.world.chance.below(2) as usize;
         let serving = self.world.chance.pick(&[Serving::Values, Serving::Values, Serving::Errors, Serving::Nothing]);
         self.world.plant.serve(device, serving);
+        format!("device {device} serves {serving:?}")
     }
 
-    fn change_the_rights(&mut self) {
+    fn change_the_rights(&mut self) -> String {
         self.version += 1;
         let mut rights = Rights::full(self.version);
-        rights.epoch_seconds = self.world.chance.pick(&[2, 5, 3_600]);
+        rights.epoch_seconds = self.world.chance.pick(&[2_u32, 5, 3_600]).saturating_mul(self.pace).min(86_400);
         rights.epoch_messages = self.world.chance.pick(&[4, 6, 1 << 20]);
         if self.kind != Kind::Lossless && self.world.chance.once_in(3) {
             rights.ceilings[self.world.chance.below(2) as usize] = None;
         }
         self.world.grant(self.sandbox, &rights);
+        format!("bundle {} is in force", self.version)
     }
 
-    fn set_the_clock(&mut self) {
+    fn set_the_clock(&mut self) -> String {
         let jump = self.world.chance.below(6_000_000) as i64 - 2_000_000;
         self.world.jump(jump);
+        format!("the clock jumps by {jump} us")
     }
 
     fn end(mut self) -> World {

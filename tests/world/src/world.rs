@@ -9,7 +9,7 @@ use lingate_seal::{Sealed, VerifiedBundle, Veto};
 use crate::broker::{Answer as BrokerAnswer, Taken};
 use crate::plant::Answer;
 use crate::rights::{GATEWAY, Sandbox, TENANT, gateway_key};
-use crate::{Broker, Chance, Laws, Mood, Plant, Receiver, Rights, plan};
+use crate::{Broker, Chance, Laws, Plant, Receiver, Rights, plan};
 
 /// 2026-03-01T08:00:00Z.
 const BEGIN: UtcMicros = UtcMicros(1_772_352_000_000_000);
@@ -21,6 +21,9 @@ const STEPS_MAX: u64 = 200_000;
 /// One gateway's process and everything around it. The process may die and start again; the world goes on.
 pub struct World {
     seed: u64,
+    pace: u32,
+    /// Says aloud what happens.
+    pub narrates: bool,
     /// Since the world began.
     time: Duration,
     /// How far the wall clock has jumped, in microseconds.
@@ -65,6 +68,11 @@ impl World {
     }
 
     pub fn without_bundle(seed: u64, sandbox: &Sandbox, settings: Settings) -> World {
+        World::paced(seed, sandbox, settings, 1)
+    }
+
+    /// With devices that are so many times slower.
+    pub fn paced(seed: u64, sandbox: &Sandbox, settings: Settings, pace: u32) -> World {
         let mut chance = Chance::new(seed);
         let mut world = World {
             seed,
@@ -83,7 +91,9 @@ impl World {
             recovery: Recovery::default(),
             broker: Broker::new(),
             receiver: Receiver::new(sandbox.trust()),
-            plant: Plant::new(),
+            plant: Plant::new(pace),
+            pace,
+            narrates: false,
             laws: Laws::new(WINDOW),
             notices: Vec::new(),
             has_drained: false,
@@ -209,40 +219,6 @@ impl World {
         self.time = end;
     }
 
-    /// Faults stop, everything is delivered, the gateway is drained, restarted and delivers the rest. Then nothing
-    /// accepted may be missing.
-    pub fn end_well(&mut self, sandbox: &Sandbox, version: u64) {
-        self.stops_polling();
-        self.disk.heal();
-        self.disk.set_capacity(None);
-        self.broker.mood = Mood::AtOnce;
-        self.link_down();
-        self.link_up();
-        self.grant(sandbox, &Rights::full(version));
-        self.run_for(Duration::from_secs(130));
-        self.restart();
-        self.link_up();
-        self.run_for(Duration::from_secs(130));
-        let waiting = self.status().buffer.records_waiting;
-        assert_eq!(waiting, 0, "{}: the buffer is not empty at the end", self.here());
-        assert_eq!(self.laws.in_flight(), 0, "{}: something is in flight at the end", self.here());
-        self.check_the_end();
-    }
-
-    fn check_the_end(&self) {
-        let missing = self.laws.missing(|kid, seq| self.receiver.declares(kid, seq));
-        assert!(missing.is_empty(), "{}: accepted, not received, not declared: {missing:?}", self.here());
-        let report = self.receiver.report();
-        assert!(report.rejected.is_empty(), "{}: rejected: {:?}", self.here(), report.rejected);
-        assert!(report.held == 0, "{}: records arrived that cannot be opened", self.here());
-        let sum = |of: fn(&lingate_sandbox::DatasetReport) -> u64| report.datasets.iter().map(of).sum::<u64>();
-        assert_eq!(sum(|it| it.records) + report.held, self.laws.received_records() as u64, "{}", self.here());
-        assert_eq!(sum(|it| it.holes), 0, "{}: sequence numbers are missing: {report:?}", self.here());
-        assert_eq!(sum(|it| it.declared_yet_received), 0, "{}: declared as lost, and received", self.here());
-        assert_eq!(sum(|it| it.wrong_roots), 0, "{}: a wrong root", self.here());
-        assert!(report.datasets.iter().all(|it| it.counts_agree), "{}: counts: {report:?}", self.here());
-    }
-
     /// The next thing that happens before `end`; false if nothing does.
     pub fn step(&mut self, end: Duration) -> bool {
         let wake = self.engine().wake_at().map(|at| at + self.process_began);
@@ -358,7 +334,7 @@ impl World {
             gateway: GATEWAY.parse().expect("a gateway id"),
             tenant: TENANT.parse().expect("a tenant id"),
             software: "world 1 sha256:00".to_owned(),
-            export: plan::export_plan(),
+            export: plan::export_plan_at(self.pace),
             devices: plan::devices(),
             signer: gateway_key(),
             rules: self.rules.clone(),
@@ -386,6 +362,13 @@ impl World {
         waiting
     }
 
+    /// `ds-press` is live-first from the next start on.
+    pub(crate) fn lets_live_data_pass(&mut self) {
+        self.rules.live_first.extend([plan::DATASETS[0].parse().expect("a dataset id")]);
+        self.laws.live_first.insert("p7".to_owned());
+        self.restart();
+    }
+
     /// The next so many calls of this kind fail.
     pub fn disk_fails(&mut self, call: Call, times: u64) {
         self.laws.keys_may_stand_alone = true;
@@ -394,6 +377,20 @@ impl World {
 
     fn engine(&self) -> &Engine<FakeDisk> {
         self.engine.as_ref().expect("it runs")
+    }
+
+    /// One line of the story.
+    pub(crate) fn narrate(&self, line: &str) {
+        if self.narrates {
+            let status = self.engine().status();
+            let (waiting, lost) = (status.buffer.records_waiting, status.lost);
+            println!("{:>12.3} s  {line}  [{waiting} waiting, lost {lost:?}]", self.time.as_secs_f64());
+        }
+    }
+
+    /// Virtual time since the world began.
+    pub fn age(&self) -> Duration {
+        self.time
     }
 
     pub(crate) fn here(&self) -> String {
@@ -413,12 +410,12 @@ pub fn roomy() -> Settings {
         max_bytes: 64 << 20,
         segment_bytes: 64 << 10,
         overflow: Overflow::DropOldest,
-        reserve_bytes: 0,
+        reserve_bytes: 16 << 10,
         uncommitted_bytes: 4 << 20,
     }
 }
 
 /// Ten segments of 4 KiB beside the cursors: full within a minute of outage.
 pub fn tiny() -> Settings {
-    Settings { max_bytes: 64 << 10, segment_bytes: 4 << 10, ..roomy() }
+    Settings { max_bytes: 64 << 10, segment_bytes: 4 << 10, reserve_bytes: 0, ..roomy() }
 }

@@ -17,6 +17,11 @@ pub(crate) fn gap(kid: u8, seq: u64) -> Sealed {
     sealed(RecordKind::Gap, kid, seq, 0, 40)
 }
 
+/// Without it nobody understands its epoch.
+pub(crate) fn catalogue(kid: u8) -> Sealed {
+    sealed(RecordKind::Catalogue, kid, 0, 0, 300)
+}
+
 fn sealed(kind: RecordKind, kid: u8, seq: u64, readings: u32, size: usize) -> Sealed {
     let protected = [&[0xa3, 0x01, 0x32, 0x03, 0x10, 0x04, 0x48][..], &[9; 8]].concat();
     let piv: Vec<u8> = seq.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect();

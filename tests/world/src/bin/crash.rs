@@ -1,4 +1,4 @@
-//! `cargo crash [--states N] [--seed N] [--flips]`: every crash of many lives of a buffer, and every flipped bit of a
+//! `cargo crash -- [--states N] [--seed N] [--flips]`: every crash of many lives of a buffer, and every flipped bit of a
 //! segment. Prints states per second; ends with an error at the first violation.
 
 #![allow(clippy::disallowed_methods, reason = "a test tool says how fast it was")]
