@@ -4,6 +4,7 @@ mod audit;
 mod change;
 mod export;
 mod init;
+mod lineage;
 mod receive;
 mod report;
 
@@ -42,6 +43,8 @@ pub(crate) enum Command {
     Audit(audit::Audit),
     /// Write the opened data to a Parquet file, for DuckDB or pandas
     Export(export::Export),
+    /// From one opened value back to device, address, steps, policy, bundle and software: which hash proves each hop
+    Lineage(lineage::Lineage),
     /// Completeness per dataset: received, duplicates, holes, gaps, order
     Report(report::ReportArgs),
 }
@@ -59,6 +62,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Receive(args) => tokio::runtime::Runtime::new()?.block_on(receive::receive(args)),
         Command::Audit(args) => args.run(),
         Command::Export(args) => export::export(&args),
+        Command::Lineage(args) => args.run(),
         Command::Report(args) => report::report(&args),
     }
 }
