@@ -1,5 +1,7 @@
 //! One dataset's stream: its epoch, what it still has to declare, and its counters.
 
+mod status;
+
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +9,7 @@ use std::time::Duration;
 use lingate_buffer::{AppendError, Loss, LossCause};
 use lingate_model::defect::{Defect, strikes};
 use lingate_model::{DatasetAlias, Missed, Now, UtcMicros};
-use lingate_refine::{Batch, DatasetIndex, DatasetPlan, ExportPlan, PointPlan, Refinery};
+use lingate_refine::{Batch, DatasetIndex, DatasetPlan, ExportPlan, PointPlan};
 use lingate_seal::{
     DescribedDevice, Epoch, EpochTerms, GapCause, GapRecord, Grant, Kid, PreviousEpoch, RecordKind, SealError, Sealed,
     SigningKey,
@@ -20,7 +22,6 @@ use crate::gaps::{self, PendingGaps};
 use crate::lost::Lost;
 use crate::receipts::Sent;
 use crate::sealing::Sealing;
-use crate::status::DatasetStatus;
 
 /// Above every sequence number (wire.md section 2).
 const SEQ_LAST: u64 = (1 << 20) - 1;
@@ -430,25 +431,5 @@ impl Stream {
         self.acknowledged.readings += u64::from(sent.readings);
         self.newest_acknowledged = self.newest_acknowledged.max(newest);
         self.declared.acknowledged(sent);
-    }
-
-    pub(crate) fn status(&self, plan: &DatasetPlan, refinery: &Refinery) -> DatasetStatus {
-        let totals = refinery.totals(self.dataset);
-        DatasetStatus {
-            id: self.name.clone(),
-            purpose: plan.purpose.to_string(),
-            denied: self.denied().or(self.fault.as_ref()).cloned(),
-            recipients: self.grant.as_ref().map_or(0, |grant| grant.recipients.len()),
-            recipient_roles: self.grant.as_ref().map(Grant::roles).unwrap_or_default(),
-            read: totals.read,
-            kept: totals.kept,
-            suppressed: totals.suppressed.iter().map(|(step, count)| (*step as u8, *count)).collect(),
-            accepted_readings: self.accepted.readings,
-            accepted_records: self.accepted.records,
-            acknowledged_readings: self.acknowledged.readings,
-            acknowledged_records: self.acknowledged.records,
-            newest_acknowledged: self.newest_acknowledged,
-            gaps: self.gaps_declared,
-        }
     }
 }
