@@ -1,6 +1,5 @@
 //! The real daemon as a process of its own: this binary starts itself once more and then calls what `lingate` calls.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -9,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use lingate_checker::Durable;
 use serde_json::Value;
 
 use crate::process::{self, Usage};
@@ -22,14 +22,6 @@ pub(crate) struct Gateway {
     health: SocketAddr,
     pub(crate) usage: Usage,
     pub(crate) status: Value,
-}
-
-/// What the gateway reported durable: identities, and how many readings they hold.
-#[derive(Default)]
-pub(crate) struct Accepted {
-    /// `kid` in hex and sequence number.
-    pub(crate) records: BTreeSet<(String, u64)>,
-    pub(crate) readings: u64,
 }
 
 /// A port that was free a moment ago.
@@ -74,19 +66,9 @@ impl Gateway {
         Ok(self.child.try_wait()?)
     }
 
-    /// From the log: what was reported durable, commit by commit.
-    pub(crate) fn accepted(&self) -> Result<Accepted> {
-        let log = fs::read_to_string(self.folder.join("gateway.log"))?;
-        let mut accepted = Accepted::default();
-        for line in log.lines().filter(|line| line.contains("lingate::accepted")) {
-            if let (Some(kid), Some(seq)) = (field(line, "kid="), field(line, "seq=")) {
-                accepted.records.insert((kid.to_owned(), seq.parse()?));
-            }
-            if let Some(readings) = field(line, "readings=") {
-                accepted.readings += readings.parse::<u64>()?;
-            }
-        }
-        Ok(accepted)
+    /// What was reported durable, commit by commit.
+    pub(crate) fn durable(&self) -> Result<Durable> {
+        Ok(Durable::of_log(&fs::read_to_string(self.folder.join("gateway.log"))?))
     }
 
     /// The last words of the gateway, for a failed demo.
@@ -102,10 +84,6 @@ impl Drop for Gateway {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
-    line.split_whitespace().find_map(|word| word.strip_prefix(name))
 }
 
 fn get_status(address: SocketAddr) -> Result<Value> {

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use lingate_checker::{Evidence, Least, Opened, ServedDevice, Values, judge};
 use lingate_model::DeviceTime;
 use lingate_plant::opcua::Machine;
 use lingate_plant::{Checker, Plant};
@@ -29,6 +30,11 @@ use lingate_sandbox::{
 use crate::gateway::Gateway;
 use crate::summary::{Seen, Summary};
 use crate::table::{Picture, Table};
+
+/// A demo of ten seconds shows this much.
+const LEAST: Least = Least { records: 20, faults: 1 };
+/// As the Modbus machine is read.
+const EVERY_MS: u64 = 100;
 
 /// Simulated machines, the real gateway, and a sandbox that opens what was meant for it.
 #[derive(Parser)]
@@ -73,7 +79,7 @@ async fn play(arguments: &Arguments) -> Result<bool> {
     let folder = tempfile::Builder::new().prefix("lingate-demo-").tempdir()?;
     let mut play = enter(folder.path(), arguments.seconds).await?;
     let outage_s = act(&mut play, arguments).await?;
-    let summary = curtain(play, outage_s).await?;
+    let summary = curtain(play, folder.path(), outage_s).await?;
     summary.print();
     if arguments.json {
         println!("{}", serde_json::to_string(&summary)?);
@@ -174,31 +180,32 @@ async fn act(play: &mut Play, arguments: &Arguments) -> Result<f64> {
 }
 
 /// The receiver may still be writing what the broker handed on: it is done when it holds every accepted record.
-async fn curtain(play: Play, outage_s: f64) -> Result<Summary> {
-    let accepted = play.gateway.accepted()?;
-    let mut received = play.receiver.identities()?;
+async fn curtain(play: Play, folder: &Path, outage_s: f64) -> Result<Summary> {
+    let durable = play.gateway.durable()?;
     for _ in 0..50 {
-        if accepted.records.is_subset(&received) {
+        if durable.records.is_subset(&play.receiver.identities()?) {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
-        received = play.receiver.identities()?;
     }
     let report = play.receiver.report()?;
     let tap = play.broker.tap().counts();
     play.receiver.stop().await?;
     let mut checker = play.checker.lock().expect("no holder of the lock panics");
     checker.finish();
-    let usage = play.gateway.usage;
-    Ok(Summary::of(&Seen {
-        plant: &play.plant,
-        machines: &play.machines,
-        accepted: &accepted,
-        received: &received,
-        report: &report,
-        checker: &checker,
-        tap,
-        usage,
-        outage_s,
-    }))
+    let told = play.machines.iter().map(|machine| checker.changes_told(&machine.spec().name)).sum();
+    let values = Values { checked: checker.checked, bad: checker.bad, wrong: checker.wrong };
+    let evidence = Evidence {
+        run: "demo".to_owned(),
+        served: play.plant.devices().iter().map(|device| ServedDevice::of(device, EVERY_MS)).collect(),
+        told,
+        durable,
+        opened: Opened::read(&folder.join("sandbox.sqlite"), &[])?,
+        values: Some(values),
+        faults: vec!["broker-away".to_owned()],
+        least: LEAST,
+        ..Evidence::default()
+    };
+    let verdict = judge(&evidence);
+    Ok(Summary::of(&Seen { verdict: &verdict, report: &report, tap, usage: play.gateway.usage, outage_s }))
 }

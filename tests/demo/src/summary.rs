@@ -1,13 +1,10 @@
 //! What is true at the end. Each figure comes from the side that can know it.
 
-use std::collections::BTreeSet;
-
-use lingate_plant::opcua::Machine;
-use lingate_plant::{Checker, Plant};
+use lingate_checker::Verdict;
 use lingate_sandbox::{Report, TapCounts};
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::gateway::Accepted;
 use crate::process::Usage;
 
 #[derive(Serialize)]
@@ -35,19 +32,15 @@ pub(crate) struct Summary {
     /// CPU seconds of the gateway per million acquired readings.
     cpu_s_per_million: f64,
     outage_s: f64,
+    /// Invariant by invariant: what held, what was violated, what this run gives no evidence for.
+    checker: Value,
+    #[serde(skip)]
+    verdict_holds: bool,
 }
 
-/// Causes of gaps over slots in which no device served anything.
-const NEVER_SERVED: [&str; 2] = ["device-down", "overload"];
-
 pub(crate) struct Seen<'a> {
-    pub(crate) plant: &'a Plant,
-    pub(crate) machines: &'a [Machine],
-    pub(crate) accepted: &'a Accepted,
-    /// Identities of the records that the sandbox has.
-    pub(crate) received: &'a BTreeSet<(String, u64)>,
+    pub(crate) verdict: &'a Verdict,
     pub(crate) report: &'a Report,
-    pub(crate) checker: &'a Checker,
     pub(crate) tap: TapCounts,
     pub(crate) usage: Usage,
     pub(crate) outage_s: f64,
@@ -57,36 +50,33 @@ impl Summary {
     pub(crate) fn of(seen: &Seen<'_>) -> Summary {
         let over =
             |count: fn(&lingate_sandbox::DatasetReport) -> u64| seen.report.datasets.iter().map(count).sum::<u64>();
-        let polled: u64 = seen.plant.devices().iter().map(|device| device.served().slots).sum();
-        let told: u64 = seen.machines.iter().map(|machine| seen.checker.changes_told(&machine.spec().name)).sum();
-        let acquired = polled + told;
+        let verdict = seen.verdict;
+        let acquired = verdict.figure("served");
         let delivered = over(|dataset| dataset.readings);
-        let declared = over(|dataset| {
-            let of_served = dataset.gap_readings.iter().filter(|(cause, _)| !NEVER_SERVED.contains(&cause.as_str()));
-            of_served.map(|(_, readings)| readings).sum()
-        });
-        // A missing record costs at least one reading, whatever the sums say.
-        let missing_records = seen.accepted.records.difference(seen.received).count() as u64;
-        let inconsistent = seen.report.datasets.iter().filter(|dataset| !dataset.counts_agree).count() as u64;
+        let accepted = verdict.figure("accepted_readings");
         Summary {
             protocols: ["modbus", "opcua"],
             acquired,
-            accepted: seen.accepted.readings,
+            accepted,
             delivered,
-            lost: seen.accepted.readings.saturating_sub(delivered).max(missing_records),
-            wrong: seen.checker.wrong + seen.report.alarm_count,
+            // A missing record costs at least one reading, whatever the sums say.
+            lost: accepted.saturating_sub(delivered).max(verdict.figure("lost")),
+            wrong: verdict.figure("wrong") + seen.report.alarm_count,
             duplicates: over(|dataset| dataset.duplicates),
             gaps: over(|dataset| dataset.gaps),
-            undeclared: acquired.abs_diff(over(|dataset| dataset.read) + declared) + inconsistent,
+            undeclared: verdict.figure("undeclared"),
             bytes_per_reading: round(seen.tap.packet_bytes as f64 / delivered.max(1) as f64, 2),
             peak_rss_mib: round(seen.usage.peak_rss_mib, 1),
             cpu_s_per_million: round(seen.usage.cpu_seconds * 1e6 / acquired.max(1) as f64, 2),
             outage_s: round(seen.outage_s, 1),
+            verdict_holds: verdict.holds(),
+            checker: serde_json::from_str(&verdict.to_json()).unwrap_or(Value::Null),
         }
     }
 
     pub(crate) fn holds(&self) -> bool {
-        self.lost == 0 && self.wrong == 0 && self.undeclared == 0 && self.accepted > 0 && self.delivered > 0
+        let is_whole = self.lost == 0 && self.wrong == 0 && self.undeclared == 0;
+        self.verdict_holds && is_whole && self.accepted > 0 && self.delivered > 0
     }
 
     pub(crate) fn print(&self) {
@@ -107,10 +97,31 @@ impl Summary {
             "  cost         {} bytes a reading on the wire, {} MiB of memory, {} CPU s per million readings",
             self.bytes_per_reading, self.peak_rss_mib, self.cpu_s_per_million
         );
+        println!("  checker      {}", in_words(&self.checker));
         println!(
             "\n  {}",
             if self.holds() { "Every promise held." } else { "A PROMISE WAS BROKEN: see the lines that should be 0." }
         );
+    }
+}
+
+/// Which invariants held, which did not, and which the run gives no evidence for.
+fn in_words(checker: &Value) -> String {
+    let names = |of: &Value| match of {
+        Value::Array(names) => names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+        Value::Object(names) => names.keys().map(String::as_str).collect::<Vec<_>>().join(" "),
+        _ => String::new(),
+    };
+    let mut words = format!("held {}", names(&checker["held"]));
+    for (what, of) in [("VIOLATED", &checker["violated"]), ("not judged in this run", &checker["not_judged"])] {
+        let names = names(of);
+        if !names.is_empty() {
+            words.push_str(&format!("; {what} {names}"));
+        }
+    }
+    match checker["vacuous"].as_str() {
+        Some(why) => format!("{words}; {why}"),
+        None => words,
     }
 }
 

@@ -96,6 +96,11 @@ impl Ledger {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The receiver has a session at the broker.
+    pub fn is_subscribed(&self) -> Result<bool> {
+        Ok(self.0.query_row("SELECT count(*) > 0 FROM subscribed", [], |row| row.get(0))?)
+    }
+
     pub fn readings(&self) -> Result<u64> {
         let count: i64 = self.0.query_row("SELECT count(*) FROM readings", [], |row| row.get(0))?;
         Ok(count.unsigned_abs())

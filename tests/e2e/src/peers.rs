@@ -14,20 +14,27 @@ use crate::wait_for;
 pub struct Mosquitto {
     child: Option<Child>,
     folder: std::path::PathBuf,
+    address: Ipv4Addr,
     pub port: u16,
 }
 
 impl Mosquitto {
     pub async fn start(authority: &Authority) -> Result<Mosquitto> {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        Mosquitto::start_at(authority, Ipv4Addr::LOCALHOST, true).await
+    }
+
+    /// Without `keeps` it forgets everything when it ends.
+    pub async fn start_at(authority: &Authority, address: Ipv4Addr, keeps: bool) -> Result<Mosquitto> {
+        let port = TcpListener::bind((address, 0))?.local_addr()?.port();
         let folder = authority.folder().to_owned();
         let written = fs::read_to_string(folder.join("mosquitto.conf"))?;
         let mut lines: Vec<String> = written.lines().map(str::to_owned).collect();
         let listener =
             lines.iter_mut().find(|line| line.starts_with("listener ")).context("mosquitto.conf has a listener")?;
-        *listener = format!("listener {port} 127.0.0.1");
-        fs::write(folder.join("mosquitto-test.conf"), lines.join("\n"))?;
-        let mut mosquitto = Mosquitto { child: None, folder, port };
+        *listener = format!("listener {port} {address}");
+        let text = lines.join("\n").replace("persistence true", &format!("persistence {keeps}"));
+        fs::write(folder.join("mosquitto-test.conf"), text)?;
+        let mut mosquitto = Mosquitto { child: None, folder, address, port };
         mosquitto.start_again().await?;
         Ok(mosquitto)
     }
@@ -44,17 +51,22 @@ impl Mosquitto {
             .spawn()
             .context("mosquitto cannot be started; is it installed? .ci/run installs it")?;
         self.child = Some(child);
-        let port = self.port;
-        wait_for("mosquitto listens", Duration::from_secs(10), || {
-            std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
-        })
-        .await
+        let place = (self.address, self.port);
+        wait_for("mosquitto listens", Duration::from_secs(10), || std::net::TcpStream::connect(place).is_ok()).await
     }
 
     /// SIGTERM: it writes its sessions down.
     pub fn stop(&mut self) -> Result<()> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
         Command::new("kill").args(["-TERM", &child.id().to_string()]).status()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// SIGKILL: it writes nothing down.
+    pub fn kill(&mut self) -> Result<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        child.kill()?;
         child.wait()?;
         Ok(())
     }

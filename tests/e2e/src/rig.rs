@@ -2,14 +2,16 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lingate_sandbox::{Authority, BrokerAddress, InitOptions, KeyChange, Receiver, ReceiverConfig, ReceiverHandle};
+use lingate_sandbox::{
+    Authority, BrokerAddress, InitOptions, KeyChange, Receiver, ReceiverConfig, ReceiverHandle, ReceiverOptions,
+};
 use tempfile::TempDir;
 
-use crate::{Daemon, Health, Identity, Ledger};
+use crate::{Daemon, Health, Identity, Launch, Ledger};
 
 const DATASET: &str = "ds-extr-07";
 const ROLE: &str = "role:oem-quality";
@@ -19,9 +21,28 @@ pub struct Rig {
     folder: TempDir,
     pub authority: Authority,
     binary: PathBuf,
-    health: SocketAddr,
+    health: Health,
     /// Variables for every run of the binary.
     pub environment: Vec<(String, String)>,
+    pub launch: Launch,
+    pub surroundings: Surroundings,
+}
+
+/// What few tests need otherwise.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Name or address under which gateway and receiver reach the broker.
+    pub broker_host: String,
+    /// `buffer.max_size`
+    pub buffer: &'static str,
+    /// `sandbox.ack`: `broker`, or `receipt`, for which the receiver signs receipts.
+    pub ack: &'static str,
+}
+
+impl Default for Surroundings {
+    fn default() -> Surroundings {
+        Surroundings { broker_host: "localhost".to_owned(), buffer: "256MiB", ack: "broker" }
+    }
 }
 
 /// What differs between tests.
@@ -41,10 +62,26 @@ impl Rig {
     }
 
     pub fn with(binary: &str, options: &InitOptions) -> Result<Rig> {
+        let health = Health::Tcp(free_address()?);
+        Rig::made(binary, options, health, Surroundings::default())
+    }
+
+    /// With a health endpoint that can be reached from every network namespace.
+    pub fn new_in(binary: &str, surroundings: Surroundings) -> Result<Rig> {
+        let mut broker_names = vec!["localhost".to_owned(), surroundings.broker_host.clone()];
+        broker_names.dedup();
+        let options = InitOptions { broker_names, ..InitOptions::default() };
+        let mut rig = Rig::made(binary, &options, Health::Tcp((Ipv4Addr::LOCALHOST, 0).into()), surroundings)?;
+        rig.health = Health::Unix(rig.path().join("health.sock"));
+        Ok(rig)
+    }
+
+    fn made(binary: &str, options: &InitOptions, health: Health, surroundings: Surroundings) -> Result<Rig> {
         let folder = tempfile::Builder::new().prefix("lingate-e2e-").tempdir()?;
         let authority = Authority::init(&folder.path().join("sandbox"), options)?;
         let binary = std::env::var_os("LINGATE_BIN").map_or_else(|| PathBuf::from(binary), PathBuf::from);
-        Ok(Rig { folder, authority, binary, health: free_address()?, environment: Vec::new() })
+        let (environment, launch) = (Vec::new(), Launch::default());
+        Ok(Rig { folder, authority, binary, health, environment, launch, surroundings })
     }
 
     pub fn path(&self) -> &Path {
@@ -62,6 +99,7 @@ impl Rig {
         fs::write(self.path().join("lingate.toml"), change(self.configuration(settings)?))?;
         let output = self.lingate(&["enroll", "--config", "lingate.toml", "--output", "enroll.json"])?;
         ensure!(output.status.success(), "enroll: {}", String::from_utf8_lossy(&output.stderr));
+        self.name_acknowledgement()?;
         let request = fs::read(self.path().join("enroll.json"))?;
         let issued = self.authority.issue(&request, KeyChange::Refuse)?;
         fs::write(self.path().join("gateway.pem"), &issued.chain_pem)?;
@@ -70,6 +108,14 @@ impl Rig {
         fs::create_dir_all(self.path().join("state/inbox"))?;
         fs::write(self.path().join("state/inbox/bundle.jws.json"), &issued.bundle)?;
         Ok(())
+    }
+
+    /// The bundle says which key signs receipts if its policy says that they count.
+    fn name_acknowledgement(&self) -> Result<()> {
+        let file = self.authority.folder().join("policy.toml");
+        let text = fs::read_to_string(&file)?;
+        let ack = format!("ack = {:?}", self.surroundings.ack);
+        Ok(fs::write(&file, text.replacen("ack = \"broker\"", &ack, 1))?)
     }
 
     /// Other devices for the next start; everything else stays.
@@ -82,20 +128,27 @@ impl Rig {
 
     fn configuration(&self, settings: &Settings) -> Result<String> {
         let at = |name: &str| self.path().join(name);
+        let health = match &self.health {
+            Health::Tcp(address) => address.to_string(),
+            Health::Unix(socket) => format!("unix:{}", socket.display()),
+        };
         Ok(format!(
             "[gateway]\nid = \"gw-e2e\"\ntenant = \"acme\"\nstate_dir = {:?}\n\n[sandbox]\n\
-             broker = \"mqtts://localhost:{}\"\nca = {:?}\ncertificate = {:?}\nkey = {:?}\nroot_sha256 = \"{}\"\n\n\
-             [buffer]\nmax_size = \"256MiB\"\ncommit = \"{}\"\n\n[health]\nlisten = \"{}\"\n\n[[dataset]]\n\
+             broker = \"mqtts://{}:{}\"\nca = {:?}\ncertificate = {:?}\nkey = {:?}\nroot_sha256 = \"{}\"\n\
+             ack = \"{}\"\n\n[buffer]\nmax_size = \"{}\"\ncommit = \"{}\"\n\n[health]\nlisten = \"{}\"\n\n[[dataset]]\n\
              id = \"{DATASET}\"\npurpose = \"urn:lingate:purpose:remote-quality\"\nclass = \"general\"\n\
              flush = {}\n\n{}",
             at("state"),
+            self.surroundings.broker_host,
             settings.broker_port,
             at("sandbox-ca.pem"),
             at("gateway.pem"),
             at("gateway.key"),
             self.authority.root_sha256()?,
+            self.surroundings.ack,
+            self.surroundings.buffer,
             settings.commit,
-            self.health,
+            health,
             settings.flush,
             settings.devices,
         ))
@@ -103,24 +156,28 @@ impl Rig {
 
     /// One command of the binary, to its end.
     pub fn lingate(&self, arguments: &[&str]) -> Result<Output> {
-        let mut command = Command::new(&self.binary);
+        let mut command = Launch::default().command(&self.binary);
         let variables = self.environment.iter().map(|(name, value)| (name, value));
         let output = command.args(arguments).envs(variables).current_dir(self.path()).output();
         output.with_context(|| self.binary.display().to_string())
     }
 
     pub fn start(&self, arguments: &[&str]) -> Result<Daemon> {
-        Daemon::start(&self.binary, self.path(), arguments, &self.environment, Health(self.health))
+        let mut launch = self.launch.clone();
+        launch.environment.extend_from_slice(&self.environment);
+        Daemon::start(&launch, &self.binary, self.path(), arguments, self.health.clone())
     }
 
     pub fn receiver(&self, broker_port: u16) -> Result<ReceiverHandle> {
-        Receiver::start(ReceiverConfig {
+        let config = ReceiverConfig {
             authority: self.authority.folder().to_owned(),
             role: ROLE.to_owned(),
-            broker: BrokerAddress { host: "localhost".to_owned(), port: broker_port },
+            broker: BrokerAddress { host: self.surroundings.broker_host.clone(), port: broker_port },
             store: format!("sqlite:{}", self.path().join("received.sqlite").display()),
             sink: None,
-        })
+        };
+        let receipts = self.surroundings.ack == "receipt";
+        Receiver::start_with(config, ReceiverOptions { receipts, ..ReceiverOptions::default() })
     }
 
     pub fn ledger(&self) -> Result<Ledger> {

@@ -5,10 +5,12 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use lingate_checker::{Counts, Evidence, Least, ServedDevice, judge};
 use lingate_e2e::{Rig, Settings, wait_for};
-use lingate_plant::{Checker, DeviceSpec, Kind, Labels, Mode, Plant};
+use lingate_plant::{DeviceSpec, Kind, Labels, Mode, Plant};
 use lingate_sandbox::Broker;
 
+/// `LINGATE_KILLS` names another number.
 const KILLS: u64 = 50;
 
 fn spec() -> DeviceSpec {
@@ -35,8 +37,9 @@ async fn killed_at_fifty_moments_it_loses_nothing_accepted() {
     rig.enroll(&Settings { broker_port, devices, flush: "{ readings = 50, age = \"30ms\" }", commit: "10ms" }).unwrap();
     let receiver = rig.receiver(broker_port).unwrap();
 
+    let kills = std::env::var("LINGATE_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
     let mut reported = 0;
-    for (kill, moment) in (0..KILLS).zip(moments()) {
+    for (kill, moment) in (0..kills).zip(moments()) {
         // Every fifth life is lived without a broker.
         match kill % 5 {
             3 => broker.stop().await,
@@ -66,24 +69,20 @@ async fn killed_at_fifty_moments_it_loses_nothing_accepted() {
     assert!(complete.is_ok(), "accepted and never received, such as {missing:?}");
     assert!(accepted.len() > 1_000, "only {} records: too little load to show anything", accepted.len());
 
-    let mut checker = Checker::new([spec()], |spec, tag, n, value| spec.accepts(&tag.name, n, value));
-    let opened = ledger.integers().unwrap();
-    checker.take(opened.iter().map(|(point, time, value)| (point.as_str(), *time, value.as_ref())));
-    checker.finish();
-    assert_eq!(checker.wrong, 0, "of {} values", checker.checked);
-    assert!(checker.checked > 50_000 && checker.bad == 0, "{} checked, {} bad", checker.checked, checker.bad);
-    let report = receiver.report().unwrap();
-    assert_eq!(report.alarm_count, 0, "{:?}", report.alarms);
-    let holes: u64 = report.datasets.iter().map(|dataset| dataset.holes).sum();
-    let order: u64 = report.datasets.iter().map(|dataset| dataset.order_violations).sum();
-    assert_eq!((holes, order), (0, 0));
-    let declared: u64 = report.datasets.iter().flat_map(|dataset| dataset.gap_readings.values()).sum();
-    assert!(declared > 0, "what was read and not accepted at a kill must be declared");
-    println!(
-        "{KILLS} kills: {} records accepted, {} received, {} values checked",
-        accepted.len(),
-        received.len(),
-        checker.checked
-    );
+    let served = ServedDevice::of(&plant.devices()[0], 20);
+    let evidence = Evidence {
+        run: format!("{kills} kills"),
+        policy: spec().tags().iter().map(|tag| format!("load-1/{}", tag.name)).collect(),
+        served: vec![served],
+        faults: vec!["kill".to_owned(); usize::try_from(kills).unwrap()],
+        counts: Counts::AtLeast,
+        least: Least { records: 1_000, faults: KILLS },
+        ..Evidence::default()
+    };
+    let evidence = evidence.with(&rig.path().join("gateway.log"), &rig.path().join("received.sqlite")).unwrap();
+    let verdict = judge(&evidence);
+    println!("{}", verdict.to_json());
+    assert!(verdict.holds(), "{}", verdict.to_json());
+    assert!(verdict.figure("declared_readings") > 0, "what was read and not accepted at a kill must be declared");
     receiver.stop().await.unwrap();
 }

@@ -40,7 +40,7 @@ async fn prometheus_scrapes_every_metric_that_rules_and_dashboard_name() {
     let page = daemon.health.get("/metrics").unwrap();
     promtool(rig.path(), &["check", "metrics"], page.split_once("\r\n\r\n").unwrap().1);
 
-    let prometheus = Prometheus::start(rig.path(), daemon.health.0);
+    let prometheus = Prometheus::start(rig.path(), daemon.health.address().unwrap());
     let scraped =
         || prometheus.ask("query?query=up").is_some_and(|answer| answer["data"]["result"][0]["value"][1] == "1");
     wait_for("a scrape", PATIENCE, scraped).await.unwrap();
@@ -95,7 +95,7 @@ impl Prometheus {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Prometheus { child, api: Health(address) }
+        Prometheus { child, api: Health::Tcp(address) }
     }
 
     fn ask(&self, what: &str) -> Option<Value> {

@@ -83,7 +83,7 @@ fn look(daemon: &Daemon, name: &str, language: &str, width: u32, scheme: &str, l
     let peers = PathBuf::from(std::env::var_os("LINGATE_PEERS").expect("LINGATE_PEERS: the folder of the peers"));
     let pictures = std::env::var_os("LINGATE_PICTURES").map_or_else(|| peers.join("pictures"), PathBuf::from);
     fs::create_dir_all(&pictures).unwrap();
-    let url = format!("http://{}/?lang={language}", daemon.health.0);
+    let url = format!("http://{}/?lang={language}", daemon.health.address().unwrap());
     let [width, seconds] = [width, live_within_seconds].map(|number| number.to_string());
     let picture = pictures.join(format!("{name}.png"));
     let output = Command::new("node")

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use lingate_checker::{Evidence, Least, ServedDevice, judge};
 use lingate_e2e::{Mosquitto, Peer, Rig, Settings, wait_for};
-use lingate_plant::{Checker, DeviceSpec, Kind, Labels, Mode, Plant};
+use lingate_plant::{DeviceSpec, Kind, Labels, Mode, Plant};
 
 /// Points on the registers of `tests/e2e/peers/README.md`, and what must arrive.
 const POINTS: [(&str, &str, &str, &str); 19] = [
@@ -109,15 +110,17 @@ async fn an_outage_of_mosquitto_loses_nothing() {
     let arrived = || accepted.is_subset(&ledger.identities().unwrap());
     wait_for("every accepted record", Duration::from_secs(20), arrived).await.unwrap();
 
-    let mut checker = Checker::new([spec()], |spec, tag, n, value| spec.accepts(&tag.name, n, value));
-    let opened = ledger.integers().unwrap();
-    checker.take(opened.iter().map(|(point, time, value)| (point.as_str(), *time, value.as_ref())));
-    checker.finish();
-    assert_eq!(checker.wrong, 0, "of {} values", checker.checked);
-    assert!(checker.checked > 5_000 && checker.bad == 0, "{} checked, {} bad", checker.checked, checker.bad);
-    let report = receiver.report().unwrap();
-    let read: u64 = report.datasets.iter().map(|dataset| dataset.read).sum();
-    assert_eq!(read, plant.devices()[0].served().slots, "every value that was served is accounted for");
+    let evidence = Evidence {
+        run: "an outage of mosquitto".to_owned(),
+        served: vec![ServedDevice::of(&plant.devices()[0], 50)],
+        faults: vec!["outage".to_owned()],
+        least: Least { records: 100, faults: 1 },
+        ..Evidence::default()
+    };
+    let evidence = evidence.with(&rig.path().join("gateway.log"), &rig.path().join("received.sqlite")).unwrap();
+    let verdict = judge(&evidence);
+    assert!(verdict.holds(), "{}", verdict.to_json());
+    assert!(verdict.figure("values_checked") > 5_000, "{}", verdict.to_json());
     receiver.stop().await.unwrap();
 }
 

@@ -23,7 +23,7 @@ fn drop_bundle(rig: &Rig, issued: &[Issued]) -> u64 {
 }
 
 async fn in_force(daemon: &Daemon, version: u64) {
-    let health = daemon.health;
+    let health = daemon.health.clone();
     let is_in_force = || {
         let status = health.status().unwrap();
         status["bundle"]["version"] == version && status["datasets"][0]["denied"].is_null()

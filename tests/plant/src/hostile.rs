@@ -63,9 +63,13 @@ impl Wire {
     fn tap(&mut self, bytes: &[u8]) {
         self.incoming.extend_from_slice(bytes);
         while let [_, _, _, _, high, low, _, function, ..] = self.incoming[..] {
-            self.state.count(|served| *served.functions.entry(function).or_insert(0) += 1);
             let frame = 6 + usize::from(u16::from_be_bytes([high, low])).max(2);
-            self.incoming.drain(..frame.min(self.incoming.len()));
+            // The rest of a frame is not the beginning of the next one.
+            if self.incoming.len() < frame {
+                return;
+            }
+            self.state.count(|served| *served.functions.entry(function).or_insert(0) += 1);
+            self.incoming.drain(..frame);
         }
     }
 

@@ -1,0 +1,46 @@
+use anyhow::Result;
+use lingate_checker::Counts;
+use lingate_e2e::{Places, Stage, StageLoad};
+
+use crate::{Ending, Stint};
+
+/// What was read and not yet accepted: flush age, commit, one poll, and what a loaded machine takes for fdatasync.
+const SYNC_SLACK_MS: u64 = 1_000;
+
+pub(crate) async fn kill(stint: Stint) -> Result<Ending> {
+    let load = StageLoad::default();
+    let mut stage = Stage::open(stint.row, &stint.binary, load, Places::default()).await?;
+    stage.evidence.unaccepted_ms_max = Some(load.flush_ms + load.commit_ms + load.every_ms + SYNC_SLACK_MS);
+    for kill in 0..6 * u64::from(stint.times) {
+        // Every third life is lived without a broker.
+        match kill % 3 {
+            1 => stage.mosquitto.stop()?,
+            2 => stage.mosquitto.start_again().await?,
+            _ => {}
+        }
+        stage.start().await?;
+        stage.pause(150 + kill * 97 % 500).await;
+        stage.kill()?;
+        stage.fault("kill");
+        if kill % 3 != 1 {
+            stage.take_image().await?;
+        }
+    }
+    Ok(Ending::Judged(Box::new(stage.conclude(stint.least).await?)))
+}
+
+pub(crate) async fn stop_and_continue(stint: Stint) -> Result<Ending> {
+    let mut stage = Stage::open(stint.row, &stint.binary, StageLoad::default(), Places::default()).await?;
+    // An answer that came while nobody listened is thrown away, and its slots are declared.
+    stage.evidence.counts = Counts::AtLeast;
+    stage.start().await?;
+    stage.arrive(100).await?;
+    for _ in 0..3 * stint.times {
+        stage.daemon()?.signal("STOP")?;
+        stage.pause(2_000).await;
+        stage.daemon()?.signal("CONT")?;
+        stage.fault("stop");
+        stage.arrive(100).await?;
+    }
+    Ok(Ending::Judged(Box::new(stage.conclude(stint.least).await?)))
+}
