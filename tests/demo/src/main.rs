@@ -12,7 +12,7 @@ mod table;
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -46,6 +46,9 @@ struct Arguments {
     /// Ends with one line of JSON
     #[arg(long)]
     json: bool,
+    /// A new folder in which everything stays: state, configuration, the sandbox and what it received
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -76,8 +79,15 @@ struct Play {
 }
 
 async fn play(arguments: &Arguments) -> Result<bool> {
-    let folder = tempfile::Builder::new().prefix("lingate-demo-").tempdir()?;
-    let mut play = enter(folder.path(), arguments.seconds).await?;
+    let temporary = tempfile::Builder::new().prefix("lingate-demo-").tempdir()?;
+    let folder = match &arguments.keep {
+        Some(kept) => {
+            fs::create_dir(kept).with_context(|| format!("--keep {}: a new folder is wanted", kept.display()))?;
+            kept.canonicalize()?
+        }
+        None => temporary.path().to_owned(),
+    };
+    let mut play = enter(&folder, arguments.seconds).await?;
     let outage_s = act(&mut play, arguments).await?;
     let summary = curtain(play, folder.path(), outage_s).await?;
     summary.print();
