@@ -89,7 +89,7 @@ async fn play(arguments: &Arguments) -> Result<bool> {
     };
     let mut play = enter(&folder, arguments.seconds).await?;
     let outage_s = act(&mut play, arguments).await?;
-    let summary = curtain(play, folder.path(), outage_s).await?;
+    let summary = curtain(play, &folder, outage_s).await?;
     summary.print();
     if arguments.json {
         println!("{}", serde_json::to_string(&summary)?);
