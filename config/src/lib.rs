@@ -32,6 +32,7 @@ mod source;
 mod subject;
 mod token;
 mod ucum;
+mod written;
 
 pub use file::{FILE_BYTES_MAX, load, load_bytes};
 pub use lingate_drivers::settings::Credential;
@@ -42,3 +43,4 @@ pub use problem::{Problem, Problems};
 pub use source::Place;
 pub use token::{KeyPlace, TokenKey};
 pub use ucum::ucum_of;
+pub use written::as_written;

@@ -42,7 +42,7 @@ fn every_sample_parses_and_its_points_are_dense() {
 #[test]
 fn an_unknown_key_is_reported_at_its_place_in_the_device_and_in_every_point() {
     for driver in DRIVERS {
-        let text = driver.sample.replace("[[device.point]]", "[[device.point]]\nflavour = 1");
+        let text = driver.sample.replace("\n[[device.point]]", "\n[[device.point]]\nflavour = 1");
         let text = text.replacen("[[device]]", "[[device]]\ncolour = 1", 1);
         let problems = problems(driver, &text);
         let keys: Vec<_> = problems.iter().map(|problem| &text[problem.span.clone()]).collect();
@@ -149,7 +149,7 @@ const OF_THE_GATEWAY: [&str; 9] =
     ["name", "driver", "every", "equipment", "unit", "range", "dataset", "class", "minimize"];
 
 fn points_in(driver: &Driver) -> usize {
-    driver.sample.matches("[[device.point]]").count()
+    driver.sample.matches("\n[[device.point]]").count()
 }
 
 fn problems(driver: &Driver, text: &str) -> Vec<Problem> {

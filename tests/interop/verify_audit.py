@@ -1,4 +1,4 @@
-"""Verifies an audit log of lingate offline, with nothing but `cryptography`: docs/wire.md, section 10.
+"""Verifies an audit log of lingate offline, with nothing but `cryptography`: docs/wire.md, section 12.
 
     verify_audit.py [--key NAME+HASH+KEY]... [--checkpoint FILE]... LOG.jsonl...     (files oldest first)
 """

@@ -13,7 +13,7 @@ const TEXTS_MAX: usize = 64;
 
 macro_rules! kinds {
     ($($kind:ident $name:literal $meaning:literal,)*) => {
-        /// What can happen, as wire.md section 10 lists it.
+        /// What can happen, as wire.md section 12 lists it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Kind {
             $(#[doc = $meaning] $kind,)*

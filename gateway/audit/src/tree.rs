@@ -10,10 +10,14 @@ pub struct Tree {
     leaves: u64,
 }
 
+/// More than any log has, and far from the end of the numbers: a forged header claims no more.
+const LEAVES_MAX: u64 = 1 << 53;
+
 impl Tree {
     /// Of a tree with this many leaves. `None`: the number of roots does not fit to it.
     pub fn from_frontier(leaves: u64, roots: Vec<Hash>) -> Option<Tree> {
-        (u64::from(leaves.count_ones()) == roots.len() as u64).then_some(Tree { roots, leaves })
+        let is_whole = leaves <= LEAVES_MAX && u64::from(leaves.count_ones()) == roots.len() as u64;
+        is_whole.then_some(Tree { roots, leaves })
     }
 
     pub fn push(&mut self, entry: &[u8]) {

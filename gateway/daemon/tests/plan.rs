@@ -169,6 +169,10 @@ fn a_difference_tells_first_what_newly_leaves_and_ends_with_its_code() {
     assert_eq!((code, &difference["changed"][0]["wider"]), (1, &Value::Bool(false)), "{difference}");
     let (code, difference) = compare("lingate.toml", "stricter.toml");
     assert_eq!((code, &difference["changed"][0]["wider"]), (2, &Value::Bool(true)), "{difference}");
+    let scaled = other.replacen("register = ", "scale = 100\nregister = ", 1);
+    fs::write(plant.path("scaled.toml"), scaled).unwrap();
+    let (code, difference) = compare("scaled.toml", "lingate.toml");
+    assert_eq!((code, &difference["changed"][1]["after"]), (2, &"100".into()), "{difference}");
     let (code, difference) = compare("more.toml", "lingate.toml");
     assert_eq!((code, &difference["newly_leaves"][0]), (2, &"extruder-7/screw_speed".into()));
     let (code, difference) = compare("lingate.toml", "more.toml");

@@ -75,6 +75,11 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
+    /// The connection that brought it.
+    pub(crate) fn client(&self) -> &AsyncClient {
+        &self.client
+    }
+
     /// The message is durable. If the connection is gone, the broker sends it again and it is a duplicate.
     pub(crate) fn acknowledge(self) {
         if let Some(ack) = self.ack {

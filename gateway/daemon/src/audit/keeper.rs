@@ -1,5 +1,6 @@
 //! The thread: takes events, writes them, signs checkpoints and keeps the sandbox's cosignatures.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
@@ -15,7 +16,7 @@ use super::watch::Watch;
 use super::writer::{Limits, Writer};
 use super::{Beginning, Health, Order, Shared, checkpoints, spool};
 
-/// Wire.md section 10.
+/// Wire.md section 12.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(300);
 const CHECKPOINT_LINES: u64 = 1000;
 /// The first checkpoint after a start: what the start itself wrote.
@@ -49,6 +50,8 @@ pub(super) struct Keeper {
     tell_due: Duration,
     /// What the queue dropped and the log knows of.
     dropped: u64,
+    /// Files of the spool that are in the log and cannot be removed.
+    taken: BTreeSet<PathBuf>,
 }
 
 /// What the sandbox vouched for last.
@@ -94,6 +97,7 @@ impl Keeper {
             look_due: now.monotonic,
             tell_due: Duration::ZERO,
             dropped: 0,
+            taken: BTreeSet::new(),
         };
         keeper.recall();
         keeper
@@ -180,19 +184,26 @@ impl Keeper {
 
     /// Removed only when its event is durable: after a crash it is taken again.
     fn take_spool(&mut self, now: Now) {
-        let waiting = spool::waiting(&self.state_dir);
+        let mut waiting = spool::waiting(&self.state_dir);
+        waiting.retain(|(path, _)| !self.taken.contains(path));
+        if waiting.is_empty() {
+            return;
+        }
+        // What is taken while the disk refuses would be taken again at the next look.
+        self.writer.flush(now.utc);
+        if self.writer.fault().is_some() {
+            return;
+        }
         for (_, event) in &waiting {
             match event {
                 Some((at, event)) => self.writer.record(*at, event.clone()),
                 None => self.writer.lose(1),
             }
         }
-        if waiting.is_empty() {
-            return;
-        }
         self.writer.flush(now.utc);
         if self.writer.fault().is_none() {
-            waiting.iter().for_each(|(path, _)| drop(std::fs::remove_file(path)));
+            let kept = waiting.into_iter().filter(|(path, _)| std::fs::remove_file(path).is_err());
+            self.taken.extend(kept.map(|(path, _)| path));
         }
     }
 

@@ -125,7 +125,11 @@ impl Shelf for Folder {
     }
 
     fn remove(&mut self, number: u64) -> io::Result<()> {
-        fs::remove_file(self.file(number))?;
+        match fs::remove_file(self.file(number)) {
+            // Somebody was faster.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let _ = fs::remove_file(self.file(number).with_extension("cosigned"));
         File::open(&self.path)?.sync_all()
     }

@@ -33,6 +33,9 @@ pub(crate) struct Plan {
     /// A page to print and to sign, in English and Chinese; needs nothing beside itself
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Replaces the page if it is there
+    #[arg(long, requires = "html")]
+    force: bool,
     /// For programs
     #[arg(long)]
     json: bool,
@@ -65,9 +68,12 @@ impl Plan {
         let now = SystemClock::start().now().utc;
         let measured = self.measured.as_deref().map_or(Ok(Measured::default()), read_measured)?;
         let policy = Policy::of(&self.basis(&self.config, self.bundle.as_deref(), now)?, &measured);
-        let difference = self.other(now, &measured)?.map(|other| Difference::between(&other, &policy));
+        let mut difference = self.other(now, &measured)?.map(|other| Difference::between(&other, &policy));
+        if let (Some(difference), Some(against)) = (&mut difference, &self.against) {
+            difference.add_written(&read(against)?, &read(&self.config)?);
+        }
         if let Some(file) = &self.html {
-            write(file, &page(&policy, difference.as_ref(), self.language))?;
+            write(file, &page(&policy, difference.as_ref(), self.language), self.force)?;
             eprintln!("{} is written: open it in a browser, print it, sign it", file.display());
         }
         match self.json {
@@ -106,8 +112,15 @@ fn read_measured(file: &Path) -> Result<Measured, Failed> {
     })
 }
 
-/// In place of what was there, as a whole.
-fn write(file: &Path, text: &str) -> Result<(), Failed> {
+fn read(file: &Path) -> Result<String, Failed> {
+    fs::read_to_string(file).map_err(|error| Failed::io("read", file, &error))
+}
+
+/// Never over a file that somebody named by mistake.
+fn write(file: &Path, text: &str, force: bool) -> Result<(), Failed> {
+    if !force && file.exists() {
+        return Err(Failed::new(Code::Io, format!("{} is there already; --force replaces it", file.display())));
+    }
     let failed = |error: io::Error| Failed::io("write", file, &error);
     fs::write(file, text).map_err(failed)
 }

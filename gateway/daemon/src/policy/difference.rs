@@ -1,11 +1,14 @@
 //! What differs between two policies. Conservative: whatever is not certainly narrower counts as wider.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use crate::bilingual::{Words, words};
 use crate::policy::{DatasetPolicy, PointPolicy, Policy, State};
+
+/// Keys of which the policies tell.
+const JUDGED: [&str; 5] = ["dataset", "class", "minimize", "every", "unit"];
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Difference {
@@ -55,6 +58,24 @@ impl Difference {
             no_longer_leaves: only(before, &new),
             changed,
         }
+    }
+
+    /// Adds what the two files write otherwise and no policy tells: scale, byte order, the register of a point that only
+    /// gates another. Nobody can know from a file whether more leaves by it: it counts as wider.
+    pub(crate) fn add_written(&mut self, before: &str, after: &str) {
+        let (before, after) = (lingate_config::as_written(before), lingate_config::as_written(after));
+        for (name, new) in &after {
+            let Some(old) = before.get(name) else { continue };
+            let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+            let differing = keys.into_iter().filter(|key| old.get(*key) != new.get(*key));
+            for key in differing.filter(|key| !JUDGED.contains(&key.as_str())) {
+                let text = |keys: &BTreeMap<String, String>| keys.get(key).cloned().unwrap_or_else(|| "-".to_owned());
+                let what = words(format!("setting {key}"), format!("设置 {key}"));
+                let (before, after) = (text(old), text(new));
+                self.changed.push(Changed { point: name.clone(), what, before, after, wider: true });
+            }
+        }
+        self.changed.sort_by_key(|change| !change.wider);
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -135,7 +135,7 @@ pub(crate) fn no_longer_leaves() -> Words {
 
 pub(crate) fn no_difference() -> Words {
     words(
-        "No difference: the same points leave, for the same recipients, after the same steps.",
+        "No difference: the same points leave, read in the same way, for the same recipients, after the same steps.",
         "无差异：出厂测点、接收方与最小化步骤均相同。",
     )
 }

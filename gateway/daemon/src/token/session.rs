@@ -35,7 +35,8 @@ pub(super) enum Access {
 pub(super) fn open(place: &TokenKey, access: Access) -> Result<Session, String> {
     let module = module(&place.module)?;
     let told = |error: Error| format!("{}: {error}", name(place));
-    let is_ours = |label: &str| label.trim_end() == &place.token[..place.token.len().min(LABEL_BYTES)];
+    let is_ours =
+        |label: &str| label.trim_end().as_bytes() == &place.token.as_bytes()[..place.token.len().min(LABEL_BYTES)];
     let slots = module.get_slots_with_initialized_token().map_err(told)?;
     let slot = slots.into_iter().find(|slot| module.get_token_info(*slot).is_ok_and(|info| is_ours(info.label())));
     let slot =

@@ -22,7 +22,7 @@ impl WitnessLink {
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
         let (deliveries, queue) = mpsc::channel(QUEUE);
         let WitnessLink { settings, witness } = self;
-        let desk = tokio::spawn(Desk { witness, client: None }.run(queue));
+        let desk = tokio::spawn(Desk { witness }.run(queue));
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
         loop {
             let ended = link::run(&settings, Subscribed::Unknown, &deliveries, &mut stop, |_| {}).await;
@@ -41,18 +41,18 @@ impl WitnessLink {
 
 struct Desk {
     witness: Witness,
-    client: Option<AsyncClient>,
 }
 
 impl Desk {
-    async fn run(mut self, mut queue: mpsc::Receiver<Item>) {
+    async fn run(self, mut queue: mpsc::Receiver<Item>) {
         while let Some(item) = queue.recv().await {
             match item {
-                Item::Connected(client) => self.client = Some(client),
+                Item::Connected(_) => {}
                 Item::Delivery(delivery) => {
                     let arrival = &delivery.arrival;
                     if arrival.payload.len() <= SUBMISSION_MAX {
-                        self.take(&arrival.topic, &arrival.payload);
+                        // By its own connection: what is retained comes before the subscription stands.
+                        self.take(&arrival.topic, &arrival.payload, delivery.client());
                     }
                     delivery.acknowledge();
                 }
@@ -61,7 +61,7 @@ impl Desk {
     }
 
     /// Files are small; what the connection does not take comes again with the gateway's next checkpoint.
-    fn take(&self, topic: &str, payload: &[u8]) {
+    fn take(&self, topic: &str, payload: &[u8], client: &AsyncClient) {
         match self.witness.take(topic, payload, clock::unix_seconds().unsigned_abs()) {
             Ok((judged, reply)) => {
                 match judged {
@@ -69,7 +69,7 @@ impl Desk {
                     Judged::Refused(why) => eprintln!("{topic}: a checkpoint is refused: {why}"),
                     Judged::Cosigned { .. } | Judged::Behind => {}
                 }
-                if let (Some(Reply { topic, note }), Some(client)) = (reply, &self.client) {
+                if let Some(Reply { topic, note }) = reply {
                     let _ = client.try_publish_tracked(topic, note.into_bytes(), PublishOptions::new(QoS::AtLeastOnce));
                 }
             }

@@ -1,0 +1,63 @@
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+
+/// What a file says of its devices and points, as it is written: by `device` and by `device/point`, each key with its value.
+/// For comparing two files in what a policy does not hold: scale, byte order, address. Empty: not TOML.
+pub fn as_written(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
+    let root: Table = text.parse().unwrap_or_default();
+    let mut written = BTreeMap::new();
+    for device in tables(root.get("device")) {
+        let name = name(device);
+        for point in tables(device.get("point")) {
+            written.insert(format!("{name}/{}", self::name(point)), keys(point));
+        }
+        written.insert(name, keys(device));
+    }
+    written
+}
+
+fn tables(value: Option<&Value>) -> impl Iterator<Item = &Table> {
+    value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_table)
+}
+
+fn name(table: &Table) -> String {
+    table.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// Without the points of a device, which stand for themselves.
+fn keys(table: &Table) -> BTreeMap<String, String> {
+    table.iter().filter(|(key, _)| *key != "point").map(|(key, value)| (key.clone(), shown(value))).collect()
+}
+
+fn shown(value: &Value) -> String {
+    let joined = |items: Vec<String>| items.join(", ");
+    match value {
+        Value::String(text) => format!("{text:?}"),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Boolean(flag) => flag.to_string(),
+        Value::Datetime(time) => time.to_string(),
+        Value::Array(items) => format!("[{}]", joined(items.iter().map(shown).collect())),
+        Value::Table(table) => {
+            format!("{{ {} }}", joined(table.iter().map(|(key, value)| format!("{key} = {}", shown(value))).collect()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_a_device_and_of_a_point_is_there_under_its_name() {
+        let text = "[[device]]\nname = \"press\"\nunit = 1\n[[device.point]]\nname = \"speed\"\nscale = 0.10 # a comment\n\
+                    minimize = [ { deadband = 0.5 } ]\n";
+        let written = as_written(text);
+        assert_eq!(written["press"]["unit"], "1");
+        assert_eq!(written["press/speed"]["scale"], "0.1");
+        assert_eq!(written["press/speed"]["minimize"], "[{ deadband = 0.5 }]");
+        assert_eq!(written["press"].len(), 2);
+        assert!(as_written("[[").is_empty());
+    }
+}
