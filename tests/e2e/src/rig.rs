@@ -177,7 +177,7 @@ impl Rig {
             sink: None,
         };
         let receipts = self.surroundings.ack == "receipt";
-        Receiver::start_with(config, ReceiverOptions { receipts, ..ReceiverOptions::default() })
+        Receiver::start_with(config, ReceiverOptions { receipts, cosign: true, ..ReceiverOptions::default() })
     }
 
     pub fn ledger(&self) -> Result<Ledger> {
