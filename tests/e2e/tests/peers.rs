@@ -114,7 +114,7 @@ async fn an_outage_of_mosquitto_loses_nothing() {
         run: "an outage of mosquitto".to_owned(),
         served: vec![ServedDevice::of(&plant.devices()[0], 50)],
         faults: vec!["outage".to_owned()],
-        least: Least { records: 100, faults: 1 },
+        least: Least { records: 40, faults: 1 },
         ..Evidence::default()
     };
     let evidence = evidence.with(&rig.path().join("gateway.log"), &rig.path().join("received.sqlite")).unwrap();
