@@ -19,6 +19,7 @@ use base64::prelude::BASE64_STANDARD;
 use crate::history::{Minute, Rates};
 use crate::language::Language;
 use crate::report::Report;
+use crate::sheet::escape;
 
 const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/live.js");
@@ -91,18 +92,4 @@ fn parts(sight: &Sight) -> [(&'static str, bool, String); 6] {
         ("facts", false, facts::facts(sight)),
         ("history", false, charts::charts(sight)),
     ]
-}
-
-pub(crate) fn escape(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut html, c| {
-        match c {
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '&' => html.push_str("&amp;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            c => html.push(c),
-        }
-        html
-    })
 }

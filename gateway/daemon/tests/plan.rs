@@ -1,91 +1,42 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panic")]
 //! `lingate plan`, as a data protection officer meets it.
 
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
-use lingate_sandbox::{Authority, GatewayIdentity, InitOptions};
+use common::Plant;
 use serde_json::Value;
 
-/// A gateway with keys, root and a bundle in its inbox.
-struct Plant {
-    home: tempfile::TempDir,
-    identity: GatewayIdentity,
-}
-
-impl Plant {
-    fn new() -> Plant {
-        let home = tempfile::tempdir().unwrap();
-        let mut authority = Authority::init(&home.path().join("sandbox"), &InitOptions::default()).unwrap();
-        let identity = authority.enroll_for_test("gw-1", "acme").unwrap();
-        let plant = Plant { home, identity };
-        for folder in ["state/identity", "state/inbox"] {
-            fs::create_dir_all(plant.path(folder)).unwrap();
-        }
-        fs::write(plant.path("state/root.json"), &plant.identity.root_json).unwrap();
-        fs::write(plant.path("state/inbox/bundle.jws.json"), &plant.identity.bundle).unwrap();
-        plant.configure("lingate.toml", "");
-        plant
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.home.path().join(name)
-    }
-
-    /// `steps`: of the point that leaves; one more point stays.
-    fn configure(&self, name: &str, steps: &str) {
-        let (home, root) = (self.home.path().display(), &self.identity.root_sha256);
-        let text = format!(
-            r#"
-[gateway]
-id = "gw-1"
-tenant = "acme"
-state_dir = "{home}/state"
-[sandbox]
-broker = "mqtts://localhost:8883"
-ca = "{home}/ca.pem"
-certificate = "{home}/gateway.pem"
-key = "{home}/gateway.key"
-root_sha256 = "{root}"
-[buffer]
-max_size = "1GiB"
-[[dataset]]
-id = "ds-extr-07"
-purpose = "urn:lingate:purpose:remote-quality"
-class = "general"
-[[device]]
-name = "extruder-7"
-driver = "modbus-tcp"
-every = "500ms"
-equipment = "acme/hall-2/extruder-7"
-address = "127.0.0.1:1"
-[[device.point]]
-name = "melt_temperature"
-register = "holding:102"
-type = "i16"
-unit = "Cel"
-dataset = "ds-extr-07"
-class = "general"
+/// `steps`: of the point that leaves; one more point stays.
+fn configure(plant: &Plant, name: &str, steps: &str) {
+    let more = format!(
+        r#"unit = "Cel"
 {steps}
 [[device.point]]
 name = "screw_speed"
 register = "holding:120"
-type = "u16"
-"#
-        );
-        fs::write(self.path(name), text).unwrap();
-    }
+type = "u16""#
+    );
+    fs::write(plant.path(name), plant.described("ds-extr-07", &plant.identity.root_sha256, &more)).unwrap();
+}
 
-    fn plan(&self, options: &[&str]) -> Output {
-        plan_of(&self.path("lingate.toml"), options)
-    }
+fn with_a_point_that_stays() -> Plant {
+    let plant = Plant::new();
+    configure(&plant, "lingate.toml", "");
+    plant
+}
 
-    fn json(&self, options: &[&str]) -> Value {
-        let output = self.plan(&[&["--json"], options].concat());
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
+fn plan(plant: &Plant, options: &[&str]) -> Output {
+    plan_of(&plant.path("lingate.toml"), options)
+}
+
+fn json(plant: &Plant, options: &[&str]) -> Value {
+    let output = plan(plant, &[&["--json"], options].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 fn plan_of(config: &Path, options: &[&str]) -> Output {
@@ -100,15 +51,15 @@ fn told(output: &Output) -> String {
 
 #[test]
 fn a_plan_names_what_leaves_for_whom_and_what_stays_and_why() {
-    let plant = Plant::new();
-    let policy = &plant.json(&[])["policy"];
+    let plant = with_a_point_that_stays();
+    let policy = &json(&plant, &[])["policy"];
     assert_eq!((&policy["points"][0]["state"], &policy["points"][1]["state"]), (&"leaves".into(), &"stays".into()));
     assert_eq!(policy["points"][0]["recipients"][0], "role:oem-quality");
     assert_eq!(policy["points"][1]["reason"]["code"], "no-dataset");
     assert_eq!(policy["points"][0]["volume"]["readings_max"], 172_800);
     let recipient = &policy["datasets"][0]["recipients"][0];
     assert_eq!((recipient["keys"][0].as_str().unwrap().len(), policy["bundle"]["version"].as_u64()), (16, Some(1)));
-    let table = told(&plant.plan(&[]));
+    let table = told(&plan(&plant, &[]));
     for words in
         ["extruder-7/melt_temperature", "role:oem-quality", "172,800", "Stays in the plant", "no dataset names it"]
     {
@@ -119,9 +70,9 @@ fn a_plan_names_what_leaves_for_whom_and_what_stays_and_why() {
 
 #[test]
 fn without_a_grant_nothing_leaves_and_the_reason_is_told() {
-    let plant = Plant::new();
+    let plant = with_a_point_that_stays();
     let state = |options: &[&str]| {
-        let point = plant.json(options)["policy"]["points"][0].take();
+        let point = json(&plant, options)["policy"]["points"][0].take();
         (point["state"].as_str().unwrap().to_owned(), point["reason"]["code"].as_str().unwrap_or("").to_owned())
     };
     let is = |state: &str, code: &str| (state.to_owned(), code.to_owned());
@@ -137,23 +88,23 @@ fn without_a_grant_nothing_leaves_and_the_reason_is_told() {
 
 #[test]
 fn a_bundle_that_is_named_is_verified_or_refused() {
-    let plant = Plant::new();
+    let plant = with_a_point_that_stays();
     let (good, bad) = (plant.path("good.json"), plant.path("bad.json"));
     let mut bytes = plant.identity.bundle.clone();
     fs::write(&good, &bytes).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] = if bytes[middle] == b'A' { b'B' } else { b'A' };
     fs::write(&bad, &bytes).unwrap();
-    assert_eq!(plant.json(&["--bundle", good.to_str().unwrap()])["policy"]["points"][0]["state"], "leaves");
-    let refused = plant.plan(&["--bundle", bad.to_str().unwrap()]);
+    assert_eq!(json(&plant, &["--bundle", good.to_str().unwrap()])["policy"]["points"][0]["state"], "leaves");
+    let refused = plan(&plant, &["--bundle", bad.to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(78), "{}", told(&refused));
     assert!(told(&refused).contains("is refused"), "{}", told(&refused));
 }
 
 #[test]
 fn a_difference_tells_first_what_newly_leaves_and_ends_with_its_code() {
-    let plant = Plant::new();
-    plant.configure("stricter.toml", "minimize = [ { deadband = 2 } ]");
+    let plant = with_a_point_that_stays();
+    configure(&plant, "stricter.toml", "minimize = [ { deadband = 2 } ]");
     let other = fs::read_to_string(plant.path("lingate.toml")).unwrap();
     let more = format!("{other}dataset = \"ds-extr-07\"\nclass = \"general\"\n");
     fs::write(plant.path("more.toml"), more).unwrap();
@@ -181,12 +132,12 @@ fn a_difference_tells_first_what_newly_leaves_and_ends_with_its_code() {
 
 #[test]
 fn the_page_needs_nothing_beside_itself_and_names_what_it_describes() {
-    let plant = Plant::new();
+    let plant = with_a_point_that_stays();
     let page = plant.path("plan.html");
-    let output = plant.plan(&["--html", page.to_str().unwrap()]);
+    let output = plan(&plant, &["--html", page.to_str().unwrap()]);
     assert!(output.status.success(), "{}", told(&output));
     let html = fs::read_to_string(&page).unwrap();
-    let policy = plant.json(&[])["policy"].take();
+    let policy = json(&plant, &[])["policy"].take();
     for hash in [&policy["sha256"], &policy["configuration"]["sha256"], &policy["bundle"]["sha256"]] {
         assert!(html.contains(hash.as_str().unwrap()));
     }
@@ -200,12 +151,12 @@ fn the_page_needs_nothing_beside_itself_and_names_what_it_describes() {
 
 #[test]
 fn the_same_rights_have_the_same_number() {
-    let plant = Plant::new();
-    let number = || plant.json(&[])["policy"]["sha256"].clone();
+    let plant = with_a_point_that_stays();
+    let number = || json(&plant, &[])["policy"]["sha256"].clone();
     let before = number();
     let text = fs::read_to_string(plant.path("lingate.toml")).unwrap();
     fs::write(plant.path("lingate.toml"), format!("# a comment\n{text}")).unwrap();
     assert_eq!(number(), before);
-    plant.configure("lingate.toml", "minimize = [ { deadband = 2 } ]");
+    configure(&plant, "lingate.toml", "minimize = [ { deadband = 2 } ]");
     assert_ne!(number(), before);
 }

@@ -1,5 +1,6 @@
-use super::{Sight, advice, escape};
+use super::{Sight, advice};
 use crate::headline::{Light, headline};
+use crate::sheet::escape;
 
 /// Is data arriving at the sandbox, and if not, what stands in the way and what to do.
 pub(super) fn answer(sight: &Sight) -> String {

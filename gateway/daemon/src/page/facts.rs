@@ -1,8 +1,9 @@
 //! What the gateway stands on, one line each.
 
-use super::{Sight, escape};
+use super::Sight;
 use crate::language::Language;
 use crate::report::Report;
+use crate::sheet::escape;
 use crate::words::{bytes, plural};
 
 pub(super) fn facts(sight: &Sight) -> String {

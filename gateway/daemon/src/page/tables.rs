@@ -1,7 +1,8 @@
-use super::{Sight, escape};
+use super::Sight;
 use crate::about::About;
 use crate::language::Language;
 use crate::report::{DatasetReport, DeviceReport};
+use crate::sheet::escape;
 
 pub(super) fn devices(sight: &Sight) -> String {
     let language = sight.language;

@@ -45,8 +45,13 @@ impl Plant {
     }
 
     pub fn configure(&self, dataset: &str, root_sha256: &str) {
+        fs::write(self.path("lingate.toml"), self.described(dataset, root_sha256, "")).unwrap();
+    }
+
+    /// The configuration; `more` goes on behind its one point.
+    pub fn described(&self, dataset: &str, root_sha256: &str, more: &str) -> String {
         let home = self.home.path().display();
-        let text = format!(
+        format!(
             r#"
 [gateway]
 id = "gw-1"
@@ -76,9 +81,9 @@ register = "holding:102"
 type = "i16"
 dataset = "{dataset}"
 class = "general"
+{more}
 "#
-        );
-        fs::write(self.path("lingate.toml"), text).unwrap();
+        )
     }
 
     pub fn listen(&self, address: &str) {
