@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use common::*;
 use dice::{Dice, policy, readings};
-use lingate_model::{Class, ClockState, Now, Origin, Reading, Severity, StatusCode, UtcMicros, Value};
+use lingate_model::{Class, ClockState, Now, Origin, PointId, Reading, Severity, StatusCode, UtcMicros, Value};
 use lingate_refine::{
-    Batch, DatasetIndex, Export, ExportPlan, Minimized, PointPlan, PseudonymKey, Quality, Refinery, Step, StepId,
-    Totals,
+    Batch, Condition, DatasetIndex, Export, ExportPlan, Minimized, PointPlan, PseudonymKey, Quality, Refinery, Scalar,
+    Step, StepId, Test, Totals,
 };
 
 /// A million readings, a new policy for every 125.
@@ -24,6 +24,22 @@ const READINGS: usize = 125;
 #[test]
 fn any_policy_holds_for_a_million_readings() {
     (0..POLICIES).for_each(|seed| check(seed, READINGS));
+}
+
+/// A million policies, each with readings of its own. `LINGATE_POLICIES` says how many.
+#[test]
+#[ignore = ".ci/run, in release"]
+fn a_million_policies_hold() {
+    let policies = std::env::var("LINGATE_POLICIES").map_or(1_000_000, |text| text.parse().unwrap());
+    let workers = std::thread::available_parallelism().map_or(2, |count| count.get() as u64);
+    std::thread::scope(|scope| {
+        for worker in 0..workers {
+            scope.spawn(move || {
+                (worker..policies).step_by(workers as usize).for_each(|seed| check(seed + POLICIES, 12));
+            });
+        }
+    });
+    println!("{policies} policies, {} readings, each given twice: every output within its policy", policies * 12);
 }
 
 /// Paste a seed here.
@@ -42,8 +58,10 @@ fn check(seed: u64, count: usize) {
     let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         check_counts(&plan, &at_once, &readings);
         check_policy(&plan, &at_once);
+        check_subset(&plan, &at_once, &readings);
         check_counts(&plan, &in_portions, &readings);
         check_policy(&plan, &in_portions);
+        check_subset(&plan, &in_portions, &readings);
         if !jumps {
             check_same(&at_once, &in_portions);
         }
@@ -133,6 +151,76 @@ fn check_policy(plan: &ExportPlan, run: &Run) {
             export.steps.iter().for_each(|step| check_step(step, export, index, minimized));
         }
     }
+}
+
+/// Every reading that left was read, while its conditions held; its value is the one that was read unless a step changes
+/// values. What windows compute is compared with a reference elsewhere.
+fn check_subset(plan: &ExportPlan, run: &Run, readings: &[Reading]) {
+    let mut given: BTreeMap<(PointId, UtcMicros), Vec<&Reading>> = BTreeMap::new();
+    let mut last: BTreeMap<PointId, &Reading> = BTreeMap::new();
+    for reading in readings {
+        if reading.origin == Origin::Live {
+            last.insert(reading.point, reading);
+        }
+        if is_in_context(plan, &last, reading) {
+            given.entry((reading.point, reading.gateway_time)).or_default().push(reading);
+        }
+    }
+    for (index, batches) in run.batches.iter().enumerate() {
+        for minimized in batches.iter().flat_map(Batch::readings) {
+            let point = plan.points.iter().find(|point| is_of(point, index, minimized.alias())).unwrap();
+            let steps = &point.export.as_ref().unwrap().steps;
+            let has = |id: StepId| steps.iter().any(|step| step.id() == id);
+            if has(StepId::Aggregate) || has(StepId::TimeCoarsening) {
+                continue;
+            }
+            let read = given.get(&(point.id, minimized.stamp().gateway_time));
+            let read = read.unwrap_or_else(|| panic!("{minimized:?} was not read, or not in its context"));
+            let is_kept = ![StepId::Rounding, StepId::Clip, StepId::Pseudonym, StepId::Masking].into_iter().any(has);
+            let is_one = |read: &&Reading| same(read.value.as_ref(), minimized.value());
+            assert!(!is_kept || read.iter().any(is_one), "{minimized:?} has a value that was not read");
+        }
+    }
+}
+
+/// M3, once more and as plainly as it can be written.
+fn is_in_context(plan: &ExportPlan, last: &BTreeMap<PointId, &Reading>, reading: &Reading) -> bool {
+    let steps = plan.points[reading.point.index()].export.iter().flat_map(|export| &export.steps);
+    let conditions: Vec<&Condition> = steps
+        .filter_map(|step| match step {
+            Step::OnlyWhen(conditions) => Some(conditions),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let holds = |condition: &&Condition| {
+        let Some(known) = last.get(&condition.point) else { return false };
+        let age = (reading.gateway_time.0 - known.gateway_time.0).abs();
+        let is_fresh = condition.max_age.is_none_or(|most| age <= most.as_micros() as i64);
+        let value = known.value.as_ref().filter(|_| known.status.severity() == Severity::Good);
+        is_fresh && value.is_some_and(|value| says(&condition.test, value))
+    };
+    conditions.is_empty() || (reading.origin == Origin::Live && conditions.iter().all(holds))
+}
+
+/// The conditions that the dice throw.
+fn says(test: &Test, value: &Value) -> bool {
+    let is_any = |scalars: &[Scalar]| {
+        scalars.iter().any(|scalar| match scalar {
+            Scalar::Boolean(scalar) => *value == Value::Boolean(*scalar),
+            Scalar::Text(scalar) => *value == Value::String(scalar.as_str().into()),
+            Scalar::Number(scalar) => number_of(value) == Some(scalar.to_f64()),
+        })
+    };
+    match test {
+        Test::Is(scalars) => is_any(scalars),
+        Test::IsNot(scalars) => !is_any(scalars),
+        Test::Within { low, .. } => number_of(value).is_some_and(|number| number >= low.unwrap().to_f64()),
+    }
+}
+
+fn number_of(value: &Value) -> Option<f64> {
+    value.approximate().filter(|_| value.builtin_type().is_numeric())
 }
 
 fn is_of(point: &PointPlan, dataset: usize, alias: u32) -> bool {

@@ -74,6 +74,15 @@ pub(crate) fn export_plan_at(pace: u32) -> ExportPlan {
     plan
 }
 
+pub(crate) fn with_steps(mut plan: ExportPlan, beside: &[(u32, Step)]) -> ExportPlan {
+    for (point, step) in beside {
+        let export = Arc::make_mut(&mut plan.points[*point as usize]).export.as_mut().expect("a point of a dataset");
+        export.steps.push(step.clone());
+        export.steps.sort_by_key(Step::id);
+    }
+    plan
+}
+
 fn dataset(id: &str, ceiling: Class, priority: Priority, padding: u32) -> DatasetPlan {
     DatasetPlan {
         id: id.parse().expect("a dataset id"),

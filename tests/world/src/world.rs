@@ -4,6 +4,7 @@ use lingate_buffer::fake::{Call, Crash, FakeDisk};
 use lingate_buffer::{Buffer, Overflow, Recovery, Settings};
 use lingate_engine::{Engine, ExportLedger, Input, LinkLimits, LinkLoss, Notice, Output, Rules, Setup, Status};
 use lingate_model::{ClockState, DatasetId, Now, Priority, UtcMicros};
+use lingate_refine::Step;
 use lingate_seal::{Sealed, VerifiedBundle, Veto};
 
 use crate::broker::{Answer as BrokerAnswer, Taken};
@@ -35,6 +36,8 @@ pub struct World {
     bundle: Option<VerifiedBundle>,
     /// What the plant decides; the next process starts with it.
     pub rules: Rules,
+    /// Steps that points of the plan have beside their own.
+    steps_beside: Vec<(u32, Step)>,
     /// As the daemon keeps it on disk.
     kept: ExportLedger,
     /// What the engine said that it destroyed.
@@ -67,6 +70,15 @@ impl World {
         world
     }
 
+    /// The plan's points have these steps as well.
+    pub fn with_steps(seed: u64, sandbox: &Sandbox, steps: Vec<(u32, Step)>) -> World {
+        let mut world = World::without_bundle(seed, sandbox, roomy());
+        world.steps_beside = steps;
+        world.restart();
+        world.grant(sandbox, &Rights::full(1));
+        world
+    }
+
     pub fn without_bundle(seed: u64, sandbox: &Sandbox, settings: Settings) -> World {
         World::paced(seed, sandbox, settings, 1)
     }
@@ -84,6 +96,7 @@ impl World {
             entropy: chance.fork(),
             bundle: None,
             rules: Rules::default(),
+            steps_beside: Vec::new(),
             kept: ExportLedger::default(),
             purged: Vec::new(),
             disk: FakeDisk::new(),
@@ -334,7 +347,7 @@ impl World {
             gateway: GATEWAY.parse().expect("a gateway id"),
             tenant: TENANT.parse().expect("a tenant id"),
             software: "world 1 sha256:00".to_owned(),
-            export: plan::export_plan_at(self.pace),
+            export: plan::with_steps(plan::export_plan_at(self.pace), &self.steps_beside),
             devices: plan::devices(),
             signer: gateway_key(),
             rules: self.rules.clone(),
