@@ -1,5 +1,5 @@
 """Two verifiers and pymerkle over the same audit log, as it is and changed in every way: audit.py LINGATE HISTORIES"""
-import pathlib, shutil, subprocess, sys, tempfile
+import hashlib, json, pathlib, subprocess, sys, tempfile
 
 import pymerkle
 
@@ -11,15 +11,16 @@ def lines(folder):
     return [path.read_bytes().splitlines(keepends=True) for path in sorted(folder.glob("*.jsonl"))]
 
 
-def verdicts(files, checkpoint, keys):
+def verdicts(files, checkpoint, keys, with_checkpoint=True):
     with tempfile.TemporaryDirectory() as home:
         paths = []
         for number, content in enumerate(files, 1):
             path = pathlib.Path(home, f"{number:08}.jsonl")
             path.write_bytes(b"".join(content))
             paths.append(str(path))
-        rust = [LINGATE, "audit", "verify", "--checkpoint", checkpoint, "--key", keys, *paths]
-        python = [sys.executable, SCRIPT, "--checkpoint", checkpoint]
+        anchor = ["--checkpoint", checkpoint] if with_checkpoint else []
+        rust = [LINGATE, "audit", "verify", *anchor, "--key", keys, *paths]
+        python = [sys.executable, SCRIPT, *anchor]
         python += [word for key in pathlib.Path(keys).read_text().split() for word in ("--key", key)] + paths
         return [subprocess.run(command, capture_output=True, text=True) for command in (rust, python)]
 
@@ -32,6 +33,18 @@ def changed(files, change):
 
 def edit(files, file, line):
     files[file][line] = files[file][line].replace(b"source.up", b"source.no")
+
+
+def follow(files, **members):
+    """A line more, with the right number and the right chain: whoever can write the files can write it."""
+    last, n = files[-1][-1].removesuffix(b"\n"), sum(len(content) for content in files)
+    line = {"v": 1, "n": n, "t": "2027-01-05T08:00:00.000Z", "prev": hashlib.sha256(last).hexdigest(), **members}
+    files[-1].append(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+
+
+def excuse(files):
+    follow(files, ev="audit.pruned", cause="retention", file=1, upto=len(files[0]))
+    files.pop(0)
 
 
 log, fork = lines(HISTORIES / "log"), lines(HISTORIES / "fork")
@@ -60,6 +73,16 @@ for name, change in cases.items():
     assert python.returncode == 65, f"{name}: not caught by verify_audit.py\n{python.stdout}{python.stderr}"
     wrong = next(line for line in rust.stdout.splitlines() if line.startswith("WRONG"))
     print(f"{name:32} caught by both: {wrong.removeprefix('WRONG').strip()}")
+
+unproven = {
+    "no checkpoint": (lambda f: None, False),
+    "a line behind the checkpoint": (lambda f: follow(f, ev="stop"), True),
+    "a deleted file and an excuse behind": (excuse, True),
+}
+for name, (change, with_checkpoint) in unproven.items():
+    for verdict in verdicts(changed(log, change), checkpoint, keys, with_checkpoint):
+        assert verdict.returncode == 69 and "UNPROVEN" in verdict.stdout, f"{name}: {verdict}"
+    print(f"{name:36} called unproven by both")
 
 with tempfile.TemporaryDirectory() as home:
     note = pathlib.Path(home, "checkpoint")

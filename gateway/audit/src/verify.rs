@@ -28,6 +28,13 @@ pub struct Checked {
     pub unchecked: Option<String>,
 }
 
+impl Checked {
+    /// Compared, and signed by a key that was given: nobody else could have written other lines.
+    pub fn is_proof(&self) -> bool {
+        self.unchecked.is_none() && (self.is_signed || !self.cosignatures.is_empty())
+    }
+}
+
 /// What the files hold.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -43,14 +50,22 @@ pub struct Report {
     /// Lines that were declared lost or pruned, with the declaration's words.
     pub declared: Vec<String>,
     pub checked: Vec<Checked>,
-    /// Lines behind the newest checkpoint that agrees: nothing but their chain protects them yet.
+    /// Lines behind the newest checkpoint that is a proof: nothing but their chain protects them.
     pub uncovered: u64,
+    /// What is not wrong, and what whoever can write files could have changed all the same.
+    pub unproven: Vec<String>,
     pub findings: Vec<Finding>,
 }
 
 impl Report {
+    /// Nothing contradicts anything.
     pub fn is_sound(&self) -> bool {
         self.findings.is_empty()
+    }
+
+    /// Every line is as it was when a key that was given signed it.
+    pub fn is_proven(&self) -> bool {
+        self.is_sound() && self.unproven.is_empty()
     }
 }
 
@@ -75,11 +90,18 @@ pub struct Verification {
     place: Place,
     /// Lines that are not there: first, end, and where it was seen.
     holes: Vec<(u64, u64, String)>,
-    /// Lines from here to before there are declared gone, in these words.
-    declared: Vec<(u64, u64, String)>,
+    declared: Vec<Declared>,
     newest: Option<String>,
     kinds: BTreeMap<String, u64>,
     findings: Vec<Finding>,
+}
+
+/// Lines `from` to before `upto` are gone, says line `n`.
+struct Declared {
+    n: u64,
+    from: u64,
+    upto: u64,
+    words: String,
 }
 
 #[derive(Default)]
@@ -213,7 +235,8 @@ impl Verification {
         let lost = line.count("lost").map_or(String::new(), |lost| format!(", {lost} events not written"));
         let until = if upto > 0 { format!(", lines before {upto}") } else { String::new() };
         let from = line.count("from").unwrap_or(0);
-        self.declared.push((from, upto, format!("line {} ({}): {}: {cause}{until}{lost}", line.n, line.t, line.event)));
+        let words = format!("line {} ({}): {}: {cause}{until}{lost}", line.n, line.t, line.event);
+        self.declared.push(Declared { n: line.n, from, upto, words });
     }
 
     fn note_root(&mut self) {
@@ -239,11 +262,12 @@ impl Verification {
     }
 
     pub fn finish(mut self) -> Report {
-        self.judge_holes();
         let notes = std::mem::take(&mut self.notes);
         let checked: Vec<Checked> = notes.iter().filter_map(|(name, note)| self.checkpoint(name, note)).collect();
-        let compared = checked.iter().filter(|checked| checked.unchecked.is_none());
-        let covered = compared.map(|checked| checked.size).max().unwrap_or(0);
+        let covered = checked.iter().filter(|checked| checked.is_proof()).map(|checked| checked.size).max();
+        let uncovered = self.log.size().saturating_sub(covered.unwrap_or(0));
+        let mut unproven: Vec<String> = uncovered_words(covered, uncovered).into_iter().collect();
+        unproven.extend(self.judge_holes(covered));
         Report {
             origin: self.origin,
             files: self.files,
@@ -252,20 +276,29 @@ impl Verification {
             root: self.log.root(),
             newest: self.newest,
             kinds: self.kinds,
-            declared: self.declared.into_iter().map(|(_, _, words)| words).collect(),
-            uncovered: self.log.size().saturating_sub(covered),
+            declared: self.declared.into_iter().map(|declared| declared.words).collect(),
+            uncovered,
+            unproven,
             checked,
             findings: self.findings,
         }
     }
 
-    fn judge_holes(&mut self) {
+    /// Gives what only a line behind the newest proof declares: whoever deletes lines can add such a line.
+    fn judge_holes(&mut self, covered: Option<u64>) -> Vec<String> {
+        let mut unproven = Vec::new();
         for (first, end, place) in std::mem::take(&mut self.holes) {
-            if !self.declared.iter().any(|(from, upto, _)| *from <= first && end <= *upto) {
-                let last = end - 1;
-                self.find_at(place, format!("lines {first} to {last} are missing, and no line declares that they were pruned or lost: deleted"));
+            let last = end - 1;
+            let declaring = self.declared.iter().filter(|it| it.from <= first && end <= it.upto).map(|it| it.n).min();
+            match (declaring, covered) {
+                (None, _) => self.find_at(place, format!("lines {first} to {last} are missing, and no line declares that they were pruned or lost: deleted")),
+                (Some(n), Some(covered)) if n >= covered => unproven.push(format!(
+                    "lines {first} to {last} are missing, and only line {n}, which no checkpoint covers, declares it"
+                )),
+                _ => {}
             }
         }
+        unproven
     }
 
     /// `None`: there is a finding instead.
@@ -326,5 +359,18 @@ impl Verification {
             )),
             None => Ok(Some(format!("line {size} lies in a part that is not there"))),
         }
+    }
+}
+
+fn uncovered_words(covered: Option<u64>, uncovered: u64) -> Option<String> {
+    match covered {
+        None => Some(
+            "no checkpoint that a given key signed was compared: the lines agree with each other and with nothing else"
+                .to_owned(),
+        ),
+        Some(_) if uncovered > 0 => Some(format!(
+            "the last {uncovered} line(s) stand behind the newest checkpoint: they could have been changed, added or cut"
+        )),
+        Some(_) => None,
     }
 }

@@ -58,8 +58,57 @@ fn check(change: impl FnOnce(&mut Written), place: &str, words: &str) {
 #[test]
 fn a_log_as_it_was_written_is_sound() {
     let report = verify(&written("press-1"));
+    assert!(report.checked[0].is_proof() && report.is_proven());
     assert_eq!((report.findings, report.size, report.uncovered, report.files), (vec![], 20, 0, 2));
-    assert!(report.checked[0].is_signed && report.checked[0].unchecked.is_none());
+}
+
+/// Lines that nothing covers can be changed together with their chain: that is not called proven.
+#[test]
+fn what_no_signed_checkpoint_covers_is_not_proven() {
+    let log = written("press-1");
+    let unproven = |report: &Report| report.unproven.join("\n");
+    let keyless = verify_with(&log, Vec::new());
+    assert!(keyless.is_sound() && !keyless.is_proven() && keyless.uncovered == 20, "{:?}", keyless.unproven);
+    let mut without = Verification::new(Vec::new(), vec![signer(1).verifier().clone()]);
+    for (number, lines) in (1..).zip(&log.files) {
+        without.begin_file(&number.to_string());
+        lines.iter().for_each(|line| without.line(line.as_bytes()));
+    }
+    assert!(unproven(&without.finish()).contains("no checkpoint"));
+
+    let mut longer = written("press-1");
+    longer.note = over(&longer.files, 19);
+    let last = longer.files[1].pop().unwrap();
+    longer.files[1].push(last.replace("press-1", "press-2"));
+    let report = verify(&longer);
+    assert!(report.is_sound() && unproven(&report).contains("the last 1 line(s)"), "{report:?}");
+}
+
+/// A checkpoint of the first `size` lines.
+fn over(files: &[Vec<String>], size: usize) -> Note {
+    let mut log = Log::default();
+    files.iter().flatten().take(size).for_each(|line| log.take(line.as_bytes()));
+    Checkpoint { origin: ORIGIN.to_owned(), size: log.size(), root: log.root() }.sign(&signer(1))
+}
+
+/// Who deletes a file can add a line that excuses it, with the right chain; what was signed does not say so.
+#[test]
+fn an_excuse_behind_the_newest_checkpoint_is_none() {
+    for (excuse, counts) in
+        [(Kind::AuditPruned, &[("upto", 10)][..]), (Kind::AuditGap, &[("from", 0), ("upto", 10)][..])]
+    {
+        let mut log = written("press-1");
+        let mut state = Log::default();
+        log.files.iter().flatten().for_each(|line| state.take(line.as_bytes()));
+        let event = counts.iter().fold(Event::new(excuse), |event, (name, count)| event.count(name, *count));
+        log.files[1].push(state.append(UtcMicros(1), &event).trim_end().to_owned());
+        let signed = over(&log.files, 21);
+        log.files.remove(0);
+        let report = verify(&log);
+        assert!(!report.is_proven() && report.unproven[1].contains("lines 0 to 9"), "{report:?}");
+        log.note = signed;
+        assert!(verify(&log).is_proven(), "the gateway's own word, which it signed");
+    }
 }
 
 #[test]

@@ -288,6 +288,7 @@ pub(crate) mod tests {
             clock: lingate_model::ClockState::Synced,
             bundle: None,
             unassigned: 0,
+            contexts_too_long: 3,
             lost: [("overflow", 9)].into(),
             disk_fault: None,
             rights: lingate_engine::RightsStatus::default(),
@@ -423,6 +424,7 @@ pub(crate) mod tests {
             assert!(page.contains(&format!("# HELP {family} ")), "{name} has no HELP");
         }
         assert!(page.contains("lingate_lost_readings_total{cause=\"overflow\"} 9"));
+        assert!(page.contains("\nlingate_contexts_too_long_total 3\n"));
         assert!(page.contains("\nlingate_unassigned_readings_total 0\n") && !page.contains("{}"), "{page}");
     }
 

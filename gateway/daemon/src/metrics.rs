@@ -77,6 +77,8 @@ impl Sheet {
         let help = "Readings that were lost: counted at once, declared by a gap record as soon as the dataset may seal";
         self.counters("lost_readings", help, lost);
         self.counter("unassigned_readings", "Readings of points that no dataset names", report.unassigned_readings);
+        let help = "Values of context points of more than 256 bytes, which were not told as context";
+        self.counter("contexts_too_long", help, report.contexts_too_long);
         self.gauge("disk_fault", "1 while the disk refuses to commit", None, flag(report.disk_fault.is_some()));
     }
 

@@ -37,6 +37,9 @@ pub(crate) struct Report {
     pub(crate) devices: Vec<DeviceReport>,
     pub(crate) datasets: Vec<DatasetReport>,
     pub(crate) unassigned_readings: u64,
+    /// Values of context points that were too long to be told as context.
+    #[serde(default)]
+    pub(crate) contexts_too_long: u64,
     /// Lost readings by cause.
     pub(crate) lost: BTreeMap<String, u64>,
     #[serde(default)]
@@ -195,6 +198,7 @@ impl Report {
             devices: status.devices.iter().map(|device| self::device(device, now.utc, &view.recent)).collect(),
             datasets: status.datasets.iter().map(|dataset| self::dataset(dataset, now.utc)).collect(),
             unassigned_readings: status.unassigned,
+            contexts_too_long: status.contexts_too_long,
             lost: status.lost.iter().map(|(cause, readings)| ((*cause).to_owned(), *readings)).collect(),
         }
     }

@@ -172,6 +172,7 @@ impl<D: Disk> Engine<D> {
                 expires: bundle.expires(),
             }),
             unassigned: self.refinery.unassigned(),
+            contexts_too_long: self.refinery.contexts_too_long(),
             lost: self.lost.by_cause(),
             disk_fault: self.store.fault(),
             rights: RightsStatus {

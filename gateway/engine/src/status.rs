@@ -19,6 +19,8 @@ pub struct Status {
     pub bundle: Option<BundleStatus>,
     /// Readings of points that no dataset names.
     pub unassigned: u64,
+    /// Values of context points that were too long to be told as context.
+    pub contexts_too_long: u64,
     /// Readings that were lost, by cause. Each is also declared by a gap record once that is possible.
     pub lost: BTreeMap<&'static str, u64>,
     /// The disk refuses: reason of the last failed commit, until one succeeds.

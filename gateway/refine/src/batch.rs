@@ -98,8 +98,13 @@ impl Batcher {
         self.contexts.clear();
     }
 
+    pub(crate) fn contexts_too_long(&self) -> u64 {
+        self.contexts.too_long()
+    }
+
     pub(crate) fn is_full(&self) -> bool {
-        self.readings.len() >= self.flush.readings as usize || self.weight >= VALUE_WEIGHT_MAX
+        let weight = self.weight.saturating_add(self.contexts.weight());
+        self.readings.len() >= self.flush.readings as usize || weight >= VALUE_WEIGHT_MAX
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -2,6 +2,9 @@ use lingate_model::Value;
 
 use crate::{ContextKind, Minimized};
 
+/// Bytes of a value that can name a batch, a lot, a phase, a recipe or a state: every batch repeats it.
+pub const CONTEXT_VALUE_MAX: usize = 256;
+
 /// From a reading of a batch on, this is the batch, phase, lot, recipe or state of the context point's equipment - until
 /// the next run of the same point, in this batch or a later one of the epoch.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,7 +14,7 @@ pub struct ContextRun {
     pub alias: u32,
     /// Place of the first reading for which it holds, in [`crate::Batch::readings`]; their number if there is none.
     pub start: usize,
-    /// As it left, after the point's steps; `None`: it ended, or nobody knows.
+    /// As it left, after the point's steps; `None`: it ended, nobody knows, or it had more than [`CONTEXT_VALUE_MAX`] bytes.
     pub value: Option<Value>,
 }
 
@@ -20,12 +23,19 @@ pub struct ContextRun {
 pub(crate) struct Contexts {
     holds: Vec<(u32, ContextKind, Value)>,
     runs: Vec<ContextRun>,
+    /// Of the runs.
+    weight: usize,
+    /// Values that were too long to be told.
+    too_long: u64,
 }
 
 impl Contexts {
     /// A context point told something: it holds from this reading on.
     pub(crate) fn observe(&mut self, kind: ContextKind, start: usize, minimized: &Minimized) {
-        self.set(kind, start, minimized.alias, minimized.value.clone());
+        let value = minimized.value.as_ref();
+        let fits = value.is_none_or(|value| value.weight() <= CONTEXT_VALUE_MAX);
+        self.too_long += u64::from(!fits);
+        self.set(kind, start, minimized.alias, value.filter(|_| fits).cloned());
     }
 
     pub(crate) fn forget(&mut self, kind: ContextKind, start: usize, alias: u32) {
@@ -39,6 +49,7 @@ impl Contexts {
         }
         known.map(|at| self.holds.swap_remove(at));
         self.holds.extend(value.clone().map(|value| (alias, kind, value)));
+        self.weight += value.as_ref().map_or(0, Value::weight);
         self.runs.push(ContextRun { kind, alias, start, value });
     }
 
@@ -51,11 +62,21 @@ impl Contexts {
             value: Some(value.clone()),
         };
         let next = self.holds.iter().map(run).collect();
+        self.weight = self.holds.iter().map(|(_, _, value)| value.weight()).sum();
         std::mem::replace(&mut self.runs, next)
     }
 
     /// Rights have changed: what was said under those before is not said again.
     pub(crate) fn clear(&mut self) {
-        *self = Contexts::default();
+        *self = Contexts { too_long: self.too_long, ..Contexts::default() };
+    }
+
+    /// As [`Value::weight`], of the runs of this batch.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    pub(crate) fn too_long(&self) -> u64 {
+        self.too_long
     }
 }

@@ -66,7 +66,7 @@ mod window;
 
 pub use aggregate::AggregateFunction;
 pub use batch::Batch;
-pub use context::ContextRun;
+pub use context::{CONTEXT_VALUE_MAX, ContextRun};
 pub use count::{StepCount, Totals};
 pub use gate::{Condition, Scalar, Test};
 pub use mask::Mask;

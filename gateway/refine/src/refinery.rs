@@ -199,6 +199,12 @@ impl Refinery {
         self.datasets.get(dataset.index()).map_or(&NOTHING, |dataset| dataset.tally.totals())
     }
 
+    /// Values of context points that were longer than [`crate::CONTEXT_VALUE_MAX`]: their readings left, their context was
+    /// not told.
+    pub fn contexts_too_long(&self) -> u64 {
+        self.datasets.iter().map(|dataset| dataset.batcher.contexts_too_long()).sum()
+    }
+
     /// Readings of points that no dataset names (M1).
     pub fn unassigned(&self) -> u64 {
         self.unassigned

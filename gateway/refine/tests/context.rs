@@ -12,7 +12,8 @@ use common::*;
 use dice::Dice;
 use lingate_model::{BuiltinType, Class, Origin, PointId, Reading, StatusCode, UtcMicros, Value};
 use lingate_refine::{
-    Batch, Condition, ContextKind, Export, Lowered, PseudonymKey, Refinery, Scalar, Step, StepId, Test,
+    Batch, CONTEXT_VALUE_MAX, Condition, ContextKind, Export, Lowered, PseudonymKey, Refinery, Scalar, Step, StepId,
+    Test, VALUE_WEIGHT_MAX,
 };
 
 const GATED: u32 = 0;
@@ -150,6 +151,35 @@ fn a_context_is_told_as_it_leaves_and_ends_with_the_rights() {
     refinery.set_ceiling(D0, Some(Class::General));
     refinery.refine(at(0), number(3));
     assert_eq!(runs(&refinery.close(at(0), D0).unwrap()), []);
+}
+
+/// Every batch repeats what holds: a value that fills a message would leave no room for readings.
+#[test]
+fn a_text_too_long_for_a_name_is_no_context_and_is_counted() {
+    let mut refinery = ordered(false);
+    let longest = "x".repeat(CONTEXT_VALUE_MAX);
+    let heaviest = "y".repeat(VALUE_WEIGHT_MAX - 1);
+    let mut batches: Vec<Batch> = Vec::new();
+    for reading in
+        [text(STATE, 1, &longest), text(STATE, 2, &format!("{longest}x")), text(STATE, 3, &heaviest), number(4)]
+    {
+        batches.extend(refinery.refine(at(0), reading));
+    }
+    batches.extend(refinery.close(at(0), D0));
+    assert_eq!(batches.iter().map(runs).collect::<Vec<_>>(), [vec![told(0, &longest), (1, None)], vec![]]);
+    assert_eq!(batches.iter().map(|batch| batch.readings().len()).sum::<usize>(), 4, "the readings leave");
+    assert_eq!(refinery.contexts_too_long(), 2);
+}
+
+/// What is said about readings weighs as much as the readings do.
+#[test]
+fn contexts_that_change_with_every_reading_fill_a_batch_early() {
+    let order = Export { context: Some(ContextKind::Batch), ..export(D0, &[]).unwrap() };
+    let points = vec![point(BuiltinType::Int32, None), point(BuiltinType::String, Some(order))];
+    let mut refinery = Refinery::new(plan(vec![dataset(Class::General, 100_000, 1_000)], points));
+    let value = |n: i64| format!("{n:0>CONTEXT_VALUE_MAX$}");
+    let full = (0..100_000).find_map(|n| refinery.refine(at(0), text(STATE, n, &value(n)))).unwrap();
+    assert_eq!(full.readings().len(), VALUE_WEIGHT_MAX / (2 * CONTEXT_VALUE_MAX));
 }
 
 #[test]

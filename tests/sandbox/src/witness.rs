@@ -3,6 +3,7 @@
 //! ```text
 //! gateways/<id>/audit/00000000000000001024.txt    a checkpoint of 1024 lines, signed by the gateway, cosigned here
 //! gateways/<id>/audit/forked-<seconds>.txt        a checkpoint that does not continue the newest one: the evidence
+//! gateways/<id>/audit/thinned.list                number of lines and root of cosigned checkpoints that are not kept
 //! ```
 //!
 //! The newest checkpoint is on disk before its cosignature leaves.
@@ -13,7 +14,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use lingate_audit::{CHECKPOINT_MAX, Checkpoint, Cosignature, Note, Signer, Submission, Verifier, is_consistent};
+use lingate_audit::{
+    CHECKPOINT_MAX, Checkpoint, Cosignature, Hash, Note, Signer, Submission, Verifier, from_hex, hex, is_consistent,
+};
 
 use crate::authority::KnownGateway;
 use crate::files::{self, Readers};
@@ -24,6 +27,9 @@ pub(crate) use link::WitnessLink;
 /// Older checkpoints say nothing that newer ones do not; one in so many is kept for its time.
 const KEPT: usize = 10_000;
 const EVIDENCE_MAX: usize = 64;
+const THINNED: &str = "thinned.list";
+/// Of the list of those that are not kept; the older half goes.
+const THINNED_MAX: usize = 8 << 20;
 
 /// What a submission led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +37,8 @@ pub enum Judged {
     Cosigned {
         size: u64,
     },
-    /// It continues from another checkpoint than the newest one: the gateway is told which that is.
+    /// It continues from another checkpoint than the newest one, or is one that was cosigned before and came again: the
+    /// gateway is told which the newest is.
     Behind,
     /// Signed by the gateway, and not the history that was cosigned before.
     Forked(String),
@@ -114,7 +121,11 @@ impl Witness {
         let (size, root) = (checkpoint.size, checkpoint.root);
         let (old, old_root) = log.newest.as_ref().map_or((0, [0; 32]), |(newest, _, _)| (newest.size, newest.root));
         let fork = if size < old {
-            Some(format!("it has {size} lines and had {old}: it was cut, or restored from a backup"))
+            match self.cosigned_root(&log.gateway, size)? {
+                Some(known) if known == root => return Ok(Judged::Behind),
+                Some(_) => Some(format!("two different histories of {size} lines")),
+                None => Some(format!("it has {size} lines and had {old}: it was cut, or restored from a backup")),
+            }
         } else if size == old && old > 0 {
             (root != old_root).then(|| format!("two different histories of {size} lines"))
         } else if submission.old != old {
@@ -133,14 +144,14 @@ impl Witness {
         Cosignature::add(&mut note, &self.signer, time);
         let folder = self.folder_of(&log.gateway);
         files::create_folder(&folder)?;
-        files::write(&folder.join(format!("{size:020}.txt")), note.to_string(), Readers::Everybody)?;
-        thin_out(&folder)?;
+        files::write(&folder.join(file_of(size)), note.to_string(), Readers::Everybody)?;
+        self.thin_out(&folder, KEPT)?;
         Ok(Judged::Cosigned { size })
     }
 
     fn keep_evidence(&self, log: &WitnessedLog, submission: &Submission, why: &str, time: u64) -> Result<Judged> {
         let folder = self.folder_of(&log.gateway);
-        if log.forks.len() < EVIDENCE_MAX && log.forks.last().is_none_or(|(_, last)| last != why) {
+        if log.forks.len() < EVIDENCE_MAX && !log.forks.iter().any(|(_, known)| known == why) {
             let text = format!("{why}\n{}", submission.encode());
             files::write(&folder.join(format!("forked-{time:020}.txt")), text, Readers::Everybody)?;
         }
@@ -171,6 +182,18 @@ impl Witness {
         })
     }
 
+    /// Of a checkpoint that was cosigned when it was the newest.
+    fn cosigned_root(&self, gateway: &str, size: u64) -> Result<Option<Hash>> {
+        let folder = self.folder_of(gateway);
+        let path = folder.join(file_of(size));
+        if path.exists() {
+            return Ok(Some(self.read(&path)?.0.root));
+        }
+        let list = fs::read_to_string(folder.join(THINNED)).unwrap_or_default();
+        let of_size = |line: &str| line.strip_prefix(&format!("{size} ")).and_then(from_hex);
+        Ok(list.lines().find_map(of_size))
+    }
+
     fn read(&self, path: &Path) -> Result<(Checkpoint, Cosignature, Note)> {
         let bytes = fs::read(path).with_context(|| path.display().to_string())?;
         let note = Note::parse(&bytes).with_context(|| path.display().to_string())?;
@@ -179,9 +202,33 @@ impl Witness {
         Ok((Checkpoint::of(&note)?, cosignature, note))
     }
 
+    /// The older half loses every second one; its root stays known.
+    fn thin_out(&self, folder: &Path, kept: usize) -> Result<()> {
+        let names = names(folder)?;
+        let sizes: Vec<&String> = names.iter().filter(|name| !name.starts_with("forked-")).collect();
+        if sizes.len() <= kept {
+            return Ok(());
+        }
+        let thinned = || sizes[..kept / 2].iter().skip(1).step_by(2).map(|name| folder.join(name));
+        let mut list = fs::read_to_string(folder.join(THINNED)).unwrap_or_default();
+        for path in thinned() {
+            let (checkpoint, _, _) = self.read(&path)?;
+            list += &format!("{} {}\n", checkpoint.size, hex(&checkpoint.root));
+        }
+        if list.len() > THINNED_MAX {
+            list = list.split_off(list[..list.len() / 2].rfind('\n').map_or(0, |at| at + 1));
+        }
+        files::write(&folder.join(THINNED), list, Readers::Everybody)?;
+        thinned().try_for_each(fs::remove_file).map_err(Into::into)
+    }
+
     fn folder_of(&self, gateway: &str) -> PathBuf {
         self.folder.join("gateways").join(gateway).join("audit")
     }
+}
+
+fn file_of(size: u64) -> String {
+    format!("{size:020}.txt")
 }
 
 /// Tenant and gateway of `lingate/1/{tenant}/{gateway}/a`.
@@ -206,17 +253,34 @@ fn evidence(path: &Path) -> Result<(PathBuf, String)> {
     Ok((path.to_owned(), text.lines().next().unwrap_or_default().to_owned()))
 }
 
-/// The older half loses every second one.
-fn thin_out(folder: &Path) -> Result<()> {
-    let names = names(folder)?;
-    let sizes: Vec<&String> = names.iter().filter(|name| !name.starts_with("forked-")).collect();
-    if sizes.len() > KEPT {
-        for name in sizes[..KEPT / 2].iter().skip(1).step_by(2) {
-            fs::remove_file(folder.join(name))?;
-        }
-    }
-    Ok(())
-}
-
 /// A submission is never larger.
 pub(crate) const SUBMISSION_MAX: usize = CHECKPOINT_MAX;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
+mod tests {
+    use super::*;
+    use crate::InitOptions;
+
+    #[test]
+    fn what_was_cosigned_is_known_also_when_it_is_not_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let mut authority = Authority::init(&home.path().join("sandbox"), &InitOptions::default()).unwrap();
+        let gateway = authority.enroll_for_test("gw-0001", "acme").unwrap();
+        let (witness, origin) = (authority.witness().unwrap(), "lingate/acme/gw-0001/audit".to_owned());
+        let signer = Signer::log(&origin, &gateway.audit_pkcs8).unwrap();
+        let log = || authority.witnessed().unwrap().remove(0);
+        let root = |size: u64| [size as u8; 32];
+        for size in 1..=9 {
+            let note = Checkpoint { origin: origin.clone(), size, root: root(size) }.sign(&signer);
+            witness.cosign(&log(), note, size, 1).unwrap();
+        }
+        let folder = witness.folder_of("gw-0001");
+        witness.thin_out(&folder, 8).unwrap();
+        assert_eq!(log().checkpoints, 7);
+        for size in 1..=9 {
+            assert_eq!(witness.cosigned_root("gw-0001", size).unwrap(), Some(root(size)));
+        }
+        assert_eq!(witness.cosigned_root("gw-0001", 10).unwrap(), None);
+    }
+}

@@ -142,6 +142,32 @@ fn a_forked_log_is_not_cosigned_and_the_evidence_is_kept() {
     assert_eq!(bench.send(&written, cosigned).0, Judged::Cosigned { size: cosigned + 1 }, "the first history goes on");
 }
 
+/// What was once genuine, and whoever reads topic `a` can keep it, is no fork when it comes again.
+#[test]
+fn an_older_checkpoint_that_comes_again_is_no_alarm() {
+    let (bench, mut written) = (Bench::new(), Written::default());
+    let mut sent = Vec::new();
+    let mut old = 0;
+    for _ in 0..4 {
+        written.grow(5, "press-1");
+        sent.push(written.submission(&bench.signer, old).encode());
+        bench.send_bytes(sent.last().unwrap().as_bytes());
+        old = written.log.size();
+    }
+    for replayed in &sent[..3] {
+        let (judged, note) = bench.send_bytes(replayed.as_bytes());
+        assert_eq!((judged, Checkpoint::of(&note.unwrap()).unwrap().size), (Judged::Behind, old));
+    }
+    assert_eq!((bench.forks(), bench.size()), (0, old));
+    // Another history of a size that was cosigned is one, also later.
+    let mut fork = Written::default();
+    fork.grow(5, "press-2");
+    for _ in 0..3 {
+        assert!(matches!(bench.send(&fork, 0).0, Judged::Forked(why) if why.contains("two different")));
+    }
+    assert_eq!(bench.forks(), 1);
+}
+
 #[test]
 fn strangers_and_forgeries_get_no_word() {
     let (bench, mut written) = (Bench::new(), Written::default());

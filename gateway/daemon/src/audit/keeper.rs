@@ -16,7 +16,7 @@ use super::watch::Watch;
 use super::writer::{Limits, Writer};
 use super::{Beginning, Health, Order, Shared, checkpoints, spool};
 
-/// Wire.md section 12.
+/// How often a checkpoint is published (wire.md section 12). On the disk the newest one covers every durable line.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(300);
 const CHECKPOINT_LINES: u64 = 1000;
 /// The first checkpoint after a start: what the start itself wrote.
@@ -40,12 +40,17 @@ pub(super) struct Keeper {
     status: Option<channel::Receiver<Arc<Status>>>,
     witnesses: Vec<Verifier>,
     cosigned: Option<Cosigned>,
+    /// Its bytes: whoever sends them again costs no work.
+    cosigned_bytes: Vec<u8>,
     dispute: Option<String>,
     /// Lines of the sandbox's newest checkpoint, if it has another root: it is shown that this log does not continue it.
     disputed: Option<u64>,
-    /// Lines of the newest checkpoint.
+    /// Lines of the newest checkpoint, and of the newest that was published.
     checkpoint: u64,
-    checkpoint_due: Duration,
+    published: u64,
+    /// After a disk that refused it.
+    sign_due: Duration,
+    publish_due: Duration,
     look_due: Duration,
     tell_due: Duration,
     /// What the queue dropped and the log knows of.
@@ -90,10 +95,13 @@ impl Keeper {
             status: None,
             witnesses: Vec::new(),
             cosigned: None,
+            cosigned_bytes: Vec::new(),
             dispute: None,
             disputed: None,
             checkpoint: 0,
-            checkpoint_due: now.monotonic + FIRST_CHECKPOINT,
+            published: 0,
+            sign_due: Duration::ZERO,
+            publish_due: now.monotonic + FIRST_CHECKPOINT,
             look_due: now.monotonic,
             tell_due: Duration::ZERO,
             dropped: 0,
@@ -210,8 +218,15 @@ impl Keeper {
     fn write(&mut self, now: Now) {
         self.writer.flush(now.utc);
         self.tell_fault(now);
-        let grown = self.writer.size().saturating_sub(self.checkpoint);
-        if grown > 0 && (now.monotonic >= self.checkpoint_due || grown >= CHECKPOINT_LINES) {
+        let size = self.writer.size();
+        let grown = size.saturating_sub(self.published);
+        let is_due = now.monotonic >= self.publish_due || grown >= CHECKPOINT_LINES;
+        if now.monotonic < self.sign_due {
+            return self.show();
+        }
+        if grown > 0 && is_due {
+            self.sign_and_publish(now);
+        } else if size > self.checkpoint {
             self.sign(now);
         }
         self.show();
@@ -226,17 +241,24 @@ impl Keeper {
         self.tell_due = now.monotonic + TELL_EVERY;
     }
 
-    /// A checkpoint over what is durable, on disk before anybody sees it.
-    fn sign(&mut self, now: Now) {
-        self.checkpoint_due = now.monotonic + CHECKPOINT_EVERY;
-        let Some(signer) = &self.signer else { return };
-        let note = self.writer.checkpoint(signer);
+    /// A checkpoint over what is durable: on disk before anybody sees it.
+    fn sign(&mut self, now: Now) -> Option<Note> {
+        let note = self.writer.checkpoint(self.signer.as_ref()?);
         if let Err(error) = checkpoints::write(checkpoints::checkpoint_path(&self.state_dir), &note) {
             tracing::warn!(%error, "a checkpoint of the audit log cannot be kept, so it is not published");
-            return;
+            self.sign_due = now.monotonic + TELL_EVERY;
+            return None;
         }
         self.checkpoint = self.writer.size();
-        self.publish(note);
+        Some(note)
+    }
+
+    fn sign_and_publish(&mut self, now: Now) {
+        self.publish_due = now.monotonic + CHECKPOINT_EVERY;
+        if let Some(note) = self.sign(now) {
+            self.published = self.checkpoint;
+            self.publish(note);
+        }
     }
 
     /// With the proof that it continues what the sandbox vouched for.
@@ -253,18 +275,30 @@ impl Keeper {
 
     /// The sandbox's newest checkpoint of this log: usually the one that it just was sent.
     fn cosigned(&mut self, bytes: &[u8]) {
+        if bytes == self.cosigned_bytes && self.still_holds_cosigned() {
+            return;
+        }
         let Some((note, checkpoint, time)) = self.verified(bytes) else { return };
-        let known = self.cosigned.as_ref();
-        if known.is_some_and(|known| (known.checkpoint.size, known.time) > (checkpoint.size, time)) {
+        let told = (checkpoint.size, time);
+        let known = self.cosigned.as_ref().map_or((0, 0), |known| (known.checkpoint.size, known.time));
+        if known > told || (known == told && self.still_holds_cosigned()) {
             return;
         }
         let there = self.writer.prove(checkpoint.size).map(|(root, _)| root);
         match there {
-            Some(root) if root == checkpoint.root => self.keep(&note, checkpoint, time),
+            Some(root) if root == checkpoint.root => {
+                self.cosigned_bytes = bytes.to_vec();
+                self.keep(&note, checkpoint, time);
+            }
             Some(_) => self.dispute("has another root", &checkpoint),
             None if checkpoint.size > self.writer.size() => self.dispute("is longer", &checkpoint),
             None => self.dispute("cannot be compared, because its lines were pruned,", &checkpoint),
         }
+    }
+
+    /// The line in which the cosigned checkpoint ends was not pruned: it needs no second look.
+    fn still_holds_cosigned(&self) -> bool {
+        self.cosigned.as_ref().is_some_and(|known| self.writer.file_of(known.checkpoint.size).is_some())
     }
 
     fn verified(&self, bytes: &[u8]) -> Option<(Note, Checkpoint, u64)> {
@@ -279,14 +313,12 @@ impl Keeper {
         if let Err(error) = checkpoints::write(checkpoints::cosigned_path(&self.state_dir, file), note) {
             tracing::warn!(%error, "a cosigned checkpoint cannot be kept");
         }
-        let is_behind = checkpoint.size < self.checkpoint;
+        let is_behind = checkpoint.size < self.published;
         self.cosigned = Some(Cosigned { checkpoint, time });
         (self.dispute, self.disputed) = (None, None);
         // It did not know where to continue from: with the right proof it can.
-        if let Some(signer) = self.signer.as_ref().filter(|_| is_behind) {
-            let note = self.writer.checkpoint(signer);
-            self.checkpoint = self.writer.size();
-            self.publish(note);
+        if is_behind {
+            self.sign_and_publish(self.clock.now());
         }
     }
 
@@ -305,9 +337,8 @@ impl Keeper {
         self.writer.record(self.clock.now().utc, event);
         self.dispute = Some(words);
         self.disputed = Some(checkpoint.size).filter(|size| *size <= self.writer.size());
-        if let Some(signer) = self.signer.as_ref().filter(|_| self.disputed.is_some()) {
-            let note = self.writer.checkpoint(signer);
-            self.publish(note);
+        if self.disputed.is_some() {
+            self.sign_and_publish(self.clock.now());
         }
     }
 
@@ -336,7 +367,7 @@ impl Keeper {
         self.writer.record(now.utc, Event::new(Kind::Stop));
         self.writer.flush(now.utc);
         self.tell_fault(now);
-        self.sign(now);
+        self.sign_and_publish(now);
         self.show();
     }
 }

@@ -21,6 +21,10 @@ const FILE_BYTES: u64 = 4 << 20;
 const ALL_BYTES: u64 = 256 << 20;
 /// Three years (Network Data Security Regulations 2025, records of important data), and a day.
 const KEPT_MICROS: i64 = 1_097 * 86_400_000_000;
+/// What is only old never leaves fewer files than these (64 MiB): a wrong clock must not delete a log.
+const KEPT_FILES: usize = 16;
+/// The wall clock passes by at most so much between two looks; more is a jump, and makes nothing older.
+const STEP_MICROS: i64 = 3_600_000_000;
 /// Events that wait while the disk refuses.
 const PENDING_MAX: usize = 1024;
 /// Events of one append.
@@ -31,11 +35,12 @@ pub(super) struct Limits {
     pub(super) file_bytes: u64,
     pub(super) all_bytes: u64,
     pub(super) kept_micros: i64,
+    pub(super) kept_files: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { file_bytes: FILE_BYTES, all_bytes: ALL_BYTES, kept_micros: KEPT_MICROS }
+        Limits { file_bytes: FILE_BYTES, all_bytes: ALL_BYTES, kept_micros: KEPT_MICROS, kept_files: KEPT_FILES }
     }
 }
 
@@ -51,12 +56,19 @@ pub(super) struct Writer<S> {
     /// Bytes behind the durable ones may stand in the growing file.
     is_torn: bool,
     pending: VecDeque<(UtcMicros, Event)>,
+    /// The first line that somebody removed and that no line declares yet.
+    deleted: Option<u64>,
+    /// A file that is declared pruned and could not be removed yet.
+    pruned: Option<u64>,
     /// Events for which there was no room, and why.
     lost: u64,
     lost_in_all: u64,
     fault: Option<String>,
     /// Of the newest line.
     newest: Option<UtcMicros>,
+    /// The wall clock without its jumps, and as it was seen last: how old files are.
+    steady: Option<UtcMicros>,
+    seen: Option<UtcMicros>,
     config: String,
 }
 
@@ -81,15 +93,20 @@ impl<S: Shelf> Writer<S> {
             growing: None,
             is_torn: false,
             pending: VecDeque::new(),
+            deleted: None,
+            pruned: None,
             lost: 0,
             lost_in_all: 0,
             fault: None,
             newest: None,
+            steady: None,
+            seen: None,
             config: String::new(),
         };
         if let Err(error) = writer.take_up() {
             writer.fault = Some(error.to_string());
         }
+        writer.steady = writer.newest;
         writer
     }
 
@@ -188,8 +205,11 @@ impl<S: Shelf> Writer<S> {
         if is_new {
             text.push_str(&log.append_header(at, number, &self.opening.clone().text("config", &self.config)));
         }
-        let deleted = if is_deleted { self.deleted() } else { None };
-        if let Some(gap) = self.gap(deleted) {
+        if is_deleted {
+            let deleted = self.missing();
+            self.deleted = self.deleted.into_iter().chain(deleted).min();
+        }
+        if let Some(gap) = self.gap() {
             text.push_str(&log.append(at, &gap));
         }
         let taken = self.pending.len().min(APPEND_MAX);
@@ -201,7 +221,7 @@ impl<S: Shelf> Writer<S> {
         }
         self.put(number, text.as_bytes())?;
         self.pending.drain(..taken);
-        (self.log, self.lost, self.newest) = (log, 0, Some(at));
+        (self.log, self.lost, self.deleted, self.newest) = (log, 0, None, Some(at));
         Ok(())
     }
 
@@ -252,15 +272,15 @@ impl<S: Shelf> Writer<S> {
     }
 
     /// Somebody removed the growing file, and perhaps others: the number of the first line that is missing.
-    fn deleted(&mut self) -> Option<u64> {
+    fn missing(&mut self) -> Option<u64> {
         let left: Vec<u64> = self.shelf.list().unwrap_or_default().into_iter().map(|(number, _)| number).collect();
         let missing = self.files.extract_if(.., |number, _| !left.contains(number));
         missing.map(|(_, filed)| filed.start).min()
     }
 
-    fn gap(&self, deleted: Option<u64>) -> Option<Event> {
+    fn gap(&self) -> Option<Event> {
         let gap = Event::new(Kind::AuditGap);
-        match (deleted, &self.fault) {
+        match (self.deleted, &self.fault) {
             (Some(from), _) => {
                 let gap = gap.text("cause", "deleted").count("lost", self.lost);
                 Some(gap.count("from", from).count("upto", self.log.size()))
@@ -271,24 +291,44 @@ impl<S: Shelf> Writer<S> {
         }
     }
 
-    /// Deletes what is too old or too much, and says so first.
+    /// Deletes what is too old or too much, and says so first: once, however often the disk refuses to remove it.
     fn prune(&mut self, at: UtcMicros) {
-        while let Some((number, next)) = self.superfluous(at) {
-            let cause = if self.bytes() > self.limits.all_bytes { "size" } else { "retention" };
-            let pruned = Event::new(Kind::AuditPruned).text("cause", cause).count("file", number).count("upto", next);
-            self.record(at, pruned);
-            if self.write(at).is_err() || self.shelf.remove(number).is_err() {
+        let steady = self.pass(at);
+        while let Some((number, next)) = self.superfluous(steady) {
+            if self.pruned != Some(number) {
+                let cause = if self.bytes() > self.limits.all_bytes { "size" } else { "retention" };
+                let pruned = Event::new(Kind::AuditPruned).text("cause", cause).count("file", number);
+                self.record(at, pruned.count("upto", next));
+                if self.write(at).is_err() {
+                    return;
+                }
+                self.pruned = Some(number);
+            }
+            if self.shelf.remove(number).is_err() {
                 return;
             }
             self.files.remove(&number);
         }
     }
 
+    /// How late it is for whoever lived through every moment since the newest line: never later than the wall clock says,
+    /// and a clock that jumps ahead makes nothing older. What passed while the process was not there is added at the next
+    /// start, by its newest line.
+    fn pass(&mut self, at: UtcMicros) -> UtcMicros {
+        let passed = at.0.saturating_sub(self.seen.replace(at).unwrap_or(at).0);
+        let steady = self.steady.get_or_insert(at);
+        if (0..=STEP_MICROS).contains(&passed) {
+            steady.0 = steady.0.saturating_add(passed);
+        }
+        (*steady).min(at)
+    }
+
     /// The oldest file, and where the next one begins. The newest two are never superfluous.
-    fn superfluous(&self, at: UtcMicros) -> Option<(u64, u64)> {
+    fn superfluous(&self, steady: UtcMicros) -> Option<(u64, u64)> {
         let mut files = self.files.iter();
         let ((oldest, _), (_, next)) = (files.next()?, files.next()?);
-        let is_old = at.0.saturating_sub(next.begun.0) > self.limits.kept_micros;
+        let is_old = steady.0.saturating_sub(next.begun.0) > self.limits.kept_micros;
+        let is_old = is_old && self.files.len() > self.limits.kept_files;
         let is_much = self.bytes() > self.limits.all_bytes;
         (files.next().is_some() && (is_old || is_much)).then_some((*oldest, next.start))
     }

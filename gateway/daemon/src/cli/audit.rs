@@ -17,7 +17,8 @@ const COSIGNED_MAX: usize = 1024;
 
 #[derive(Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Is every line as it was written, and does the log agree with its checkpoints? Exit code 0, or 65 with what is wrong
+    /// Is every line as it was written, and does the log agree with its checkpoints? Exit code 0, 65 with what is wrong,
+    /// or 69 with what no signed checkpoint proves
     Verify(Verify),
     /// The lines for people: newest last
     Show(Show),
@@ -46,6 +47,9 @@ pub(crate) struct Verify {
     /// `name+hash+key` of the log or of a witness, or a file with such lines. May be repeated [default: audit/key.txt]
     #[arg(long = "key", value_name = "KEY")]
     keys: Vec<String>,
+    /// Exit code 0 also if lines are protected by nothing but their own chain: no checkpoint is there, or they are newer
+    #[arg(long)]
+    unanchored: bool,
     /// For programs
     #[arg(long)]
     json: bool,
@@ -60,6 +64,7 @@ pub(crate) struct Show {
     events: Vec<String>,
     /// Only lines from this time on: `2026-11-23` or `2026-11-23T08:00`
     #[arg(long, value_name = "TIME")]
+    #[arg(value_parser = since)]
     since: Option<String>,
     /// Only the newest
     #[arg(long, value_name = "LINES", default_value_t = 200)]
@@ -119,7 +124,11 @@ impl Verify {
         let report = verification.finish();
         let text = if self.json { format!("{:#}\n", as_json(&report)) } else { in_words(&report, &trust) };
         let _ = std::io::stdout().write_all(text.as_bytes());
-        Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::from(Code::Data as u8) })
+        Ok(match (report.is_sound(), report.is_proven() || self.unanchored) {
+            (false, _) => ExitCode::from(Code::Data as u8),
+            (true, false) => ExitCode::from(Code::Unavailable as u8),
+            (true, true) => ExitCode::SUCCESS,
+        })
     }
 
     /// The keys, and a sentence about how far they can be trusted.
@@ -218,16 +227,14 @@ fn in_words(report: &Report, trust: &str) -> String {
         line(format!("checkpoint {} of {} lines: {agrees}{signed}{cosigned}", checked.name, checked.size));
     }
     line(format!("keys      {trust}"));
-    if report.uncovered > 0 {
-        line(format!(
-            "note      the last {} line(s) stand behind the newest checkpoint: only their chain protects them yet",
-            report.uncovered
-        ));
-    }
+    report.unproven.iter().for_each(|words| line(format!("UNPROVEN  {words}")));
     report.findings.iter().for_each(|finding| line(format!("WRONG     {finding}")));
-    line(match report.findings.len() {
-        0 => "OK        every line is as it was written".to_owned(),
-        count => format!("NOT OK    {count} finding(s): the first one is where to look"),
+    line(match (report.findings.len(), report.unproven.is_empty()) {
+        (0, true) => "OK        every line is as it was when it was signed".to_owned(),
+        (0, false) => "NOT PROVEN  nothing is wrong; what would prove the rest is not here: a newer checkpoint \
+                       (--checkpoint) and its key (--key), or --unanchored to be content with this"
+            .to_owned(),
+        (count, _) => format!("NOT OK    {count} finding(s): the first one is where to look"),
     });
     text
 }
@@ -245,7 +252,8 @@ fn as_json(report: &Report) -> Value {
         json!({"name": it.name, "size": it.size, "signed": it.is_signed, "cosignatures": cosignatures, "not_compared": it.unchecked})
     };
     json!({
-        "ok": report.is_sound(),
+        "ok": report.is_proven(),
+        "sound": report.is_sound(),
         "origin": report.origin,
         "files": report.files,
         "first": report.first,
@@ -256,6 +264,7 @@ fn as_json(report: &Report) -> Value {
         "declared": report.declared,
         "checkpoints": report.checked.iter().map(checked).collect::<Vec<_>>(),
         "uncovered": report.uncovered,
+        "unproven": report.unproven,
         "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
     })
 }
@@ -290,6 +299,18 @@ impl Show {
     fn is_asked_for(&self, line: &Line) -> bool {
         let is_kind = self.events.is_empty() || self.events.iter().any(|name| line.event.starts_with(name.as_str()));
         is_kind && self.since.as_ref().is_none_or(|since| line.t.as_str() >= since.as_str())
+    }
+}
+
+/// A date, or a date and a time, of UTC: the beginning of a line's `t`.
+fn since(text: &str) -> Result<String, String> {
+    let plain = text.strip_suffix('Z').unwrap_or(text);
+    let is_time = plain.parse::<jiff::civil::Date>().is_ok() && !plain.contains('T')
+        || plain.contains('T') && plain.parse::<jiff::civil::DateTime>().is_ok();
+    let is_padded = plain.len() >= 10 && plain.as_bytes()[4] == b'-' && plain.as_bytes()[7] == b'-';
+    match is_time && is_padded {
+        true => Ok(plain.to_owned()),
+        false => Err("write it as 2026-11-23 or 2026-11-23T08:00, in UTC".to_owned()),
     }
 }
 

@@ -18,6 +18,7 @@ struct Disk {
     /// A full disk takes so many bytes of a write before it fails.
     takes: usize,
     fails_sync: bool,
+    fails_remove: bool,
 }
 
 impl Fake {
@@ -86,12 +87,17 @@ impl Shelf for Fake {
     }
 
     fn remove(&mut self, number: u64) -> io::Result<()> {
-        self.with(|disk| drop(disk.files.remove(&number)));
-        Ok(())
+        self.with(|disk| match disk.fails_remove {
+            true => Err(io::ErrorKind::PermissionDenied.into()),
+            false => {
+                disk.files.remove(&number);
+                Ok(())
+            }
+        })
     }
 }
 
-const SMALL: Limits = Limits { file_bytes: 2_000, all_bytes: 6_000, kept_micros: i64::MAX };
+const SMALL: Limits = Limits { file_bytes: 2_000, all_bytes: 6_000, kept_micros: i64::MAX, kept_files: 3 };
 
 fn open(disk: &Fake) -> Writer<Fake> {
     Writer::open(disk.clone(), SMALL, Event::new(Kind::AuditFile).text("origin", "o"))
@@ -216,6 +222,74 @@ fn old_files_go_and_are_declared() {
     // A file more than what was declared is missing: that is caught.
     disk.with(|disk| disk.files.pop_first());
     assert!(report_is_about_deletion(&disk));
+}
+
+/// A line for each refusal would fill the disk that nothing can be removed from.
+#[test]
+fn a_file_that_cannot_be_removed_is_declared_once() {
+    let disk = Fake::default();
+    let mut writer = open(&disk);
+    disk.with(|disk| disk.fails_remove = true);
+    tell(&mut writer, 60);
+    assert_eq!(sound(&disk).kinds["audit.pruned"], 1);
+    disk.with(|disk| disk.fails_remove = false);
+    tell(&mut writer, 1);
+    let report = sound(&disk);
+    assert!(report.first > 0 && report.kinds["audit.pruned"] > 1, "{report:?}");
+    assert!(writer.bytes() <= SMALL.all_bytes + SMALL.file_bytes, "{}", writer.bytes());
+}
+
+#[test]
+fn what_was_deleted_is_declared_also_if_the_disk_refuses_the_first_line_about_it() {
+    for fails_sync in [true, false] {
+        let disk = Fake::default();
+        let mut writer = open(&disk);
+        tell(&mut writer, 12);
+        disk.with(|disk| {
+            disk.files.clear();
+            (disk.fails_sync, disk.is_full) = (fails_sync, !fails_sync);
+        });
+        tell(&mut writer, 2);
+        assert!(writer.fault().is_some());
+        disk.with(|disk| (disk.fails_sync, disk.is_full) = (false, false));
+        tell(&mut writer, 2);
+        let report = sound(&disk);
+        assert!(report.declared.iter().any(|words| words.contains("deleted, lines before")), "{:?}", report.declared);
+    }
+}
+
+const DAY: i64 = 86_400_000_000;
+
+/// A line every minute of `days` from `from` on, in files of a few lines.
+fn live(writer: &mut Writer<Fake>, from: i64, minutes: i64) {
+    for minute in 0..minutes {
+        let at = UtcMicros(from + minute * 60_000_000);
+        writer.record(at, Event::new(Kind::SourceUp).text("device", "press-1"));
+        writer.flush(at);
+    }
+}
+
+#[test]
+fn files_go_by_age_and_a_clock_that_jumps_ages_nothing() {
+    let limits = Limits { file_bytes: 1_000, all_bytes: u64::MAX, kept_micros: DAY / 24, kept_files: 3 };
+    let disk = Fake::default();
+    let open = || Writer::open(disk.clone(), limits, Event::new(Kind::AuditFile));
+    let mut writer = open();
+    live(&mut writer, 0, 50);
+    assert_eq!(sound(&disk).first, 0, "nothing is an hour old");
+    let files = writer.files();
+    // Twelve years ahead, and on from there.
+    live(&mut writer, 12 * 365 * DAY, 5);
+    assert_eq!(sound(&disk).first, 0);
+    // As after a repair of the clock, and beyond the hour.
+    live(&mut writer, DAY / 24, 60);
+    assert!(sound(&disk).first > 0, "files go by age");
+    // A start with a wrong clock, and one more that takes it for granted: the newest files stay.
+    for _ in 0..2 {
+        let mut writer = open();
+        live(&mut writer, 24 * 365 * DAY, 3);
+        assert!(writer.files() >= 3 && sound(&disk).is_sound(), "{files}");
+    }
 }
 
 fn report_is_about_deletion(disk: &Fake) -> bool {
