@@ -85,7 +85,7 @@ pub use key_message::{KEY_MESSAGE_MAX, KeyMessage, RECIPIENTS_MAX, WrappedKey};
 pub use keys::{HeldKey, KeyRefused, SigningFailed, SigningKey, VerifyingKey};
 pub use lingate_audit::Tree;
 pub use plaintext::{BODY_MAX, PlaintextRefused, parse_body, unpack};
-pub use policy::policy_sha256;
+pub use policy::{policy_sha256, policy_sha256_of_tags};
 pub use receipt::{
     EpochReceipt, RECEIPT_EPOCHS_MAX, RECEIPT_MAX, RECEIPT_RANGES_MAX, Receipt, ReceiptMessage, ReceiptRefused,
 };

@@ -61,7 +61,13 @@ impl Names {
             let name = format!("lingate:step/{}/M{}", self.cti, *id as u8);
             parameters.iter().fold(name, |name, (_, value)| format!("{name}/{}", local(value)))
         };
-        std::iter::once(collect).chain(steps.keys().map(of_step)).collect()
+        let mut chain = vec![collect];
+        for name in steps.keys().map(of_step) {
+            // Parameters that differ only in what a name cannot hold.
+            let alike = chain.iter().filter(|known| **known == name || known.starts_with(&format!("{name}#"))).count();
+            chain.push(if alike == 0 { name } else { format!("{name}#{}", alike + 1) });
+        }
+        chain
     }
 }
 

@@ -183,6 +183,14 @@ impl Authority {
         fs::read(self.folder.join("root.json")).context("root.json")
     }
 
+    /// `root.json`, and those before it, newest first.
+    pub(crate) fn root_files(&self) -> Result<Vec<Vec<u8>>> {
+        let older = (1..self.roots.version())
+            .rev()
+            .filter_map(|version| fs::read(self.folder.join(format!("root-{version}.json"))).ok());
+        Ok(std::iter::once(self.root_json()?).chain(older).collect())
+    }
+
     /// What plant IT writes into `root_sha256`: 64 hex digits over the exact bytes of `root.json`.
     pub fn root_sha256(&self) -> Result<String> {
         Ok(hex(&sha256(&self.root_json()?)))

@@ -8,4 +8,6 @@ CREATE TABLE IF NOT EXISTS contexts (
     from_us {int}, to_us {int},
     PRIMARY KEY (kid, seq, place)
 );
+-- Every record as it came, sealed and signed: what a value can be proven by.
+CREATE TABLE IF NOT EXISTS messages (kid {blob} NOT NULL, seq {int} NOT NULL, message {blob} NOT NULL, PRIMARY KEY (kid, seq));
 CREATE INDEX IF NOT EXISTS contexts_by_value ON contexts (kind, value);

@@ -95,7 +95,7 @@ fn postgres_dialect(sql: &str) -> String {
     sql.replace('?', "$")
 }
 
-/// Context runs came later than the first ledgers: their table is made wherever it is missing.
+/// Context runs and sealed records came later than the first ledgers: their tables are made wherever they are missing.
 fn contexts(blob: &str, int: &str) -> String {
     include_str!("contexts.sql").replace("{blob}", blob).replace("{int}", int)
 }

@@ -232,7 +232,7 @@ impl Desk<'_> {
             Some(known) if known == digest => self.duplicate(&data),
             Some(_) => Err(Rejected::Clone.into()),
             None if epoch.catalogue.is_none() && data.seq > 1 => self.hold(&data, topic, name, payload),
-            None => self.take_new(topic, &data, &digest, payload.len()),
+            None => self.take_new(topic, &data, &digest, payload),
         }
     }
 
@@ -247,7 +247,7 @@ impl Desk<'_> {
         topic: &Topic,
         data: &DataMessage<'_>,
         digest: &[u8; 32],
-        bytes: usize,
+        payload: &[u8],
     ) -> Result<Taken, Refusal> {
         let epoch = self.epochs.get_mut(&data.kid).expect("loaded before");
         let body = epoch.open_record(data)?;
@@ -262,7 +262,7 @@ impl Desk<'_> {
         // Checks of content come first, because a rejected record must leave no trace but its count.
         let content = Content { topic, kid, seq: data.seq, body: &body };
         let taken = content.write(self.store, epoch, message, || {
-            let is_new = self.store.add_record(&NewRecord { kid, seq, kind, digest, bytes, arrival })?;
+            let is_new = self.store.add_record(&NewRecord { kid, seq, kind, digest, message: payload, arrival })?;
             if is_new { Ok(()) } else { Err(StoreError::Raced) }
         })?;
         let is_late = state.max_seq.is_some_and(|max| seq < max) || state.is_overtaken;

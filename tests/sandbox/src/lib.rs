@@ -55,7 +55,7 @@ pub use enroll::Software;
 pub use identity::GatewayIdentity;
 pub use intake::{Arrival, Intake};
 pub use keys::{Jwk, RoleKey};
-pub use lineage::Hop;
+pub use lineage::{Evidence, Hop};
 pub use link::BrokerAddress;
 pub use opened::{Event, OpenedBatch, OpenedGap, OpenedReading};
 pub use policy::sample as sample_policy;

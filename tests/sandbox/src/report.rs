@@ -314,7 +314,8 @@ impl DatasetReport {
         self.read = self.steps.iter().find(|step| step.step == 1).map_or(0, |step| step.seen);
         self.suppressed = self.steps.iter().map(|step| step.seen.saturating_sub(step.kept)).sum();
         self.kept = self.read.saturating_sub(self.suppressed);
-        self.counts_agree = self.suppressed <= self.read && self.kept == self.readings;
+        let none_grows = self.steps.iter().all(|step| step.kept <= step.seen);
+        self.counts_agree = none_grows && self.suppressed <= self.read && self.kept == self.readings;
     }
 }
 

@@ -14,6 +14,7 @@ use crate::Rejected;
 use crate::database::{Cell, Database, Row, Sqlite};
 use crate::topic::Topic;
 
+pub(crate) use content::cells_of;
 pub(crate) use context::IN_CONTEXT;
 pub use context::{ContextFilter, ContextRow};
 pub use held::Alarm;
@@ -64,7 +65,8 @@ pub(crate) struct NewRecord<'a> {
     pub(crate) seq: i64,
     pub(crate) kind: RecordKind,
     pub(crate) digest: &'a [u8; 32],
-    pub(crate) bytes: usize,
+    /// As it came.
+    pub(crate) message: &'a [u8],
     pub(crate) arrival: UtcMicros,
 }
 
@@ -123,6 +125,12 @@ impl Store {
 
     pub(crate) fn digest(&self, kid: Kid, seq: i64) -> Result<Option<Vec<u8>>> {
         let query = "SELECT digest FROM records WHERE kid = ?1 AND seq = ?2";
+        self.sql.first(query, vec![kid.into(), seq.into()])?.map(|row| row.blob(0)).transpose()
+    }
+
+    /// A record as it came; `None`: it is not here, or came before records were kept.
+    pub(crate) fn message(&self, kid: Kid, seq: i64) -> Result<Option<Vec<u8>>> {
+        let query = "SELECT message FROM messages WHERE kid = ?1 AND seq = ?2";
         self.sql.first(query, vec![kid.into(), seq.into()])?.map(|row| row.blob(0)).transpose()
     }
 
@@ -212,7 +220,7 @@ impl Store {
 
     /// False if the record is there already.
     pub(crate) fn add_record(&self, record: &NewRecord<'_>) -> Result<bool> {
-        let NewRecord { kid, seq, kind, digest, bytes, arrival } = *record;
+        let NewRecord { kid, seq, kind, digest, message, arrival } = *record;
         let added = self.sql.execute(
             "INSERT INTO records (kid, seq, kind, digest, arrival_us) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (kid, seq) DO NOTHING",
@@ -225,8 +233,10 @@ impl Store {
             "UPDATE epochs SET records = records + 1, bytes = bytes + ?2,
                 max_seq = greatest(coalesce(max_seq, -1), ?3),
                 first_arrival_us = coalesce(first_arrival_us, ?4), last_arrival_us = ?4 WHERE kid = ?1",
-            vec![kid.into(), bounded(bytes as u64).into(), seq.into(), arrival.0.into()],
+            vec![kid.into(), bounded(message.len() as u64).into(), seq.into(), arrival.0.into()],
         )?;
+        let keep = "INSERT INTO messages (kid, seq, message) VALUES (?1, ?2, ?3)";
+        self.sql.execute(keep, vec![kid.into(), seq.into(), message.into()])?;
         Ok(true)
     }
 

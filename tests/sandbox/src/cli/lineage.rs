@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use lingate_model::UtcMicros;
-use lingate_sandbox::{Authority, Hop};
+use lingate_sandbox::{Authority, Evidence, Hop};
 
 use super::report::existing;
 
@@ -12,9 +12,12 @@ pub(crate) struct Lineage {
     /// sqlite:FILE or postgres://USER@HOST/DATABASE
     #[arg(long)]
     store: String,
-    /// The sandbox's folder: its bundles and enrolments are compared as well
+    /// The sandbox's folder: its role keys open the record again, its bundles and enrolments are compared
     #[arg(long, value_name = "DIR")]
     sandbox: Option<PathBuf>,
+    /// The gateway's program: was it this one that ran?
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
     #[arg(long, value_name = "ID", required_unless_present = "documents")]
     dataset: Option<String>,
     /// `device/point`
@@ -43,9 +46,16 @@ impl Lineage {
         let (dataset, point) = (self.dataset.as_deref().unwrap_or_default(), self.point.as_deref().unwrap_or_default());
         let time = self.time.map_or(UtcMicros(i64::MAX), |time| UtcMicros(time.as_microsecond()));
         let authority = self.sandbox.as_deref().map(Authority::open).transpose()?;
-        let hops = store.lineage(dataset, point, time, authority.as_ref())?;
+        let mut evidence = authority.as_ref().map(Evidence::of).transpose()?.unwrap_or_default();
+        if let Some(path) = &self.program {
+            let program = std::fs::read(path).with_context(|| path.display().to_string())?;
+            evidence.program = ring::digest::digest(&ring::digest::SHA256, &program).as_ref().try_into().ok();
+        }
+        let hops = store.lineage(dataset, point, time, &evidence)?;
         let hops = hops.with_context(|| format!("no value of {point:?} in {dataset:?} at or before that time"))?;
         hops.iter().for_each(|hop| print!("{}", in_words(hop)));
+        let proven = hops.iter().filter(|hop| hop.holds == Some(true)).count();
+        println!("{proven} of {} steps of the way are proven", hops.len());
         match hops.iter().filter(|hop| hop.holds == Some(false)).count() {
             0 => Ok(()),
             broken => bail!("{broken} proof(s) do not hold"),

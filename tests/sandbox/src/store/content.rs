@@ -60,11 +60,7 @@ impl Store {
                 (reading.origin == Origin::Backfilled).into(),
                 reading.status.0.into(),
             ];
-            let value = reading.value.as_ref().map_or(Cell::Int(None), cell);
-            match self.sql {
-                Database::Sqlite(_) => row.push(dynamic(value)),
-                Database::Postgres(_) => row.extend(by_type(value)),
-            }
+            row.extend(cells_of(&self.sql, reading.value.as_ref()));
             row
         };
         self.sql.execute_each(
@@ -125,6 +121,15 @@ impl Store {
             ],
         )?;
         Ok(())
+    }
+}
+
+/// A value as the columns of `readings` hold it.
+pub(crate) fn cells_of(sql: &Database, value: Option<&Value>) -> Vec<Cell> {
+    let value = value.map_or(Cell::Int(None), cell);
+    match sql {
+        Database::Sqlite(_) => vec![dynamic(value)],
+        Database::Postgres(_) => by_type(value).into(),
     }
 }
 
