@@ -38,6 +38,31 @@ fn drivers_cannot_write_to_a_device() {
     ];
     let drivers = sources(&["drivers/src"], &[".rs"]);
     forbid(&drivers, &words, "drivers are read-only by construction: no write function code exists in the gateway");
+    // OPC 10000-4, sections 5.8, 5.11.4, 5.11.5 and 5.12: the services that change a server.
+    let services = [
+        "session.write",
+        "WriteRequest",
+        "WriteValue",
+        "session.call",
+        ".call_one(",
+        "CallRequest",
+        "CallMethodRequest",
+        "history_update",
+        "HistoryUpdate",
+        "add_nodes",
+        "AddNodes",
+        "delete_nodes",
+        "DeleteNodes",
+        "add_references",
+        "AddReferences",
+        "delete_references",
+        "DeleteReferences",
+    ];
+    forbid(
+        &drivers,
+        &services,
+        "no code of ours names an OPC UA service that writes, calls or changes an address space",
+    );
 }
 
 #[test]
