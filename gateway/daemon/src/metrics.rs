@@ -273,8 +273,13 @@ fn whole(value: u64) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+
     use super::*;
+    use crate::health::tests::view;
 
     #[test]
     fn the_older_format_names_a_counter_as_its_samples() {
@@ -285,5 +290,29 @@ mod tests {
             "# HELP a_bytes Space.\n# TYPE a_bytes gauge\na_bytes 1\n# HELP b_total Lost readings.\n\
              # TYPE b_total counter\nb_total{cause=\"x\"} 9\n"
         );
+    }
+
+    #[test]
+    fn the_reference_names_every_metric_with_its_meaning_and_no_other() {
+        let mut report = Report::of(&view());
+        report.certificate_days_left = Some(1.0);
+        report.newest_acknowledged_age_seconds = Some(1.0);
+        report.bundle =
+            Some(serde_json::from_value(serde_json::json!({"sandbox": "", "version": 1, "days_left": 1.0})).unwrap());
+        (report.buffer.oldest_age_seconds, report.buffer.autonomy_hours) = (Some(1.0), Some(1.0));
+        let page = classic(&page(&report).unwrap());
+        let helps = page.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '));
+        let told: BTreeMap<&str, &str> = helps.collect();
+        for (file, has_english) in [("metrics.md", true), ("metrics.zh-CN.md", false)] {
+            let path = format!("{}/../../docs/plant-it/{file}", env!("CARGO_MANIFEST_DIR"));
+            let reference = fs::read_to_string(path).unwrap();
+            let rows = reference.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+            let rows: BTreeMap<&str, &str> = rows.collect();
+            assert_eq!(rows.keys().collect::<Vec<_>>(), told.keys().collect::<Vec<_>>(), "{file}");
+            for (name, help) in told.iter().filter(|_| has_english) {
+                let help = help.trim_end_matches('.');
+                assert!(rows[name].contains(help), "{file} says of {name}: {:?}, and not {help:?}", rows[name]);
+            }
+        }
     }
 }
