@@ -68,17 +68,18 @@ impl ColumnEncoder {
     ) {
         self.reset(batch);
         let mut runs = context.iter().peekable();
+        let mut began = Began::default();
         for (place, entry) in entries.enumerate() {
             let slot = self.slot(entry.alias, batch);
             let (open, column) = (&mut self.open[slot], &mut batch.columns[slot]);
             let row = self.rows.row(entry.stamp.gateway_time.0, open.next_row);
             open.push(row, &entry, column);
             while let Some(run) = runs.next_if(|run| run.start <= place) {
-                batch.context.push(wire_run(run, row));
+                batch.context.push(began.run(run, row));
             }
         }
         // What changed behind the last reading holds for none of this batch.
-        batch.context.extend(runs.map(|run| wire_run(run, self.rows.count())));
+        batch.context.extend(runs.map(|run| began.run(run, self.rows.count())));
         let rows = self.rows.write(batch);
         for (open, column) in self.open.iter_mut().zip(&mut batch.columns) {
             if open.entries == rows {
@@ -117,10 +118,19 @@ impl ColumnEncoder {
     }
 }
 
-/// From this row on; an empty value: it ended, or nobody knows.
-fn wire_run(run: &ContextRun, row: u32) -> wire::Run {
-    let value = run.value.as_ref().map_or_else(Vec::new, datum::encode);
-    wire::Run { kind: run.kind as i32, start_row: row, value, alias: run.alias }
+/// The row at which each alias's newest run began.
+#[derive(Default)]
+struct Began(BTreeMap<u32, u32>);
+
+impl Began {
+    /// From this row on; an empty value: it ended, or nobody knows. A reading that shares the row of an earlier time does not
+    /// take a run back before the alias's run before it: a receiver refuses runs that do not ascend.
+    fn run(&mut self, run: &ContextRun, row: u32) -> wire::Run {
+        let start_row = row.max(self.0.get(&run.alias).copied().unwrap_or(0));
+        self.0.insert(run.alias, start_row);
+        let value = run.value.as_ref().map_or_else(Vec::new, datum::encode);
+        wire::Run { kind: run.kind as i32, start_row, value, alias: run.alias }
+    }
 }
 
 /// What is known of a column while it grows.

@@ -67,7 +67,14 @@ fn one(
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panic")]
 mod tests {
+    use std::time::Duration;
+
+    use lingate_model::{BuiltinType, Class, Origin, PointId, StatusCode, UtcMicros};
+    use lingate_refine::{ContextKind, ContextRun, DatasetIndex, Export, PointPlan, Stamp};
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::columns::{ColumnEncoder, Entry};
 
     fn catalogue() -> wire::Catalogue {
         let batch = wire::Tag { context: wire::ContextKind::Batch as i32, builtin_type: 12, ..wire::Tag::default() };
@@ -116,5 +123,69 @@ mod tests {
         let stranger = decode(vec![wire::Run { alias: 7, ..run(0, None) }]);
         assert_eq!(stranger, Err(BatchRefused::Context { alias: 7 }));
         assert_eq!(decode(vec![wire::Run { alias: 1, ..run(0, None) }]), Err(BatchRefused::Context { alias: 1 }));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_was_sealed_with_contexts_and_equal_or_earlier_times_is_understood(
+            readings in proptest::collection::vec((0_u32..4, 0_i64..6), 1..30),
+            changes in proptest::collection::vec((0_usize..31, 0_u32..2, proptest::option::of("[a-c]")), 0..12),
+        ) {
+            check(&readings, &changes);
+            let ascending: Vec<_> = (0..).zip(&readings).map(|(time, (alias, _))| (*alias, time)).collect();
+            for (start, next, run) in check(&ascending, &changes) {
+                prop_assert_eq!(run.readings, (start, next), "at the very reading, where each has its own time");
+            }
+        }
+    }
+
+    /// Start, start of the next run of the alias, and what a receiver makes of it, by run.
+    fn check(readings: &[(u32, i64)], changes: &[(usize, u32, Option<String>)]) -> Vec<(usize, usize, DecodedContext)> {
+        let points: Vec<PointPlan> = (0..4).map(point).collect();
+        let tag = |alias| wire::Tag { alias, context: ContextKind::Batch as i32, ..wire::Tag::default() };
+        let catalogue = wire::Catalogue { tags: (0..2).map(tag).collect(), ..wire::Catalogue::default() };
+        let mut runs: Vec<ContextRun> = changes.iter().map(|change| changed(change, readings.len())).collect();
+        runs.sort_by_key(|run| run.start);
+        let stamps: Vec<(u32, Stamp)> = readings.iter().map(|(alias, time)| (*alias, stamp(*time))).collect();
+        let value = Value::Int32(1);
+        let (value, status) = (Some(&value), StatusCode::GOOD);
+        let entries = stamps.iter().map(|(alias, stamp)| Entry { alias: *alias, stamp, value, status });
+        let mut batch = wire::Batch::default();
+        ColumnEncoder::new(points.iter()).encode(entries, &runs, &mut batch);
+        let decoded = decode_context(&batch, &catalogue).unwrap();
+        assert_eq!(decoded.len(), runs.len());
+        let next = |place: usize| runs[place + 1..].iter().find(|later| later.alias == runs[place].alias);
+        let told = decoded.into_iter().enumerate().map(|(place, run)| {
+            assert_eq!((run.alias, &run.value), (runs[place].alias, &runs[place].value));
+            (runs[place].start, next(place).map_or(readings.len(), |next| next.start), run)
+        });
+        told.collect()
+    }
+
+    fn changed((start, alias, text): &(usize, u32, Option<String>), readings: usize) -> ContextRun {
+        let value = text.as_ref().map(|text| Value::String(text.as_str().into()));
+        ContextRun { kind: ContextKind::Batch, alias: *alias, start: (*start).min(readings), value }
+    }
+
+    fn stamp(time: i64) -> Stamp {
+        Stamp { gateway_time: UtcMicros(time), source_time: None, server_time: None, origin: Origin::Live }
+    }
+
+    fn point(alias: u32) -> PointPlan {
+        PointPlan {
+            id: PointId(alias),
+            name: "d/p".to_owned(),
+            export: Some(Export::new(DatasetIndex(0), alias, Some(Class::General), Vec::new())),
+            builtin_type: BuiltinType::Int32,
+            rank: 0,
+            places: None,
+            unit: None,
+            range: None,
+            equipment: "L/E".parse().unwrap(),
+            interval: Duration::from_secs(1),
+            source: String::new(),
+        }
     }
 }
