@@ -44,7 +44,7 @@ type Quotas = BTreeMap<DatasetId, Quota>;
 /// has a quota is not sealed until they can.
 pub(crate) fn begin(state_dir: &Path, utc: UtcMicros, quotas: &Quotas) -> ExportLedger {
     let mut ledger = load(state_dir, utc, quotas);
-    ledger.settle();
+    ledger.settle(utc);
     ledger.reserve(utc, quotas);
     if quotas.is_empty() {
         return ledger;

@@ -145,9 +145,14 @@ impl ExportLedger {
         &self.reserved
     }
 
-    /// After a process that died: what it had reserved may have been used, so it was.
-    pub fn settle(&mut self) {
+    /// After a process that died, at `utc`: what it had reserved may have been used, so it was - but for days that have not
+    /// begun and of which it used nothing.
+    pub fn settle(&mut self, utc: UtcMicros) {
+        let today = day(utc);
         for (name, reserved) in std::mem::take(&mut self.reserved) {
+            if name.0 > today && !self.totals.contains_key(&name) {
+                continue;
+            }
             let used = self.totals.entry(name).or_default();
             let within = |used: u64, reserved: u64| if reserved == u64::MAX { used } else { used.max(reserved) };
             used.records = within(used.records, reserved.records);
@@ -297,13 +302,17 @@ mod tests {
         ledger.reserve(UtcMicros(0), &quotas);
         assert_eq!(ledger.reserved()[&(0, "ds".to_owned())].records, 200);
         let mut found = ExportLedger::from_json(&kept.to_json()).unwrap();
-        found.settle();
+        found.settle(UtcMicros(0));
         assert_eq!(found.total(UtcMicros(0), "ds"), Amount { records: 100, bytes: 0 });
         for _ in 0..40 {
             found.reserve(UtcMicros(0), &quotas);
-            found.settle();
+            found.settle(UtcMicros(0));
         }
         assert_eq!(found.total(UtcMicros(0), "ds").records, 1_600);
+        assert_eq!(found.total(UtcMicros(DAY), "ds"), Amount::default(), "a day that has not begun");
+        let mut past_midnight = kept.clone();
+        past_midnight.settle(UtcMicros(DAY));
+        assert_eq!(past_midnight.total(UtcMicros(DAY), "ds").records, 100, "it may have died behind midnight");
         assert_eq!(kept.settled().total(UtcMicros(0), "ds"), Amount::default());
     }
 

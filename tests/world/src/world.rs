@@ -340,7 +340,7 @@ impl World {
         let (buffer, recovery) = Buffer::open(self.disk.clone(), self.settings.clone()).expect("a disk that works");
         self.recovery = recovery.clone();
         let utc = self.now().utc;
-        self.rules.ledger.settle();
+        self.rules.ledger.settle(utc);
         self.rules.ledger.reserve(utc, &self.rules.quotas);
         self.kept = self.rules.ledger.clone();
         let setup = Setup {
