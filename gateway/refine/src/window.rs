@@ -15,13 +15,19 @@ const INTERPOLATED: u32 = 0x02;
 const PARTIAL: u32 = 0x04;
 const MULTI_VALUE: u32 = 0x10;
 
+/// So many windows before the newest one a reading is late, and nothing is wrong with the clock.
+const LATE_WINDOWS: i64 = 5;
+
 /// M5: one item for all readings of a window. Windows begin at multiples of the interval since 1970 on the point's clock
 /// and hold the readings from their begin up to, and without, their end.
 ///
 /// - A window is closed by the first reading behind it, or by time if none comes. A window without any reading gives none:
 ///   nothing leaves that was not read.
 /// - Partial (in the StatusCode): the point was first read within the window, its clock went back, or the gateway stopped.
-/// - A reading for a window that is closed already is suppressed.
+/// - A reading before the newest window, or for one that is closed already, is suppressed: no window is told twice, in
+///   whichever order readings come. Only where it lies more than [`LATE_WINDOWS`] before the newest one the clock went back
+///   and the windows begin anew; that is believed once in a window's length, so that a source whose clock swings does not
+///   get a window for each reading.
 /// - History and live readings each have their own windows.
 #[derive(Debug)]
 pub(crate) struct Windows {
@@ -39,6 +45,8 @@ struct Stream {
     open: Option<Window>,
     /// Begin of the window that was closed last.
     closed: Option<i64>,
+    /// The clock went back: before this monotonic time that is not believed once more.
+    steady_until: Duration,
     /// The last reading before the open window: its value if it was good.
     holds: Option<Option<f64>>,
     /// The last good one.
@@ -84,21 +92,18 @@ impl Windows {
         let (interval, reach, at) = (self.interval, self.reach, item.at);
         let mut pushed = Pushed::default();
         let stream = &mut self.streams[item.stamp.origin as usize];
-        let has_left = |window: &mut Window| at < window.start || at >= window.end;
-        if let Some(window) = stream.open.take_if(has_left) {
+        if stream.is_late(now, at, interval) {
+            pushed.late = Some(item);
+            return pushed;
+        }
+        if let Some(window) = stream.open.take_if(|window| at < window.start || at >= window.end) {
             let goes_back = at < window.start;
             let next = Sample::of(&item, at).filter(|_| !goes_back && at.saturating_sub(window.end) <= reach);
             let end = if goes_back { window.last.0 } else { window.end };
             pushed.closed = Some(stream.close(window, end, next, self.function, self.source));
         }
-        match stream.closed {
-            _ if stream.open.is_some() => {}
-            Some(start) if at < start => *stream = Stream::default(),
-            Some(start) if at < start.saturating_add(interval) => {
-                pushed.late = Some(item);
-                return pushed;
-            }
-            _ => {}
+        if stream.newest().is_some_and(|start| at < start) {
+            *stream = Stream { steady_until: wait.at(now, 0, interval), ..Stream::default() };
         }
         let window = stream.open.take().unwrap_or_else(|| stream.window(now, wait, at, interval, reach));
         stream.open = Some(window.with(&item));
@@ -144,6 +149,18 @@ impl Windows {
 }
 
 impl Stream {
+    /// Begin of the newest window.
+    fn newest(&self) -> Option<i64> {
+        self.open.as_ref().map(|window| window.start).or(self.closed)
+    }
+
+    fn is_late(&self, now: Now, at: i64, interval: i64) -> bool {
+        let Some(newest) = self.newest() else { return false };
+        let is_closed = self.open.is_none() && at < newest.saturating_add(interval);
+        let went_back = newest.saturating_sub(at) > interval.saturating_mul(LATE_WINDOWS);
+        at < newest && !(went_back && now.monotonic >= self.steady_until) || at >= newest && is_closed
+    }
+
     fn window(&mut self, now: Now, wait: Deadline, at: i64, interval: i64, reach: i64) -> Window {
         let start = at.saturating_sub(at.rem_euclid(interval));
         let end = start.saturating_add(interval);

@@ -280,6 +280,34 @@ fn a_clock_that_jumps_cuts_the_window_and_says_so() {
     assert_eq!(found, expected, "the second is whole: it was read from its begin to its end");
 }
 
+/// What leaves for source times (seconds) that come every tenth of a second.
+fn begins(source_times: impl Iterator<Item = f64>) -> Vec<i64> {
+    let readings = (1_i64..).zip(source_times).map(|(tick, source)| {
+        let source = UtcMicros((source * SECOND as f64) as i64);
+        let reading = Reading::good(PointId(0), Value::Double(1.0), UtcMicros(tick * SECOND / 10));
+        Reading { source_time: Some(source.into()), ..reading }
+    });
+    let readings: Vec<Reading> = readings.collect();
+    let stop = readings.last().unwrap().gateway_time.0;
+    let told = told(refinery(BuiltinType::Double, aggregate(AggregateFunction::Average)), &readings, stop);
+    told.iter().map(|told| told.stamp().source_time.unwrap().utc().seconds()).collect()
+}
+
+#[test]
+fn a_late_reading_neither_cuts_a_window_nor_tells_one_twice() {
+    let stragglers = (0..600).map(|tick| f64::from(tick) / 10.0 - if tick % 3 == 1 { 4.0 } else { 0.0 });
+    assert_eq!(begins(stragglers.map(|at| at.max(0.0))), [0, 10, 20, 30, 40, 50]);
+    let across_an_edge = (0..100).map(|tick| if tick % 2 == 0 { 999.9 } else { 1000.1 });
+    assert_eq!(begins(across_an_edge), [990, 1000]);
+}
+
+#[test]
+fn a_source_whose_clock_swings_gets_no_window_for_each_reading() {
+    let swings = (0..1_000).map(|tick| if tick % 2 == 0 { 5_000.0 } else { 1_000.0 });
+    let told = begins(swings).len();
+    assert!((2..=2 * 100 / 10).contains(&told), "{told} in 100 s of 10 s windows, for 1000 readings");
+}
+
 #[test]
 fn a_time_in_which_nothing_was_read_counts_as_bad() {
     let mut refinery = refinery(BuiltinType::Double, aggregate(AggregateFunction::PercentGood));
