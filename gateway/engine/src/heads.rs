@@ -23,9 +23,14 @@ impl Heads {
         Heads { unclaimed: at_start.clone(), at_start, has_told: false }
     }
 
-    /// For the first epoch of the stream in this process, and never again: two epochs with one predecessor are an alarm.
-    pub(crate) fn claim(&mut self, alias: &DatasetAlias) -> Option<PreviousEpoch> {
-        self.unclaimed.remove(alias)
+    /// For the first epoch of the stream in this process. Two epochs with one predecessor are an alarm: when it is open,
+    /// `claimed`.
+    pub(crate) fn unclaimed(&self, alias: &DatasetAlias) -> Option<PreviousEpoch> {
+        self.unclaimed.get(alias).copied()
+    }
+
+    pub(crate) fn claimed(&mut self, alias: &DatasetAlias) {
+        self.unclaimed.remove(alias);
     }
 
     /// The sandbox confirms what this disk never held. Told once.

@@ -168,9 +168,11 @@ impl Stream {
                 devices: self.description.tell(now.monotonic),
                 grant: grant.clone(),
             };
-            let previous = self.previous.or_else(|| sealing.heads.claim(&grant.alias));
+            let alias = grant.alias.clone();
+            let previous = self.previous.or_else(|| sealing.heads.unclaimed(&alias));
             let opened = Epoch::open(terms, previous, now, &sealing.signer, &mut *sealing.entropy);
             let (epoch, opening) = opened.map_err(|error| self.cannot_seal(&error, 0))?;
+            sealing.heads.claimed(&alias);
             self.epoch = Some(epoch);
             self.keyless = None;
             records = opening;

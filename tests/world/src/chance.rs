@@ -45,3 +45,19 @@ impl Entropy for Chance {
         Ok(())
     }
 }
+
+/// Fails so many times before it gives anything.
+pub(crate) struct Failing {
+    pub(crate) times: u64,
+    pub(crate) chance: Chance,
+}
+
+impl Entropy for Failing {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyFailed> {
+        if self.times > 0 {
+            self.times -= 1;
+            return Err(EntropyFailed);
+        }
+        self.chance.fill(bytes)
+    }
+}

@@ -1,3 +1,4 @@
+use std::mem::take;
 use std::time::Duration;
 
 use lingate_buffer::fake::{Call, Crash, FakeDisk};
@@ -8,6 +9,7 @@ use lingate_refine::Step;
 use lingate_seal::{Sealed, VerifiedBundle, Veto};
 
 use crate::broker::{Answer as BrokerAnswer, Taken};
+use crate::chance::Failing;
 use crate::plant::Answer;
 use crate::rights::{GATEWAY, Sandbox, TENANT, gateway_key};
 use crate::{Broker, Chance, Laws, Plant, Receiver, Rights, plan};
@@ -33,6 +35,8 @@ pub struct World {
     engine: Option<Engine<FakeDisk>>,
     steps: u64,
     entropy: Chance,
+    /// So often the next process draws in vain.
+    pub entropy_fails: u64,
     bundle: Option<VerifiedBundle>,
     /// What the plant decides; the next process starts with it.
     pub rules: Rules,
@@ -94,6 +98,7 @@ impl World {
             engine: None,
             steps: 0,
             entropy: chance.fork(),
+            entropy_fails: 0,
             bundle: None,
             rules: Rules::default(),
             steps_beside: Vec::new(),
@@ -356,7 +361,7 @@ impl World {
             recovery,
             commit_every: COMMIT_EVERY,
             window: WINDOW,
-            entropy: Box::new(self.entropy.fork()),
+            entropy: Box::new(Failing { times: take(&mut self.entropy_fails), chance: self.entropy.fork() }),
         };
         self.engine = Some(Engine::new(self.now(), setup));
         self.collect();

@@ -39,7 +39,7 @@ fn an_old_disk_is_noticed_by_records_behind_its_last_one() {
 
 #[test]
 fn an_old_disk_is_noticed_by_an_epoch_that_already_has_a_successor() {
-    for clean in [true, false] {
+    for (clean, entropy_fails) in [(true, 0), (false, 0), (true, 3)] {
         let sandbox = Sandbox::new();
         let (mut world, copy) = copied(202, &sandbox);
         world.stops_polling();
@@ -50,8 +50,10 @@ fn an_old_disk_is_noticed_by_an_epoch_that_already_has_a_successor() {
         world.link_up();
         world.polls();
         world.run_for(5 * SECOND);
+        world.entropy_fails = entropy_fails;
         let told = alarms(world, copy);
-        assert!(told.len() == 2 && told[0].contains("its disk is an old copy"), "{clean}: {told:?}");
+        let is_noticed = told.len() == 2 && told[0].contains("its disk is an old copy");
+        assert!(is_noticed, "{clean}, {entropy_fails} failures: {told:?}");
     }
 }
 
