@@ -3,7 +3,7 @@
 use std::env;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown, lchown};
 use std::path::{Path, PathBuf};
 
 use lingate_config::Credential;
@@ -69,11 +69,26 @@ pub(crate) fn exposed(path: &Path, forbidden: u32, own: bool) -> io::Result<Opti
     if mode & forbidden != 0 {
         return Ok(Some(format!("has mode {mode:04o}, so others than its owner may use it")));
     }
-    let uid = user().unwrap_or(entry.uid());
+    // Root looks on behalf of the daemon's user, to whom the folder belongs.
+    let (uid, who) = match heir(path)? {
+        Some((uid, _)) => (uid, "to whom its folder belongs"),
+        None => (user().unwrap_or(entry.uid()), "who runs this"),
+    };
     if own && entry.uid() != uid {
-        return Ok(Some(format!("belongs to user {} and not to {uid}, who runs this", entry.uid())));
+        return Ok(Some(format!("belongs to user {} and not to {uid}, {who}", entry.uid())));
     }
     Ok(None)
+}
+
+/// To whom something new at `path` has to belong: what root puts into somebody's folder is theirs, because the daemon,
+/// which is not root, has to read it. `None`: to whoever makes it.
+fn heir(path: &Path) -> io::Result<Option<(u32, u32)>> {
+    if user() != Some(0) {
+        return Ok(None);
+    }
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let owner = fs::metadata(folder)?;
+    Ok((owner.uid() != 0).then_some((owner.uid(), owner.gid())))
 }
 
 /// The number of the user who runs this.
@@ -85,6 +100,9 @@ pub(crate) fn user() -> Option<u32> {
 pub(crate) fn create_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
     before(Call::Write(path))?;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    if let Some((user, group)) = heir(path)? {
+        fchown(&file, Some(user), Some(group))?;
+    }
     file.write_all(bytes)?;
     before(Call::Sync(path))?;
     sync(&file)?;
@@ -139,9 +157,15 @@ pub(crate) fn directory(path: &Path) -> io::Result<()> {
     }
     before(Call::MakeDirectory(path))?;
     match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => sync_parent(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+        Ok(()) => {
+            if let Some((user, group)) = heir(path)? {
+                lchown(path, Some(user), Some(group))?;
+            }
+        }
     }
+    sync_parent(path)
 }
 
 /// Makes the entries of its folder durable.
@@ -209,6 +233,28 @@ mod tests {
         assert_eq!(exposed(&link, 0o077, true).unwrap().unwrap(), "is a symbolic link");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(exposed(&path, 0o077, true).unwrap().unwrap().contains("mode 0644"));
+    }
+
+    #[test]
+    fn what_root_puts_into_somebodys_folder_is_theirs() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path().join("state");
+        directory(&state).unwrap();
+        if lchown(&state, Some(65_534), Some(65_534)).is_err() {
+            // Only root gives away; for everybody else there is nothing to see.
+            assert!(heir(&state.join("new")).unwrap().is_none());
+            return;
+        }
+        let order = state.join("veto/everything");
+        directory(order.parent().unwrap()).unwrap();
+        replace_all(&[(order.clone(), b"")]).unwrap();
+        create_secret(&state.join("key"), b"key").unwrap();
+        for made in [order.parent().unwrap(), &order, &state.join("key")] {
+            assert_eq!(fs::metadata(made).unwrap().uid(), 65_534, "{}", made.display());
+        }
+        assert_eq!(exposed(&state.join("key"), 0o077, true).unwrap(), None);
+        lchown(state.join("key"), Some(0), Some(0)).unwrap();
+        assert!(exposed(&state.join("key"), 0o077, true).unwrap().unwrap().contains("to whom its folder belongs"));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -47,17 +46,7 @@ fn write(state_dir: &Path, utc: UtcMicros, event: &Event) -> io::Result<()> {
     let name = format!("{:020}-{number:010}-{:08x}.json", utc.0.max(0), random_u32());
     let text = format!("{}\n{}\n", utc.0, event.to_json());
     let path = folder.join(name);
-    files::replace_all(&[(path.clone(), text.as_bytes())])?;
-    give_away(state_dir, &[&audit::folder(state_dir), &folder, &path]);
-    Ok(())
-}
-
-/// What root wrote must be readable for the daemon, whose the state directory is.
-fn give_away(state_dir: &Path, paths: &[&Path]) {
-    let Ok(owner) = fs::metadata(state_dir) else { return };
-    if files::user() == Some(0) && owner.uid() != 0 {
-        paths.iter().for_each(|path| drop(chown(path, Some(owner.uid()), Some(owner.gid()))));
-    }
+    files::replace_all(&[(path, text.as_bytes())])
 }
 
 /// What waits, oldest first, each with its file: it is removed when the event is durable. `None`: it is no event.

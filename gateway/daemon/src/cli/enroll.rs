@@ -1,6 +1,6 @@
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -27,7 +27,7 @@ use crate::{files, keys, software};
 pub(crate) fn enroll(config: &Path, output: &Path) -> Result<ExitCode, Failed> {
     let plan = load(config).map_err(|refused| Failed::refused(config, &refused))?;
     let state = &plan.state_dir;
-    for directory in [state.clone(), state.join("identity"), state.join("inbox")] {
+    for directory in [state.clone(), state.join("identity"), state.join("inbox"), state.join("veto")] {
         files::directory(&directory).map_err(|error| Failed::io("create", &directory, &error))?;
     }
     let signing_key = signing_key(&plan)?;
@@ -182,6 +182,10 @@ fn owner(state_dir: &Path, tls_key: &Path, user: Option<u32>) -> String {
     let (state, key) = (state_dir.display(), tls_key.display());
     if user != Some(0) {
         return "Run the daemon as the user who ran this.\n".to_owned();
+    }
+    let is_theirs = |folder: &Path| fs::metadata(folder).is_ok_and(|folder| folder.uid() != 0);
+    if is_theirs(state_dir) && tls_key.parent().is_some_and(is_theirs) {
+        return "What root made in their folders belongs to the daemon's user.\n".to_owned();
     }
     let elsewhere = match tls_key.starts_with(state_dir) {
         true => String::new(),
