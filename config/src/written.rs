@@ -2,15 +2,18 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-/// What a file says of its devices and points, as it is written: by `device` and by `device/point`, each key with its value.
-/// For comparing two files in what a policy does not hold: scale, byte order, address. Empty: not TOML.
+/// What a file says of its devices, points and datasets, as it is written: by `device`, `device/point` and `dataset ID`, each
+/// key with its value. For comparing two files in what a policy does not hold: scale, byte order, address. Empty: not TOML.
 pub fn as_written(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
     let root: Table = text.parse().unwrap_or_default();
     let mut written = BTreeMap::new();
+    for dataset in tables(root.get("dataset")) {
+        written.insert(format!("dataset {}", named(dataset, "id")), keys(dataset));
+    }
     for device in tables(root.get("device")) {
-        let name = name(device);
+        let name = named(device, "name");
         for point in tables(device.get("point")) {
-            written.insert(format!("{name}/{}", self::name(point)), keys(point));
+            written.insert(format!("{name}/{}", named(point, "name")), keys(point));
         }
         written.insert(name, keys(device));
     }
@@ -21,8 +24,8 @@ fn tables(value: Option<&Value>) -> impl Iterator<Item = &Table> {
     value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_table)
 }
 
-fn name(table: &Table) -> String {
-    table.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()
+fn named(table: &Table, key: &str) -> String {
+    table.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// Without the points of a device, which stand for themselves.
@@ -50,11 +53,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_of_a_device_and_of_a_point_is_there_under_its_name() {
-        let text = "[[device]]\nname = \"press\"\nunit = 1\n[[device.point]]\nname = \"speed\"\nscale = 0.10 # a comment\n\
+    fn every_key_of_a_device_a_point_and_a_dataset_is_there_under_its_name() {
+        let text = "[[dataset]]\nid = \"ds-1\"\nquota = { records = 9 }\n[[device]]\nname = \"press\"\nunit = 1\n[[device.point]]\nname = \"speed\"\nscale = 0.10 # a comment\n\
                     minimize = [ { deadband = 0.5 } ]\n";
         let written = as_written(text);
         assert_eq!(written["press"]["unit"], "1");
+        assert_eq!(written["dataset ds-1"]["quota"], "{ records = 9 }");
         assert_eq!(written["press/speed"]["scale"], "0.1");
         assert_eq!(written["press/speed"]["minimize"], "[{ deadband = 0.5 }]");
         assert_eq!(written["press"].len(), 2);

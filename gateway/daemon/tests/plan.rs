@@ -124,10 +124,44 @@ fn a_difference_tells_first_what_newly_leaves_and_ends_with_its_code() {
     fs::write(plant.path("scaled.toml"), scaled).unwrap();
     let (code, difference) = compare("scaled.toml", "lingate.toml");
     assert_eq!((code, &difference["changed"][1]["after"]), (2, &"100".into()), "{difference}");
+    let unit = other.replacen("address = ", "unit = 7\naddress = ", 1);
+    fs::write(plant.path("unit.toml"), unit).unwrap();
+    let (code, difference) = compare("unit.toml", "lingate.toml");
+    let told = difference["changed"].to_string();
+    assert!(code == 2 && told.contains("setting unit"), "{told}");
     let (code, difference) = compare("more.toml", "lingate.toml");
     assert_eq!((code, &difference["newly_leaves"][0]), (2, &"extruder-7/screw_speed".into()));
     let (code, difference) = compare("lingate.toml", "more.toml");
     assert_eq!((code, &difference["no_longer_leaves"][0]), (1, &"extruder-7/screw_speed".into()));
+}
+
+#[test]
+fn a_quota_that_is_raised_or_removed_and_other_settings_of_a_dataset_are_a_difference() {
+    let plant = with_a_point_that_stays();
+    let plain = fs::read_to_string(plant.path("lingate.toml")).unwrap();
+    let with = |name: &str, setting: &str| {
+        let text = plain.replacen("[[dataset]]\n", &format!("[[dataset]]\n{setting}\n"), 1);
+        fs::write(plant.path(name), text).unwrap();
+    };
+    with("small.toml", "quota = { records = 1000 }");
+    with("large.toml", "quota = { records = 1000, bytes = \"9MiB\" }");
+    with("padded.toml", "padding = 512");
+    let compare = |config: &str, against: &str| {
+        let options = ["--exit-code", "--against", plant.path(against).to_str().unwrap()].map(str::to_owned);
+        let output = plan_of(&plant.path(config), &options.each_ref().map(String::as_str));
+        (output.status.code().unwrap(), told(&output))
+    };
+    for (config, against, code, words) in [
+        ("lingate.toml", "small.toml", 2, "quota of a day"),
+        ("small.toml", "lingate.toml", 1, "1000 records"),
+        ("small.toml", "large.toml", 2, "dataset ds-extr-07"),
+        ("large.toml", "small.toml", 1, "9437184 bytes"),
+        ("padded.toml", "lingate.toml", 2, "setting padding"),
+        ("small.toml", "small.toml", 0, ""),
+    ] {
+        let (found, told) = compare(config, against);
+        assert!(found == code && told.contains(words), "{config} against {against}: {found} for {code}\n{told}");
+    }
 }
 
 #[test]

@@ -5,10 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::bilingual::{Words, words};
-use crate::policy::{DatasetPolicy, PointPolicy, Policy, State};
+use crate::policy::{DatasetPolicy, PointPolicy, Policy, Quota, State};
 
-/// Keys of which the policies tell.
-const JUDGED: [&str; 5] = ["dataset", "class", "minimize", "every", "unit"];
+/// Keys of which the policies tell, by the kind of table. A device's `unit` is the machine behind an address, and of what is
+/// read from it for gates alone no policy tells.
+const JUDGED: [&str; 4] = ["dataset", "class", "minimize", "every"];
+const JUDGED_OF_POINT: &str = "unit";
+const JUDGED_OF_DATASET: [&str; 3] = ["purpose", "minimize", "quota"];
+
+/// Before a dataset's id, where a change names its point otherwise.
+const DATASET: &str = "dataset ";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Difference {
@@ -17,7 +23,7 @@ pub(crate) struct Difference {
     /// Points that leave here and did not there.
     pub(crate) newly_leaves: Vec<String>,
     pub(crate) no_longer_leaves: Vec<String>,
-    /// Of points that leave in both.
+    /// Of points that leave in both, and of datasets.
     pub(crate) changed: Vec<Changed>,
 }
 
@@ -51,6 +57,7 @@ impl Difference {
         let both = leaving(after).filter_map(|point| Some((*old.get(point.name.as_str())?, point)));
         let mut changed: Vec<Changed> =
             both.flat_map(|(old, new)| changes(Seen::of(before, old), Seen::of(after, new))).collect();
+        changed.extend(after.datasets.iter().filter_map(|dataset| quota(before.dataset(&dataset.id)?, dataset)));
         changed.sort_by_key(|change| !change.wider);
         Difference {
             against: Against::of(before),
@@ -61,14 +68,14 @@ impl Difference {
     }
 
     /// Adds what the two files write otherwise and no policy tells: scale, byte order, the register of a point that only
-    /// gates another. Nobody can know from a file whether more leaves by it: it counts as wider.
+    /// gates another, a dataset's padding. Nobody can know from a file whether more leaves by it: it counts as wider.
     pub(crate) fn add_written(&mut self, before: &str, after: &str) {
         let (before, after) = (lingate_config::as_written(before), lingate_config::as_written(after));
         for (name, new) in &after {
             let Some(old) = before.get(name) else { continue };
             let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
             let differing = keys.into_iter().filter(|key| old.get(*key) != new.get(*key));
-            for key in differing.filter(|key| !JUDGED.contains(&key.as_str())) {
+            for key in differing.filter(|key| !is_judged(name, key)) {
                 let text = |keys: &BTreeMap<String, String>| keys.get(key).cloned().unwrap_or_else(|| "-".to_owned());
                 let what = words(format!("setting {key}"), format!("设置 {key}"));
                 let (before, after) = (text(old), text(new));
@@ -94,6 +101,33 @@ impl Difference {
             (false, true) => 2,
         }
     }
+}
+
+/// `name`: of a table, as [`lingate_config::as_written`] has it.
+fn is_judged(name: &str, key: &str) -> bool {
+    match name.starts_with(DATASET) {
+        true => JUDGED_OF_DATASET.contains(&key),
+        false => JUDGED.contains(&key) || name.contains('/') && key == JUDGED_OF_POINT,
+    }
+}
+
+/// A dataset's day. One that is larger, or limits nothing any more, is wider.
+fn quota(before: &DatasetPolicy, after: &DatasetPolicy) -> Option<Changed> {
+    let most = |quota: Option<Quota>| quota.map_or((None, None), |quota| (quota.records, quota.bytes));
+    let (old, new) = (most(before.quota), most(after.quota));
+    let is_wider = |old: Option<u64>, new: Option<u64>| old.is_some_and(|old| new.is_none_or(|new| new > old));
+    let shown = |(records, bytes): (Option<u64>, Option<u64>)| {
+        let parts = [("records", records), ("bytes", bytes)];
+        let parts = parts.iter().filter_map(|(unit, most)| Some(format!("{} {unit}", (*most)?)));
+        Some(parts.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned())
+    };
+    (old != new).then(|| Changed {
+        point: format!("{DATASET}{}", after.id),
+        what: words("quota of a day", "每日限额"),
+        before: shown(old),
+        after: shown(new),
+        wider: is_wider(old.0, new.0) || is_wider(old.1, new.1),
+    })
 }
 
 impl Against {
