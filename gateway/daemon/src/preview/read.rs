@@ -58,7 +58,7 @@ pub(crate) async fn read(
             biased;
             () = &mut ended => break,
             () = &mut over => break,
-            Some(message) = told.recv() => reader.hear(message),
+            Some(message) = told.recv() => reader.hear(clock.now(), message),
             _ = beat.tick() => {
                 reader.look(clock.now());
                 progress(&reader, reader.seconds(clock.now()));
@@ -144,9 +144,15 @@ impl Reader {
         Duration::from_micros(u64::try_from(time.0.saturating_sub(self.began.utc.0)).unwrap_or(0)).as_secs_f64()
     }
 
-    fn hear(&mut self, message: Message) {
+    fn hear(&mut self, now: Now, message: Message) {
         let Message::Input(Input::Device(name, state)) = message else { return };
         let Some(device) = self.devices.iter_mut().find(|device| device.name == name.as_str()) else { return };
+        if state != DeviceState::Connected {
+            // As the engine does: gates close, and what a window knew is over.
+            let is_of = |point: &PointSeen| point.name.strip_prefix(&device.name).is_some_and(|it| it.starts_with('/'));
+            let points = (0..).zip(&self.points).filter(|(_, point)| is_of(point));
+            points.for_each(|(number, _)| self.refinery.unknown(PointId(number), now.utc));
+        }
         (device.connected, device.reason) = match state {
             DeviceState::Connecting => (false, None),
             DeviceState::Connected => (true, None),
