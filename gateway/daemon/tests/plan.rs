@@ -87,6 +87,21 @@ fn without_a_grant_nothing_leaves_and_the_reason_is_told() {
 }
 
 #[test]
+fn a_signing_key_that_was_not_read_is_told_and_no_token_is_asked() {
+    let plant = with_a_point_that_stays();
+    let notes = || json(&plant, &[])["policy"]["notes"].to_string();
+    assert!(!notes().contains("signing key"), "{}", notes());
+    let plain = fs::read_to_string(plant.path("lingate.toml")).unwrap();
+    let token = "signing_key = \"pkcs11:token=t;object=o?module-path=/nowhere.so&pin-source=/nowhere.pin\"\n[buffer]";
+    fs::write(plant.path("lingate.toml"), plain.replacen("[buffer]", token, 1)).unwrap();
+    assert!(notes().contains("it is in a token, which was not asked"), "{}", notes());
+    fs::write(plant.path("lingate.toml"), plain).unwrap();
+    fs::remove_file(plant.path("state/identity/signing.pk8")).unwrap();
+    let told = notes();
+    assert!(told.contains("signing.pk8 cannot be read") && told.contains("assume Ed25519"), "{told}");
+}
+
+#[test]
 fn a_bundle_that_is_named_is_verified_or_refused() {
     let plant = with_a_point_that_stays();
     let (good, bad) = (plant.path("good.json"), plant.path("bad.json"));

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use lingate_config::Plan;
 use lingate_model::UtcMicros;
-use lingate_seal::{Bundle, BundleRefused, PlantTerms, RootSet, SignatureAlgorithm, SigningKey, VerifiedBundle};
+use lingate_seal::suite::suite;
+use lingate_seal::{Bundle, BundleRefused, PlantTerms, RootSet, SignatureAlgorithm, VerifiedBundle};
 
 use crate::accepted::{Accepted, bundle_path};
 use crate::bilingual::{Words, words};
@@ -50,9 +51,7 @@ impl Basis {
         };
         let said = veto::read(&plan.state_dir);
         notes.extend(said.misunderstood.iter().map(|why| misunderstood(why)));
-        let signature = keys::signing_key(&plan.state_dir, plan.sandbox.signing_key.as_ref())
-            .as_ref()
-            .map_or(SignatureAlgorithm::Ed25519, SigningKey::algorithm);
+        let signature = signature(&plan, &mut notes);
         let terms = PlantTerms { suites: plan.sandbox.suites.clone(), signature, veto: said.veto };
         Ok(Basis { plan, bundle, terms, utc, notes })
     }
@@ -61,6 +60,28 @@ impl Basis {
     pub(crate) fn without_bundle(self) -> Basis {
         Basis { bundle: None, ..self }
     }
+}
+
+/// Of the signing key. Into a token nobody logs in for a look: a wrong PIN counts, and it may be away.
+fn signature(plan: &Plan, notes: &mut Vec<Words>) -> SignatureAlgorithm {
+    let preferred = plan.sandbox.suites.first().and_then(|id| suite(*id)).map(|suite| suite.signature);
+    let assumed = preferred.unwrap_or(SignatureAlgorithm::Ed25519);
+    let why = match &plan.sandbox.signing_key {
+        Some(_) => words("it is in a token, which was not asked", "密钥在令牌中，未予查询"),
+        None => match keys::signing_key(&plan.state_dir, None) {
+            Ok(key) => return key.algorithm(),
+            Err(fault) => words(fault.what.clone(), fault.what),
+        },
+    };
+    notes.push(words(
+        format!(
+            "The kind of the signing key is not known ({}): the suites below assume {}, as `lingate enroll` makes it.",
+            why.en,
+            assumed.name()
+        ),
+        format!("签名密钥的类型未知（{}）：以下加密套件按 lingate enroll 生成的 {} 计算。", why.zh, assumed.name()),
+    ));
+    assumed
 }
 
 /// A file that is not in force (yet): judged by the roots that would judge it.
