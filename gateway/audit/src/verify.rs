@@ -144,7 +144,7 @@ impl Verification {
         match Line::parse(bytes) {
             Ok(line) => self.judge(&line),
             Err(_) => {
-                let (n, next) = (self.next, self.next + 1);
+                let (n, next) = (self.next, self.next.saturating_add(1));
                 self.find(format!("is not a line of an audit log where line {n} is expected: it was changed"));
                 self.next = next;
             }

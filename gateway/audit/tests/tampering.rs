@@ -137,6 +137,18 @@ fn an_edited_line_is_named() {
 }
 
 #[test]
+fn numbers_at_the_end_of_their_range_end_no_verification() {
+    let mut log = written("press-1");
+    for line in &mut log.files[0] {
+        *line = line.replacen(r#""n":"#, r#""n":1844674407370955161"#, 1);
+    }
+    log.files[0][1] = log.files[0][5].clone();
+    log.files[0].insert(2, "{".to_owned());
+    let report = verify(&log);
+    assert!(report.findings.iter().any(|found| found.what.contains("18446744073709551615")), "{:?}", report.findings);
+}
+
+#[test]
 fn a_deleted_line_is_named() {
     check(|log| drop(log.files[0].remove(4)), "1.jsonl, line 5", "1 line(s) deleted");
     check(|log| drop(log.files[1].remove(0)), "2.jsonl, line 1", "first lines are missing");
