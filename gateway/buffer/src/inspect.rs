@@ -53,7 +53,7 @@ pub struct Walked {
     pub sealed_bytes: u64,
     /// Records that were overwritten by a purge.
     pub purged: u64,
-    /// Positions that cannot be read, below what the cursor says is durable.
+    /// Positions that cannot be read, below what the cursor says is durable; of all without a cursor.
     pub damaged: Vec<std::ops::Range<u64>>,
 }
 
@@ -106,8 +106,8 @@ fn view(disk: &mut dyn Disk, class: Priority, walks: bool) -> Result<ClassView, 
     firsts.sort_unstable();
     for (at, (first, bytes)) in firsts.iter().enumerate() {
         let next = firsts.get(at + 1).map(|(next, _)| *next);
-        let durable = view.cursor.map_or(0, |cursor| cursor.durable);
-        view.segments.extend(segment_view(disk, class, (*first, *bytes), next.unwrap_or(durable), walks)?);
+        let durable = next.or(view.cursor.map(|cursor| cursor.durable));
+        view.segments.extend(segment_view(disk, class, (*first, *bytes), durable, walks)?);
     }
     for entry in entries.iter().filter(|entry| crate::ledger::parse_name(&entry.name).is_some()) {
         view.ledgers += 1;
@@ -130,7 +130,7 @@ fn segment_view(
     disk: &mut dyn Disk,
     class: Priority,
     (first, bytes): (u64, u64),
-    durable: u64,
+    durable: Option<u64>,
     walks: bool,
 ) -> Result<Option<SegmentView>, DiskError> {
     let mut walk = match Walk::open(disk, class, first) {
@@ -143,11 +143,12 @@ fn segment_view(
     Ok(Some(SegmentView { first, bytes, utc, walked: walked.transpose()? }))
 }
 
-/// Behind `durable` a daemon may be writing: what is not whole there is no damage.
-fn walk_through(disk: &mut dyn Disk, walk: &mut Walk, durable: u64) -> Result<Walked, DiskError> {
+/// Behind `durable` a daemon may be writing: what is not whole there is no damage. `None`: nobody knows how far that is, so
+/// everything counts but what no whole record follows.
+fn walk_through(disk: &mut dyn Disk, walk: &mut Walk, durable: Option<u64>) -> Result<Walked, DiskError> {
     let mut walked = Walked::default();
     loop {
-        let limit = (walk.position() < durable).then_some(durable);
+        let limit = durable.filter(|durable| walk.position() < *durable);
         match walk.step(disk, 0, limit, OnError::GoOn)? {
             Found::Frame { header, payload, .. } => {
                 walked.records += 1;
@@ -155,7 +156,9 @@ fn walk_through(disk: &mut dyn Disk, walk: &mut Walk, durable: u64) -> Result<Wa
                 walked.sealed_bytes += header.identity.split(&payload).0.len() as u64;
                 walked.purged += u64::from(header.identity.is_purged());
             }
-            Found::Damage { from, to, .. } if from < durable => walked.damaged.push(from..to.min(durable)),
+            Found::Damage { from, to, .. } if durable.is_none_or(|durable| from < durable) => {
+                walked.damaged.push(from..durable.map_or(to, |durable| to.min(durable)));
+            }
             Found::Damage { .. } => {}
             Found::End => return Ok(walked),
         }

@@ -127,6 +127,20 @@ fn a_look_from_outside_counts_what_is_there_and_changes_nothing() {
 }
 
 #[test]
+fn a_look_without_a_cursor_finds_damage_in_the_last_segment_too() {
+    let disk = FakeDisk::new();
+    let (mut buffer, _) = open(&disk, &Settings { segment_bytes: 1 << 20, ..tiny() });
+    fill(&mut buffer, Normal, 2, 0..10);
+    disk.flip("normal/00000000000000000000.seg", 8 * 1000);
+    for slot in [0, 4096] {
+        disk.flip("normal/cursor", 8 * slot);
+    }
+    let looked = inspect(&mut disk.clone(), true).unwrap();
+    let walked = looked[1].segments[0].walked.as_ref().unwrap();
+    assert_eq!((looked[1].cursor, looked[1].segments.len(), walked.damaged.len()), (None, 1, 1));
+}
+
+#[test]
 fn a_record_has_a_name_that_reads_back() {
     let id = RecordId { priority: Normal, position: 42 };
     assert_eq!(id.to_string(), "normal-00000000000000000042");

@@ -10,7 +10,7 @@ use lingate_buffer::{ClassView, Quarantined, RealDisk, RecordId, inspect, quaran
 use lingate_engine::ReasonCode;
 use lingate_model::UtcMicros;
 
-use crate::cli::exit::{Code, Failed};
+use crate::cli::exit::{Code, Failed, is_free};
 use crate::prepare::load;
 use crate::{files, retry};
 
@@ -47,6 +47,9 @@ pub(crate) enum Aside {
         record: RecordId,
         #[arg(long, value_name = "FILE")]
         output: PathBuf,
+        /// Replace a file that is there already
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -79,7 +82,8 @@ impl Aside {
         match self {
             Aside::List(at) => at.look(|disk| Ok(print(&aside(&quarantined(disk)?)))),
             Aside::Retry { at, records } => at.retry(&records),
-            Aside::Export { at, record, output } => {
+            Aside::Export { at, record, output, force } => {
+                is_free(&output, force)?;
                 let sealed = at.look(|disk| read_quarantined(disk, record))?.ok_or_else(|| unknown(&[record]))?;
                 files::replace_all(&[(output.clone(), sealed.bytes())])
                     .map_err(|error| Failed::io("write", &output, &error))?;
@@ -181,17 +185,29 @@ fn list(views: &[ClassView]) -> String {
 }
 
 fn verdict(views: &[ClassView]) -> (String, bool) {
-    let (mut text, mut records, mut damaged) = (String::new(), 0, 0);
+    let (mut text, mut records, mut damaged, mut is_whole) = (String::new(), 0, 0, true);
     for view in views {
+        let class = view.priority.name();
+        if view.cursor.is_none() && !view.segments.is_empty() {
+            is_whole = false;
+            let _ = writeln!(
+                text,
+                "damaged: {class}/cursor: neither of its two copies can be read: the daemon sends again what is still there, \
+                 and how far the last file reached is not known here"
+            );
+        }
         for segment in &view.segments {
             let walked = segment.walked.clone().unwrap_or_default();
             records += walked.records;
+            if segment.utc.is_none() {
+                is_whole = false;
+                let _ = writeln!(text, "damaged: {class}/{:020}.seg: its header cannot be read", segment.first);
+            }
             for range in &walked.damaged {
                 damaged += range.end - range.start;
                 let _ = writeln!(
                     text,
-                    "damaged: {}/{:020}.seg, position {} to {}: the daemon skips it and declares it as lost",
-                    view.priority.name(),
+                    "damaged: {class}/{:020}.seg, position {} to {}: the daemon skips it and declares it as lost",
                     segment.first,
                     range.start,
                     range.end - 1
@@ -200,7 +216,7 @@ fn verdict(views: &[ClassView]) -> (String, bool) {
         }
     }
     let _ = writeln!(text, "{records} records are whole, {damaged} are damaged");
-    (text, damaged == 0)
+    (text, is_whole && damaged == 0)
 }
 
 fn aside(held: &[Quarantined]) -> String {
@@ -235,7 +251,7 @@ fn time(utc: UtcMicros) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panic")]
 mod tests {
-    use lingate_buffer::{SegmentView, Walked};
+    use lingate_buffer::{CursorView, SegmentView, Walked};
     use lingate_model::Priority;
 
     use super::*;
@@ -243,7 +259,19 @@ mod tests {
     fn view(damaged: Vec<std::ops::Range<u64>>) -> ClassView {
         let walked = Some(Walked { records: 7, readings: 70, damaged, ..Walked::default() });
         let segment = SegmentView { first: 40, bytes: 900, utc: Some(UtcMicros(0)), walked };
-        ClassView { priority: Priority::Normal, cursor: None, segments: vec![segment], ledgers: 0, ledger_bytes: 0 }
+        let cursor = Some(CursorView { floor: 40, durable: 47, last_commit: None, clean: true });
+        ClassView { priority: Priority::Normal, cursor, segments: vec![segment], ledgers: 0, ledger_bytes: 0 }
+    }
+
+    #[test]
+    fn an_unreadable_cursor_or_header_is_damage() {
+        let (mut cursorless, mut headless) = (view(Vec::new()), view(Vec::new()));
+        cursorless.cursor = None;
+        headless.segments[0].utc = None;
+        for (view, words) in [(cursorless, "damaged: normal/cursor"), (headless, "40.seg: its header")] {
+            let (text, is_whole) = verdict(&[view]);
+            assert!(!is_whole && text.contains(words), "{text}");
+        }
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -53,6 +54,14 @@ impl Failed {
         eprintln!("{separator}{}", self.message);
         ExitCode::from(self.code as u8)
     }
+}
+
+/// Never over a file that somebody named by mistake.
+pub(crate) fn is_free(file: &Path, force: bool) -> Result<(), Failed> {
+    if !force && fs::symlink_metadata(file).is_ok() {
+        return Err(Failed::new(Code::Io, format!("{} is there already; --force replaces it", file.display())));
+    }
+    Ok(())
 }
 
 /// Help and version are no failures.

@@ -8,7 +8,7 @@ use lingate_model::{Clock, UtcMicros};
 use serde_json::json;
 
 use crate::bilingual::Language;
-use crate::cli::exit::{Code, Failed};
+use crate::cli::exit::{Code, Failed, is_free};
 use crate::clock::SystemClock;
 use crate::grid::Manner;
 use crate::policy::basis::{Basis, Sources};
@@ -116,11 +116,8 @@ fn read(file: &Path) -> Result<String, Failed> {
     fs::read_to_string(file).map_err(|error| Failed::io("read", file, &error))
 }
 
-/// Never over a file that somebody named by mistake.
 fn write(file: &Path, text: &str, force: bool) -> Result<(), Failed> {
-    if !force && file.exists() {
-        return Err(Failed::new(Code::Io, format!("{} is there already; --force replaces it", file.display())));
-    }
+    is_free(file, force)?;
     let failed = |error: io::Error| Failed::io("write", file, &error);
     fs::write(file, text).map_err(failed)
 }

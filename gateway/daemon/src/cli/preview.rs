@@ -1,4 +1,3 @@
-use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,7 +8,7 @@ use lingate_drivers::Site;
 use lingate_model::Clock;
 
 use crate::bilingual::Language;
-use crate::cli::exit::{Code, Failed};
+use crate::cli::exit::{Code, Failed, is_free};
 use crate::clock::SystemClock;
 use crate::files;
 use crate::grid::Manner;
@@ -142,14 +141,6 @@ fn reasons(preview: &preview::Preview) -> String {
     let told = preview.devices.iter().filter_map(|device| Some((device.name.as_str(), device.reason.as_deref()?)));
     let told: Vec<String> = told.map(|(name, reason)| format!("{name}: {reason}")).collect();
     if told.is_empty() { String::new() } else { format!("; {}", told.join("; ")) }
-}
-
-fn is_free(file: &Path, force: bool) -> Result<(), Failed> {
-    if !force && fs::symlink_metadata(file).is_ok() {
-        let what = format!("{} is there already; --force replaces it", file.display());
-        return Err(Failed::new(Code::Io, what));
-    }
-    Ok(())
 }
 
 /// Mode 0600 from its first byte on.
