@@ -136,8 +136,11 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// Where the new bytes of a file are until they replace it.
+/// Behind the whole name: files that differ in their extensions have drafts of their own, and no stranger's file is one.
 pub(crate) fn draft(path: &Path) -> PathBuf {
-    path.with_extension("draft")
+    let mut name = path.as_os_str().to_owned();
+    name.push(".draft");
+    PathBuf::from(name)
 }
 
 fn write_draft(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -274,6 +277,10 @@ mod tests {
         replace_all(&[(path.clone(), b"two")]).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+        let own = home.path().join("report.draft");
+        fs::write(&own, b"a person's").unwrap();
+        replace_all(&[(home.path().join("report.bin"), b"one")]).unwrap();
+        assert_eq!(fs::read(&own).unwrap(), b"a person's");
     }
 
     #[test]
