@@ -1,7 +1,8 @@
 //! The health endpoint: reads only, on loopback or a unix socket.
 //!
 //! Promises: GET and HEAD only; over TCP the Host header must be a loopback name, so that no web page can reach it by
-//! DNS rebinding; at most 16 connections, 16 KiB and 10 s each, one request per connection; no process value.
+//! DNS rebinding; at most 16 connections, 16 KiB and 10 s each, one request per connection, of which at most 8 are open pages
+//! that wait for changes; no process value.
 
 mod visit;
 
@@ -34,6 +35,8 @@ use crate::supervise::Stop;
 use crate::view::View;
 
 const CONNECTIONS: usize = 16;
+/// One that is open asks again at once: probes need seats beside it.
+const PAGES: usize = 8;
 const LONGEST: Duration = Duration::from_secs(10);
 const REQUEST_BYTES: usize = 16 * 1024;
 const EVENTS_EVERY: Duration = Duration::from_secs(2);
@@ -96,9 +99,10 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 }
 
 fn router(view: View, over_tcp: bool) -> Router {
+    let pages = Arc::new(Semaphore::new(PAGES));
     let router = Router::new()
         .route("/", get(page))
-        .route("/events", get(events))
+        .route("/events", get(move |view, request| events(view, request, pages.clone())))
         .route("/live", get(live))
         .route("/ready", get(ready))
         .route("/status", get(status))
@@ -153,10 +157,11 @@ async fn page(State(view): State<View>, request: Request) -> Response {
 
 /// What changes on the page, every two seconds, as server-sent events: until the connection's time is over, and then the
 /// page asks again.
-async fn events(State(view): State<View>, request: Request) -> Response {
+async fn events(State(view): State<View>, request: Request, pages: Arc<Semaphore>) -> Response {
+    let Ok(seat) = pages.try_acquire_owned() else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     let language = language(&request);
     let changes = futures_util::stream::unfold(Duration::ZERO, move |pause| {
-        let view = view.clone();
+        let (view, _seat) = (view.clone(), &seat);
         async move {
             tokio::time::sleep(pause).await;
             let ended = view.stopping.load(Ordering::Relaxed) && !pause.is_zero();
@@ -358,6 +363,21 @@ pub(crate) mod tests {
             assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{path}: {answer}");
             assert!(answer.contains(word), "{path}: {answer}");
         }
+    }
+
+    #[tokio::test]
+    async fn open_pages_leave_room_for_probes() {
+        let (_stopper, address) = serve().await;
+        let (mut pages, mut head) = (Vec::new(), [0; 12]);
+        for _ in 0..PAGES {
+            pages.push(TcpStream::connect(address).await.unwrap());
+            let page = pages.last_mut().unwrap();
+            page.write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+            page.read_exact(&mut head).await.unwrap();
+            assert_eq!(&head, b"HTTP/1.1 200");
+        }
+        assert!(get(address, "/events", "localhost").await.starts_with("HTTP/1.1 503"));
+        assert!(get(address, "/live", "localhost").await.starts_with("HTTP/1.1 200"));
     }
 
     #[tokio::test]
