@@ -17,6 +17,7 @@ use crate::audit::Ear;
 use crate::changes::Changes;
 use crate::limiter::Limiter;
 use crate::pseudonyms::PseudonymKeys;
+use crate::receipt_queue::ReceiptQueue;
 use crate::supervise::words;
 use crate::veto::Destroyed;
 
@@ -64,6 +65,7 @@ pub(crate) struct Remains {
 pub(crate) struct Heart {
     pub(crate) messages: mpsc::Sender<Message>,
     pub(crate) devices: mpsc::Sender<DeviceEvent>,
+    pub(crate) receipts: ReceiptQueue,
     pub(crate) status: watch::Receiver<Arc<Status>>,
     pub(crate) beat: Beat,
     pub(crate) end: oneshot::Receiver<End>,
@@ -106,12 +108,13 @@ pub(crate) fn start<D: Disk + 'static>(
     let mut engine = Engine::new(clock.now(), setup);
     pseudonyms.into_iter().for_each(|(dataset, key)| engine.set_pseudonym_key(dataset, key));
     let (status_sender, status) = watch::channel(Arc::new(engine.status()));
-    let beat = Beat::at(clock.now());
+    let (beat, receipts) = (Beat::at(clock.now()), ReceiptQueue::default());
     let beating = Beating {
         engine,
         clock,
         messages: message_queue,
         devices: device_queue,
+        receipts: receipts.clone(),
         link: None,
         destroyed: destroyed_sender,
         status: status_sender,
@@ -129,7 +132,7 @@ pub(crate) fn start<D: Disk + 'static>(
         };
         let _ = end_sender.send(end);
     })?;
-    Ok(Heart { messages, devices, status, beat, end, destroyed: Some(destroyed) })
+    Ok(Heart { messages, devices, receipts, status, beat, end, destroyed: Some(destroyed) })
 }
 
 struct Beating<D: Disk> {
@@ -137,6 +140,7 @@ struct Beating<D: Disk> {
     clock: Arc<dyn Clock>,
     messages: mpsc::Receiver<Message>,
     devices: mpsc::Receiver<DeviceEvent>,
+    receipts: ReceiptQueue,
     link: Option<mpsc::Sender<Publish>>,
     destroyed: mpsc::Sender<Destroyed>,
     status: watch::Sender<Arc<Status>>,
@@ -153,6 +157,7 @@ struct Beating<D: Disk> {
 enum Event {
     Message(Message),
     Device(DeviceEvent),
+    Receipt(Vec<u8>),
     /// A deadline, or nothing at all.
     Rest,
 }
@@ -184,6 +189,7 @@ impl<D: Disk> Beating<D> {
         tokio::select! {
             biased;
             Some(message) = self.messages.recv() => Event::Message(message),
+            receipt = self.receipts.next() => Event::Receipt(receipt),
             Some(device) = self.devices.recv() => Event::Device(device),
             () = tokio::time::sleep(rest) => Event::Rest,
         }
@@ -194,6 +200,7 @@ impl<D: Disk> Beating<D> {
         let drained = match event {
             Event::Message(message) => self.message(message),
             Event::Device(device) => self.device(device),
+            Event::Receipt(receipt) => self.handle(self.clock.now(), Input::Receipt(receipt)),
             Event::Rest => false,
         };
         // A turn of answers at once, and then the engine's own deadlines: neither starves the other.

@@ -45,6 +45,7 @@ mod poller;
 mod prepare;
 mod preview;
 mod pseudonyms;
+mod receipt_queue;
 mod recent;
 mod report;
 mod retry;

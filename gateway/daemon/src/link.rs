@@ -25,6 +25,7 @@ use crate::audit::Audit;
 use crate::entropy::random_u32;
 use crate::heart::Message;
 use crate::inbox::Offered;
+use crate::receipt_queue::ReceiptQueue;
 use crate::supervise::Stop;
 use crate::tls::{Stamp, TlsFiles};
 
@@ -57,6 +58,7 @@ pub(crate) struct Link {
     pub(crate) takes_unread: bool,
     pub(crate) tls: TlsFiles,
     pub(crate) heart: mpsc::Sender<Message>,
+    pub(crate) receipts: ReceiptQueue,
     pub(crate) clock: Arc<dyn Clock>,
     /// End of the certificate in use, in microseconds UTC; for the health endpoint.
     pub(crate) certificate_expires: Arc<AtomicI64>,
@@ -133,7 +135,8 @@ impl Link {
 
     fn inbound(&self) -> Inbound {
         let topics = format!("lingate/1/{}/{}", self.tenant, self.gateway);
-        Inbound { topics, heart: self.heart.clone(), offered: self.offered.clone(), audit: self.audit.clone() }
+        let (receipts, offered, audit) = (self.receipts.clone(), self.offered.clone(), self.audit.clone());
+        Inbound { topics, receipts, offered, audit }
     }
 
     async fn tls(&self) -> Result<Arc<ClientConfig>, Loss> {

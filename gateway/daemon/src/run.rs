@@ -195,6 +195,7 @@ impl Running {
             audit: audit.clone(),
             tls,
             heart: heart.messages.clone(),
+            receipts: heart.receipts.clone(),
             clock: clock.clone(),
             certificate_expires: certificate.clone(),
         };

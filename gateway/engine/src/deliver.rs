@@ -106,6 +106,7 @@ impl Deliver {
     pub(crate) fn link_up(&mut self, limits: LinkLimits, ends: [u64; Priority::ALL.len()]) -> bool {
         let was_up = self.link.replace(limits).is_some();
         self.forget();
+        self.receipts.begin();
         self.boundary = ends;
         self.status.connects += 1;
         self.status.reason = None;

@@ -17,7 +17,8 @@ use lingate_seal::{EpochReceipt, Kid, Receipt, RecordKind, Sealed};
 const AWAITING_MAX: usize = 4_096;
 /// What receipts said is remembered for this many epochs, for records whose PUBACK comes after their receipt.
 const EPOCHS_MAX: usize = 256;
-/// Pause until records are sent again for want of a receipt; doubled each time that none came.
+/// Pause until records are sent again for want of a receipt; doubled each time that none came, as long as others may
+/// still be sent.
 const RESEND_FIRST: Duration = Duration::from_secs(60);
 const REFUSAL_EVERY: Duration = Duration::from_secs(60);
 const RESEND_CAP: Duration = Duration::from_secs(960);
@@ -110,7 +111,11 @@ impl Receipts {
     pub(crate) fn is_resend_due(&mut self, monotonic: Duration) -> bool {
         let is_due = self.resend_at.is_some_and(|at| at <= monotonic);
         if is_due {
-            self.pause = self.pause.saturating_mul(2).min(RESEND_CAP);
+            // Behind a full window nothing else goes on.
+            self.pause = match self.has_room() {
+                true => self.pause.saturating_mul(2).min(RESEND_CAP),
+                false => RESEND_FIRST,
+            };
             self.forget();
         }
         is_due
@@ -123,6 +128,12 @@ impl Receipts {
             self.quiet_until = monotonic + REFUSAL_EVERY;
         }
         is_news
+    }
+
+    /// Another connection: what went wrong on the last one may be over.
+    pub(crate) fn begin(&mut self) {
+        self.forget();
+        self.pause = RESEND_FIRST;
     }
 
     /// The buffer hands everything out again.
@@ -221,6 +232,28 @@ mod tests {
         receipts.take(at(70), &receipt(1, 0, &[]));
         receipts.wait_for(at(70), sent(1, 1, 0, RecordKind::Batch));
         assert_eq!(receipts.wake_at(), Some(at(130)), "a receipt that frees something ends the growing");
+    }
+
+    #[test]
+    fn a_new_connection_ends_the_growing_of_the_pause() {
+        let mut receipts = Receipts::default();
+        for began in [0, 60, 180] {
+            receipts.wait_for(at(began), sent(0, 1, 0, RecordKind::Key));
+            assert!(receipts.is_resend_due(at(began + 900)));
+        }
+        receipts.begin();
+        receipts.wait_for(at(2_000), sent(0, 1, 0, RecordKind::Key));
+        assert_eq!(receipts.wake_at(), Some(at(2_060)));
+    }
+
+    #[test]
+    fn behind_a_full_window_the_pause_does_not_grow() {
+        let mut receipts = Receipts::default();
+        for began in [0, 60, 120, 180, 240] {
+            (0..AWAITING_MAX as u64).for_each(|n| drop(receipts.wait_for(at(began), sent(n, 1, n, RecordKind::Batch))));
+            assert!(!receipts.has_room() && !receipts.is_resend_due(at(began + 59)));
+            assert!(receipts.is_resend_due(at(began + 60)), "nothing else can be sent meanwhile");
+        }
     }
 
     #[test]

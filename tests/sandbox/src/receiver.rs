@@ -128,7 +128,15 @@ impl Receiver {
         };
         let receipts = options.receipts.then(|| authority.receipt_key()).transpose()?;
         let receipts = receipts.map(|key| Receipts::new(key, authority.sandbox_id().to_owned()));
-        let worker = Worker { intake, trust, sink: config.sink, state: state.clone(), receipts, client: None };
+        let worker = Worker {
+            intake,
+            trust,
+            sink: config.sink,
+            state: state.clone(),
+            receipts,
+            client: None,
+            owes_receipts: false,
+        };
         let intake = std::thread::Builder::new()
             .name("intake".to_owned())
             .spawn(move || worker.run(queue))
@@ -270,6 +278,8 @@ struct Worker {
     receipts: Option<Receipts>,
     /// Of the connection that stands, or of the last one.
     client: Option<AsyncClient>,
+    /// The connection did not take all of the last ones: they go with the next.
+    owes_receipts: bool,
 }
 
 impl Worker {
@@ -293,6 +303,10 @@ impl Worker {
 
     fn connected(&mut self, client: AsyncClient) -> Result<()> {
         self.client = Some(client);
+        self.send_again()
+    }
+
+    fn send_again(&mut self) -> Result<()> {
         let Some(receipts) = &mut self.receipts else { return Ok(()) };
         let out = receipts.again(self.intake.store())?;
         self.send(out);
@@ -311,7 +325,10 @@ impl Worker {
         if let Some(receipts) = &mut self.receipts {
             let kids = arrivals.iter().filter_map(|arrival| claimed(&arrival.payload)).map(|(kid, _)| kid);
             let out = receipts.after(self.intake.store(), kids)?;
-            self.send(out);
+            match self.owes_receipts {
+                true => self.send_again()?,
+                false => self.send(out),
+            }
         }
         if let Some(sink) = &mut self.sink {
             sink(events);
@@ -319,12 +336,14 @@ impl Worker {
         Ok(())
     }
 
-    /// What the connection does not take is sent again with the next one.
-    fn send(&self, receipts: Vec<ReceiptOut>) {
+    /// QoS 0: on a session that only the broker remembers the library gives out no packet identifiers, and what a
+    /// gateway misses it asks for.
+    fn send(&mut self, receipts: Vec<ReceiptOut>) {
         let Some(client) = &self.client else { return };
-        for ReceiptOut { topic, message } in receipts {
-            let _ = client.try_publish_tracked(topic, message, PublishOptions::new(QoS::AtLeastOnce));
-        }
+        let is_taken = |ReceiptOut { topic, message }| {
+            client.try_publish(topic, message, PublishOptions::new(QoS::AtMostOnce)).is_ok()
+        };
+        self.owes_receipts = !receipts.into_iter().all(is_taken);
     }
 }
 

@@ -300,3 +300,38 @@ async fn receipts_tell_the_gateway_what_is_stored_and_what_is_not() {
     receiver.stop().await.unwrap();
     broker.shutdown().await;
 }
+
+#[tokio::test]
+async fn receipts_go_on_in_a_session_that_the_broker_has_kept() {
+    let mut world = World::new();
+    let gateway = world.gateway("gw-0001");
+    let mut broker = broker(&world).await;
+    let port = broker.address().port();
+    let client_tls = tls(Some(&gateway.identity), world.authority.ca_pem());
+    let options = ReceiverOptions { receipts: true, ..ReceiverOptions::default() };
+    let mut receiver = Receiver::start_with(config(&world, &broker, None), options.clone()).unwrap();
+    until(&receiver, "connected", |receiver| receiver.link().connected).await;
+    let sent = gateway.epoch(9);
+    // A connection of its own each time; then the receiver itself begins anew.
+    for (life, part) in sent.chunks(4).enumerate() {
+        let mut publisher = Publisher::connect(port, client_tls.clone());
+        publisher.client.subscribe("lingate/1/acme/gw-0001/r", QoS::AtLeastOnce).await.unwrap();
+        for arrival in part {
+            assert!(is_taken(publisher.publish(arrival).await));
+        }
+        let is_told = |_: &ReceiverHandle| !publisher.received.lock().unwrap().is_empty();
+        until(&receiver, &format!("a receipt in life {life}"), is_told).await;
+        assert_eq!(receiver.link().sessions_lost, 0);
+        if life == 0 {
+            broker.stop().await;
+            until(&receiver, "outage noticed", |receiver| !receiver.link().connected).await;
+            broker.start_again().await.unwrap();
+        } else {
+            receiver.stop().await.unwrap();
+            receiver = Receiver::start_with(config(&world, &broker, None), options.clone()).unwrap();
+        }
+        until(&receiver, "connected again", |receiver| receiver.link().connected).await;
+    }
+    receiver.stop().await.unwrap();
+    broker.shutdown().await;
+}

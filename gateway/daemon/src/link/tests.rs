@@ -185,6 +185,7 @@ impl Bench {
             takes_unread,
             tls,
             heart,
+            receipts: ReceiptQueue::default(),
             clock: Arc::new(SystemClock::start()),
             certificate_expires: Arc::default(),
         };
