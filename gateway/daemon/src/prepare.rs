@@ -201,7 +201,9 @@ fn denied(index: usize, refused: &NotGranted) -> Fault {
     let hint =
         "nothing is sealed for this dataset; correct the configuration, or ask the sandbox for a bundle that grants it";
     let setting = match refused {
-        NotGranted::PurposeNotGranted { .. } | NotGranted::PurposeExpired(_) => Setting::DatasetPurpose(index),
+        NotGranted::PurposeNotGranted { .. } | NotGranted::PurposeExpired(_) | NotGranted::PurposeNotBegun(_) => {
+            Setting::DatasetPurpose(index)
+        }
         NotGranted::ApprovalMissing(_) => Setting::DatasetClass(index),
         _ => Setting::DatasetId(index),
     };

@@ -189,6 +189,7 @@ impl<D: Disk> Engine<D> {
         for mut reading in readings {
             make_stale(&mut reading);
             self.devices.read(&reading);
+            self.withhold(&reading);
             if let Some(batch) = self.refinery.refine(now, reading) {
                 self.seal(now, &batch);
             }

@@ -25,6 +25,13 @@ impl PendingGaps {
         self.0.push_back(gap);
     }
 
+    /// As `add`; one gap spans all of a device and cause that waits, however far apart.
+    pub(crate) fn widen(&mut self, gap: GapRecord) {
+        if !self.0.iter_mut().rev().any(|pending| merge(pending, &gap, |_, _| true)) {
+            self.0.push_back(gap);
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

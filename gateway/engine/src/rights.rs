@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use lingate_buffer::{Disk, Purged};
-use lingate_model::{DatasetAlias, DatasetId, Now};
-use lingate_seal::{Acknowledgement, Grant, Receipt, VerifiedBundle, Veto};
+use lingate_model::{DatasetAlias, DatasetId, Now, Reading};
+use lingate_seal::{Acknowledgement, GapCause, Grant, Receipt, VerifiedBundle, Veto};
 
 use crate::engine::Engine;
 use crate::receipts::Sent;
+use crate::stream::Denied;
 use crate::{Level, Notice, Output, Reserved};
 
 /// Purposes begin, keys become valid, the wall clock is set: rights change without a new bundle.
@@ -75,19 +76,20 @@ impl<D: Disk> Engine<D> {
         self.outputs.extend(notices.into_iter().map(Output::Notice));
     }
 
-    fn grant(&self, now: Now, index: usize) -> Result<Grant, String> {
+    fn grant(&self, now: Now, index: usize) -> Result<Grant, Denied> {
         let plan = &self.export.datasets[index];
         let Some(bundle) = &self.bundle else {
-            return Err("there is no sandbox bundle yet: put it into the inbox folder".to_owned());
+            return Err(Denied::before_a_bundle());
         };
         let granted = bundle.grant_within(&plan.id, &plan.purpose, plan.ceiling, now.utc, &self.rules.plant);
-        let granted = granted.map_err(|refusal| refusal.to_string())?;
+        let granted = granted.map_err(|refusal| Denied::by(&refusal))?;
+        let of_quota = |why: &str| Err(Denied { why: why.to_owned(), loses: Some(GapCause::Withheld) });
         match self.rules.quotas.get(&plan.id) {
             Some(quota) if self.rules.ledger.is_used_up(now.utc, plan.id.as_str(), quota) => {
-                Err("the plant's quota for this day (UTC) is used up; it begins anew at midnight".to_owned())
+                of_quota("the plant's quota for this day (UTC) is used up; it begins anew at midnight")
             }
             Some(_) if !self.rules.ledger.is_within(now.utc, plan.id.as_str(), &self.reserved) => {
-                Err("the next part of the plant's quota waits until the ledger is on disk".to_owned())
+                of_quota("the next part of the plant's quota waits until the ledger is on disk")
             }
             _ => Ok(granted),
         }
@@ -106,13 +108,13 @@ impl<D: Disk> Engine<D> {
 
     /// The epoch ends at once. What is pending passed under the old ceiling: it goes under the new grant if that is
     /// as wide, and is declared lost otherwise.
-    fn change_terms(&mut self, now: Now, index: usize, grant: Result<Grant, String>) {
+    fn change_terms(&mut self, now: Now, index: usize, grant: Result<Grant, Denied>) {
         let dataset = self.streams[index].dataset;
         let pending = self.refinery.end(now, dataset);
         let closing = self.streams[index].close(&self.sealing.signer);
         self.keep(now, index, closing);
-        if let Err(reason) = &grant {
-            let text = format!("dataset {}: nothing is sealed for it: {reason}", self.export.datasets[index].id);
+        if let Err(Denied { why, .. }) = &grant {
+            let text = format!("dataset {}: nothing is sealed for it: {why}", self.export.datasets[index].id);
             self.say(Level::Warning, text);
         }
         if let Ok(grant) = &grant {
@@ -128,6 +130,13 @@ impl<D: Disk> Engine<D> {
             Some(batch) => self.seal(now, &batch),
             None => {}
         }
+    }
+
+    /// What is read for a dataset whose rights have ended is lost; the refinery lets none of it through.
+    pub(crate) fn withhold(&mut self, reading: &Reading) {
+        let export = self.export.points.get(reading.point.index()).and_then(|point| point.export.as_ref());
+        let lost = export.and_then(|export| self.streams[export.dataset.index()].withhold(reading.gateway_time));
+        lost.into_iter().for_each(|lost| self.lose(lost));
     }
 
     /// A quota that a kept record used up ends the epoch.

@@ -1,6 +1,7 @@
 //! One dataset's stream: its epoch, what it still has to declare, and its counters.
 
 mod status;
+mod withheld;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use crate::lost::Lost;
 use crate::receipts::Sent;
 use crate::sealing::Sealing;
 
+pub(crate) use withheld::Denied;
+
 /// Above every sequence number (wire.md section 2).
 const SEQ_LAST: u64 = (1 << 20) - 1;
 /// So many gap records are sealed at a time; the others follow when these are kept.
@@ -38,7 +41,7 @@ pub(crate) struct Stream {
     /// By alias.
     points: Vec<Arc<PointPlan>>,
     description: Description,
-    grant: Result<Grant, String>,
+    grant: Result<Grant, Denied>,
     alias: Option<DatasetAlias>,
     epoch: Option<Epoch>,
     /// The epoch whose KEY or catalogue the buffer refused last: none of its records is kept.
@@ -81,7 +84,7 @@ impl Stream {
             name: plan.id.to_string(),
             points,
             description,
-            grant: Err(String::new()),
+            grant: Err(Denied::default()),
             alias: None,
             epoch: None,
             keyless: None,
@@ -100,13 +103,13 @@ impl Stream {
         }
     }
 
-    pub(crate) fn requires_new_terms(&self, grant: &Result<Grant, String>) -> bool {
+    pub(crate) fn requires_new_terms(&self, grant: &Result<Grant, Denied>) -> bool {
         self.grant != *grant
     }
 
     /// True if it allows less than the one before.
-    pub(crate) fn set_grant(&mut self, grant: Result<Grant, String>) -> bool {
-        let ceiling = |grant: &Result<Grant, String>| grant.as_ref().ok().map(|grant| grant.ceiling);
+    pub(crate) fn set_grant(&mut self, grant: Result<Grant, Denied>) -> bool {
+        let ceiling = |grant: &Result<Grant, Denied>| grant.as_ref().ok().map(|grant| grant.ceiling);
         let is_narrower = ceiling(&grant) < ceiling(&self.grant);
         if let Ok(grant) = &grant {
             self.alias = Some(grant.alias.clone());
@@ -116,7 +119,7 @@ impl Stream {
     }
 
     pub(crate) fn denied(&self) -> Option<&String> {
-        self.grant.as_ref().err()
+        self.grant.as_ref().err().map(|denied| &denied.why)
     }
 
     pub(crate) fn grant(&self) -> Option<&Grant> {
@@ -208,15 +211,6 @@ impl Stream {
         };
         self.gaps.add(gaps::over(batch, cause));
         Err(Lost { cause: name, readings: batch.readings().len() as u64, notice: None })
-    }
-
-    /// The readings may not leave under the rights that hold now.
-    pub(crate) fn withheld(&mut self, batch: &Batch) -> Lost {
-        let readings = batch.readings().len() as u64;
-        if readings > 0 {
-            self.gaps.add(gaps::over(batch, GapCause::PolicyExpired));
-        }
-        Lost { cause: "policy", readings, notice: None }
     }
 
     /// The last record of the epoch, if one is open.

@@ -18,6 +18,7 @@ pub enum GapCause {
     DeviceDown = 2,
     Quarantine = 3,
     DecodeFailure = 4,
+    /// The sandbox's rights had ended or become narrower.
     PolicyExpired = 5,
     Corruption = 6,
     UncleanStop = 7,
@@ -29,10 +30,12 @@ pub enum GapCause {
     DeviceOverflow = 11,
     /// The device sent changes that did not arrive, and could not send them again.
     NotificationLost = 12,
+    /// The plant forbade it, by a veto or a quota of its own.
+    Withheld = 13,
 }
 
 impl GapCause {
-    pub const ALL: [GapCause; 12] = [
+    pub const ALL: [GapCause; 13] = [
         GapCause::Overflow,
         GapCause::DeviceDown,
         GapCause::Quarantine,
@@ -45,6 +48,7 @@ impl GapCause {
         GapCause::SealFailure,
         GapCause::DeviceOverflow,
         GapCause::NotificationLost,
+        GapCause::Withheld,
     ];
 
     pub fn from_id(id: i32) -> Option<GapCause> {
@@ -68,6 +72,7 @@ impl GapCause {
             GapCause::SealFailure => "seal_failure",
             GapCause::DeviceOverflow => "device_overflow",
             GapCause::NotificationLost => "notification_lost",
+            GapCause::Withheld => "withheld",
         }
     }
 }

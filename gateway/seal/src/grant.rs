@@ -87,6 +87,8 @@ pub enum NotGranted {
     PurposeNotGranted { dataset: DatasetId, purpose: PurposeId },
     #[error("purpose {0} is not valid at this time")]
     PurposeExpired(PurposeId),
+    #[error("purpose {0} is not valid yet")]
+    PurposeNotBegun(PurposeId),
     #[error("dataset {0} has no recipient with a valid key")]
     NoRecipient(DatasetId),
     #[error("dataset {0} is of class important and the bundle has no approval reference for it")]

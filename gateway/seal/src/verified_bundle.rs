@@ -222,8 +222,11 @@ impl VerifiedBundle {
             let (dataset, purpose) = (dataset.clone(), purpose.clone());
             NotGranted::PurposeNotGranted { dataset, purpose }
         })?;
-        let is_valid = stated.valid.contains(utc);
-        is_valid.then_some(stated).ok_or_else(|| NotGranted::PurposeExpired(purpose.clone()))
+        match utc {
+            _ if utc < stated.valid.from => Err(NotGranted::PurposeNotBegun(purpose.clone())),
+            _ if utc >= stated.valid.until => Err(NotGranted::PurposeExpired(purpose.clone())),
+            _ => Ok(stated),
+        }
     }
 
     /// Keys of the dataset's roles that are valid at this time and not vetoed, by kid.

@@ -6,7 +6,9 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait for real processes on the real clock")]
 
 mod daemon;
+mod hunt;
 mod ledger;
+mod line;
 mod load;
 mod opcua;
 mod peers;
@@ -16,7 +18,9 @@ mod sector;
 mod stage;
 
 pub use daemon::{Daemon, Health, Launch, ROLE};
+pub use hunt::{Hunt, contents_below};
 pub use ledger::{DeclaredGap, Identity, Ledger};
+pub use line::{Line, PATIENCE, utc_us};
 pub use load::Load;
 pub use opcua::{OpcUaPeer, PeerSettings};
 pub use peers::{Mosquitto, Peer};

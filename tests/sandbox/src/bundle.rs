@@ -73,7 +73,8 @@ impl BundleDraft<'_> {
     }
 
     fn ends(&self) -> i64 {
-        self.issued_unix + i64::from(self.policy.bundle.valid_days) * DAY_SECONDS
+        let ends = self.issued_unix + i64::from(self.policy.bundle.valid_days) * DAY_SECONDS;
+        self.policy.bundle.valid_until.map_or(ends, |until| ends.min(until.as_second()))
     }
 
     /// What may be sealed to: neither ended nor revoked.

@@ -60,7 +60,7 @@ pub use link::BrokerAddress;
 pub use opened::{Event, OpenedBatch, OpenedGap, OpenedReading};
 pub use policy::sample as sample_policy;
 pub use policy::{Acknowledgement, Policy};
-pub use publish::publish_bundles;
+pub use publish::{Message, publish_bundles, publish_messages};
 pub use receiver::{Group, LinkState, LiveDataset, Receiver, ReceiverConfig, ReceiverHandle, ReceiverOptions, Sink};
 pub use rejected::Rejected;
 pub use report::{DatasetReport, DescribedDevice, Report, StepReport};

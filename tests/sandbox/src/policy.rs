@@ -27,6 +27,9 @@ pub struct Policy {
 pub struct BundleTerms {
     /// 1 to 3,650.
     pub valid_days: u32,
+    /// No bundle lives longer than to this time, such as 2026-01-31T00:00:00Z.
+    #[serde(default)]
+    pub valid_until: Option<jiff::Timestamp>,
     /// 1 to 86,400.
     pub epoch_seconds: u32,
     /// 4 to 2^20: catalogue, lineage, one batch, close.

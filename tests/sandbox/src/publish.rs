@@ -14,16 +14,30 @@ use crate::{Authority, Issued};
 const DEADLINE: Duration = Duration::from_secs(15);
 const PACKET_BYTES_MAX: u32 = 2 << 20;
 
+/// A message of the sandbox to a gateway.
+pub struct Message {
+    pub topic: String,
+    pub payload: Vec<u8>,
+    pub retained: bool,
+}
+
 /// Publishes every bundle on its gateway's topic, and waits until the broker has taken each.
 pub async fn publish_bundles(authority: &Authority, broker: &BrokerAddress, issued: &[Issued]) -> Result<()> {
+    let message = |issued: &Issued| Message { topic: issued.topic(), payload: issued.bundle.clone(), retained: true };
+    publish_messages(authority, broker, issued.iter().map(message).collect()).await
+}
+
+/// By the sandbox's certificate, whatever they say: `r` and `b` of every gateway may be written with it.
+pub async fn publish_messages(authority: &Authority, broker: &BrokerAddress, messages: Vec<Message>) -> Result<()> {
     let mut options = MqttOptions::new(format!("bundles-{}", hex(&random::<6>())), (broker.host.as_str(), broker.port));
     let tls = Material::read(authority.folder(), "receiver")?.client()?;
     options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)));
     options.set_max_packet_size(Some(PACKET_BYTES_MAX));
     let (client, mut events) = AsyncClient::builder(options).capacity(16).build();
     let all = async {
-        for bundle in issued {
-            publish_one(&client, &mut events, bundle).await.with_context(|| format!("bundle of {}", bundle.gateway))?;
+        for message in messages {
+            let topic = message.topic.clone();
+            publish_one(&client, &mut events, message).await.with_context(|| topic)?;
         }
         Ok(())
     };
@@ -35,9 +49,10 @@ pub async fn publish_bundles(authority: &Authority, broker: &BrokerAddress, issu
     Ok(())
 }
 
-async fn publish_one(client: &AsyncClient, events: &mut EventLoop, issued: &Issued) -> Result<()> {
-    let options = PublishOptions::new(QoS::AtLeastOnce).retained();
-    let notice = client.try_publish_tracked(issued.topic(), issued.bundle.clone(), options)?;
+async fn publish_one(client: &AsyncClient, events: &mut EventLoop, message: Message) -> Result<()> {
+    let options = PublishOptions::new(QoS::AtLeastOnce);
+    let options = if message.retained { options.retained() } else { options };
+    let notice = client.try_publish_tracked(message.topic, message.payload, options)?;
     let answer = tokio::select! {
         answer = notice.wait_async() => answer?,
         error = serve(events) => return Err(anyhow!("the connection failed: {error}")),

@@ -250,6 +250,9 @@ fn an_expired_bundle_stops_sealing_and_counts() {
     assert_eq!(press.read, press.kept + suppressed);
     assert!(suppressed > 150, "{suppressed} readings were denied in twenty seconds");
     let withheld = status.lost.get("policy").copied().unwrap_or(0);
+    let of_allow_list = |(step, count): &(u8, u64)| if *step == 1 { *count } else { 0 };
+    let denied: u64 = status.datasets.iter().flat_map(|it| &it.suppressed).map(of_allow_list).sum();
+    assert!(denied > 150 && withheld >= denied, "{withheld} of {denied}: every reading behind the end is lost");
 
     world.end_well(&sandbox, 2);
     assert_eq!(world.receiver.declared(GapCause::PolicyExpired), withheld);

@@ -45,12 +45,15 @@ fn a_vetoed_dataset_is_destroyed_where_it_waits_and_declared_when_it_may_be() {
     assert!(denied.contains("veto"), "{denied}");
     let destroyed = world.status().lost["purge"];
     assert!(destroyed >= waiting && waiting > 50, "{destroyed} of {waiting}");
+    let withheld = world.status().lost["withheld"];
+    assert!(withheld > 50, "{withheld} readings in ten seconds");
 
     world.veto(Veto::default());
     world.run_for(5 * SECOND);
     assert!(opened(&world, "press") > 0, "a veto that is lifted lets sealing go on");
     world.end_well(&sandbox, 2);
     assert_eq!(world.receiver.declared(GapCause::Purge), destroyed);
+    assert_eq!(world.receiver.declared(GapCause::Withheld), withheld);
 }
 
 #[test]

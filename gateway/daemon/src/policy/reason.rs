@@ -77,6 +77,7 @@ pub(crate) fn of(refused: &NotGranted) -> Reason {
         NotGranted::PurposeNotGranted { dataset, purpose } => {
             ("purpose-not-granted", format!("沙箱授权包未授权数据集 {dataset} 用于目的 {purpose}"))
         }
+        NotGranted::PurposeNotBegun(purpose) => ("purpose-not-begun", format!("目的 {purpose} 尚未生效")),
         NotGranted::PurposeExpired(purpose) => ("purpose-expired", format!("目的 {purpose} 当前不在有效期内")),
         NotGranted::NoRecipient(id) => ("no-recipient", format!("数据集 {id} 没有持有效密钥的接收方")),
         NotGranted::ApprovalMissing(id) => {

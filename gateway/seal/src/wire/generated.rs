@@ -461,6 +461,7 @@ pub enum GapCause {
     DeviceDown = 2,
     Quarantine = 3,
     DecodeFailure = 4,
+    /// The sandbox's rights had ended or become narrower: bundle, purpose or keys.
     PolicyExpired = 5,
     Corruption = 6,
     UncleanStop = 7,
@@ -471,6 +472,8 @@ pub enum GapCause {
     DeviceOverflow = 11,
     /// The device sent changes that did not arrive and that it could not send again.
     NotificationLost = 12,
+    /// The plant forbade it, by a veto or a quota of its own.
+    Withheld = 13,
 }
 impl GapCause {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -492,6 +495,7 @@ impl GapCause {
             Self::SealFailure => "GAP_CAUSE_SEAL_FAILURE",
             Self::DeviceOverflow => "GAP_CAUSE_DEVICE_OVERFLOW",
             Self::NotificationLost => "GAP_CAUSE_NOTIFICATION_LOST",
+            Self::Withheld => "GAP_CAUSE_WITHHELD",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -510,6 +514,7 @@ impl GapCause {
             "GAP_CAUSE_SEAL_FAILURE" => Some(Self::SealFailure),
             "GAP_CAUSE_DEVICE_OVERFLOW" => Some(Self::DeviceOverflow),
             "GAP_CAUSE_NOTIFICATION_LOST" => Some(Self::NotificationLost),
+            "GAP_CAUSE_WITHHELD" => Some(Self::Withheld),
             _ => None,
         }
     }
