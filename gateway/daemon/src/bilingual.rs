@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::language::Language;
 use crate::sheet::escape;
 
 /// One sentence, twice.
@@ -9,16 +10,6 @@ use crate::sheet::escape;
 pub(crate) struct Words {
     pub(crate) en: String,
     pub(crate) zh: String,
-}
-
-/// What is printed on a terminal, and what an HTML page shows first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Language {
-    #[default]
-    En,
-    Zh,
-    /// One under the other; on a terminal: English.
-    Both,
 }
 
 pub(crate) fn words(en: impl Into<String>, zh: impl Into<String>) -> Words {
@@ -34,8 +25,8 @@ impl Words {
 
     pub(crate) fn of(&self, language: Language) -> &str {
         match language {
-            Language::Zh => &self.zh,
-            Language::En | Language::Both => &self.en,
+            Language::English => &self.en,
+            Language::Chinese => &self.zh,
         }
     }
 

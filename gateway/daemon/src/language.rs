@@ -1,4 +1,6 @@
-//! The page speaks English and Chinese. Words that come from devices, brokers and libraries stay as they are.
+//! Pages and tables speak English and Chinese. Words that come from devices, brokers and libraries stay as they are.
+
+use std::str::FromStr;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Language {
@@ -36,6 +38,35 @@ impl Language {
     }
 }
 
+/// What a page that is written to a file shows first. A terminal shows one language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    One(Language),
+    /// One under the other.
+    Both,
+}
+
+impl Shown {
+    pub(crate) fn language(self) -> Language {
+        match self {
+            Shown::One(language) => language,
+            Shown::Both => Language::default(),
+        }
+    }
+}
+
+impl FromStr for Shown {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Shown, Self::Err> {
+        match (text, Language::named(text)) {
+            ("both", _) => Ok(Shown::Both),
+            (_, Some(language)) => Ok(Shown::One(language)),
+            _ => Err("the languages are en, zh and both"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +84,13 @@ mod tests {
         for (asked, accepted, language) in cases {
             assert_eq!(Language::choose(asked, accepted), language, "{asked:?} {accepted}");
         }
+    }
+
+    #[test]
+    fn an_option_names_one_language_or_both() {
+        let shown = |text: &str| text.parse::<Shown>();
+        assert_eq!(shown("zh"), Ok(Shown::One(Language::Chinese)));
+        assert_eq!((shown("both"), shown("en").map(Shown::language)), (Ok(Shown::Both), Ok(Language::English)));
+        assert!(shown("de").is_err() && shown("").is_err());
     }
 }

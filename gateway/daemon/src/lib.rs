@@ -37,6 +37,7 @@ mod keys;
 mod language;
 mod ledger;
 mod limiter;
+mod lineage;
 mod link;
 mod metrics;
 mod page;

@@ -1,12 +1,14 @@
 //! What the pages that are written to a file have in common: self-contained, without script, English and Chinese behind
 //! a switch, legible on white paper.
 
-use crate::bilingual::{Language, Words};
+use crate::bilingual::Words;
+use crate::language::{Language, Shown};
 
 /// Up to the page's first heading. Two radio buttons before everything else are the switch of the language.
-pub(crate) fn head(title: &Words, language: Language) -> String {
-    let checked = |this: Language| if this == language { " checked" } else { "" };
-    let (en, zh, both) = (checked(Language::En), checked(Language::Zh), checked(Language::Both));
+pub(crate) fn head(title: &Words, shown: Shown) -> String {
+    let checked = |this: Shown| if this == shown { " checked" } else { "" };
+    let [en, zh] = [Language::English, Language::Chinese].map(|language| checked(Shown::One(language)));
+    let both = checked(Shown::Both);
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\
          <meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'\">\

@@ -68,6 +68,11 @@ impl Sector {
         self.folder.path()
     }
 
+    /// The gateway's program.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// One command of the gateway, to its end.
     pub fn lingate(&self, arguments: &[&str]) -> Result<Output> {
         lingate(&self.binary, self.path(), arguments)

@@ -53,6 +53,21 @@ fn verify(rig: &Rig) -> Value {
     report
 }
 
+/// The exit code of `lingate lineage show`, and whether every epoch that it shows has its policy, its bundle and records.
+fn lineage(rig: &Rig) -> (i32, bool) {
+    let output = rig.lingate(&["lineage", "show", "--config", "lingate.toml", "--json"]).unwrap();
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let epochs = shown["lineage"]["datasets"][0]["newest"].as_array().unwrap();
+    let holds = |epoch: &Value| {
+        let checks = &epoch["checks"];
+        let flags = ["policy_was_loaded", "policy_is_this_configurations", "bundle_is_kept"];
+        flags.iter().all(|flag| checks[flag] == true)
+            && epoch["records"].as_u64() > Some(0)
+            && epoch["closed"].is_string()
+    };
+    (output.status.code().unwrap(), !epochs.is_empty() && epochs.iter().all(holds))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_of_a_real_run_verifies_and_a_restored_one_is_found_out() {
     let plant = Plant::start([DeviceSpec::new("load-1", Kind::Numbered(5), Mode::SelfDescribing)]).await.unwrap();
@@ -81,12 +96,29 @@ async fn the_log_of_a_real_run_verifies_and_a_restored_one_is_found_out() {
     }
     assert!(report["events"]["operator.command"].as_u64() >= Some(2), "{report:#}");
 
+    assert_eq!(lineage(&rig), (0, true));
+
     let (log, backup) = (rig.path().join("state/audit"), rig.path().join("backup"));
     copy(&log, &backup);
     let daemon = rig.start(&[]).unwrap();
     cosigned(&daemon, first).await;
     stop(daemon);
     assert_eq!(verify(&rig)["events"]["start"], 2);
+
+    assert_eq!(lineage(&rig), (0, true));
+    let newest = fs::read_dir(&log).unwrap().map(|entry| entry.unwrap().path());
+    let newest = newest.filter(|path| path.extension().is_some_and(|it| it == "jsonl")).max().unwrap();
+    let written = fs::read_to_string(&newest).unwrap();
+    fs::write(&newest, written.replacen("policy.loaded", "policy.laoded", 1)).unwrap();
+    assert_eq!(lineage(&rig).0, 65, "a changed log is no proof of anything");
+    fs::write(&newest, &written).unwrap();
+    fs::remove_file(log.join("checkpoint")).unwrap();
+    fs::read_dir(&log)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|it| it == "cosigned"))
+        .for_each(|path| fs::remove_file(path).unwrap());
+    assert_eq!(lineage(&rig), (69, true), "without a checkpoint nothing is proven");
 
     // The state as it was a day ago: what the sandbox cosigned since is not in it.
     copy(&backup, &log);

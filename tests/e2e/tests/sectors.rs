@@ -7,10 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use std::time::Duration;
 
 use lingate_e2e::{Granted, Sector, wait_for};
+use lingate_model::UtcMicros;
 use lingate_plant::sample::Sample;
+use lingate_sandbox::{Authority, Evidence, Store};
 use lingate_seal::wire::sealed::Message;
 use lingate_seal::{KeyMessage, parse_body, wire};
 use serde_json::Value;
@@ -27,6 +30,7 @@ fn granted(dataset: &'static str, purpose: &'static str, ceiling: &'static str) 
 /// One epoch, as whoever holds its key sees it.
 struct Epoch {
     dataset: String,
+    kid: String,
     policy_sha256: String,
     recipients: BTreeSet<String>,
     tags: Vec<wire::Tag>,
@@ -73,6 +77,7 @@ fn epoch((dataset, key, catalogue, bytes): (String, Vec<u8>, Vec<u8>, i64)) -> E
     let Message::Catalogue(catalogue) = parse_body(&catalogue).unwrap() else { panic!("no catalogue") };
     Epoch {
         dataset,
+        kid: key.kid().to_string(),
         policy_sha256: hex(&key.claims.policy_sha256),
         recipients: key.recipients.iter().map(|recipient| recipient.kid.to_string()).collect(),
         tags: catalogue.tags,
@@ -162,6 +167,37 @@ fn compare_bytes(sample: &str, plan: &Value, received: &Received) {
     }
 }
 
+/// From the newest value of every point back to its origin: each step of the way is proven.
+fn walk_back(folder: &Path, program: &Path, received: &Received) {
+    let store = Store::open_file(&folder.join("received.sqlite")).unwrap();
+    let authority = Authority::open(&folder.join("sandbox")).unwrap();
+    let evidence = Evidence::of(&authority).unwrap().with_program(program).unwrap();
+    for point in received.points.keys() {
+        let dataset = &received.tag(point).unwrap().0.dataset;
+        let hops = store.lineage(dataset, point, UtcMicros(i64::MAX), &evidence).unwrap().unwrap();
+        let unproven: Vec<_> = hops.iter().filter(|hop| hop.holds != Some(true)).collect();
+        assert!(unproven.is_empty(), "{point}: {unproven:#?}");
+    }
+}
+
+/// What the gateway's own log says of the epochs that arrived.
+fn compare_lineage(shown: &Output, plan: &Value, received: &Received) {
+    assert!(shown.status.success(), "{shown:?}");
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(shown["log"]["proven"], true, "{shown:#}");
+    let lineages = shown["lineage"]["datasets"].as_array().unwrap();
+    for epoch in &received.epochs {
+        let of = lineages.iter().find(|it| it["dataset"] == epoch.dataset.as_str()).unwrap();
+        let told = of["newest"].as_array().unwrap().iter().find(|it| it["kid"] == epoch.kid.as_str()).unwrap();
+        assert_eq!((&told["policy"], &of["policy"]), (&epoch.policy_sha256.as_str().into(), &told["policy"]));
+        let checks = &told["checks"];
+        assert_eq!((&checks["policy_was_loaded"], &checks["bundle_is_kept"]), (&true.into(), &true.into()), "{told:#}");
+        assert!(checks["policy_is_this_configurations"] == true && told["readings"].as_u64() > Some(0), "{told:#}");
+        let points = plan["points"].as_array().unwrap().iter().filter(|it| it["dataset"] == epoch.dataset.as_str());
+        assert_eq!(of["points"].as_array().unwrap().len(), points.count());
+    }
+}
+
 async fn plan_and_gateway_agree(name: &'static str, grants: &[Granted], veto: Option<&str>) -> Vec<String> {
     let sector = Sector::start(BINARY, Sample::named(name).unwrap(), grants).await.unwrap();
     if let Some(dataset) = veto {
@@ -178,11 +214,15 @@ async fn plan_and_gateway_agree(name: &'static str, grants: &[Granted], veto: Op
     let store = sector.path().join("received.sqlite");
     let arrived = wait_for("every point", PATIENCE, || Received::read(&store).points.len() + gated >= leaving).await;
     assert!(arrived.is_ok(), "{name}: {:?}\n{log}", Received::read(&store).points.keys());
+    let shown = sector.lingate(&["lineage", "show", "--config", "lingate.toml", "--json"]).unwrap();
+    let (folder, program) = (sector.path().to_owned(), sector.binary().to_owned());
     sector.receiver.stop().await.unwrap();
     let received = Received::read(&store);
     assert!(leaving > 0 && leaving < points.len(), "{name}");
     points.iter().for_each(|point| compare(name, &plan, &received, point));
     compare_bytes(name, &plan, &received);
+    walk_back(&folder, &program, &received);
+    compare_lineage(&shown, &plan, &received);
     let known: BTreeSet<&str> = points.iter().map(|point| point["name"].as_str().unwrap()).collect();
     let unknown = received.points.keys().find(|name| !known.contains(name.as_str()));
     assert!(unknown.is_none(), "{name}: {unknown:?} left, and the plan does not know it");

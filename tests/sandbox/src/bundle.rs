@@ -126,7 +126,7 @@ fn purpose_entry(purpose: &Purpose) -> Value {
 fn dataset_entry(dataset: &Dataset) -> Value {
     json!({
         "id": dataset.id, "alias": dataset.alias, "purposes": dataset.purposes, "roles": dataset.roles,
-        "class_ceiling": dataset.class_ceiling, "approval": dataset.approval, "policy_sha256": [],
+        "class_ceiling": dataset.class_ceiling, "approval": dataset.approval, "policy_sha256": dataset.policies,
         "retention_days": dataset.retention_days,
     })
 }

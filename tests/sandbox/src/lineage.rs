@@ -13,7 +13,9 @@ mod document;
 mod record;
 mod rights;
 
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Context, Result};
 use lingate_model::UtcMicros;
 use lingate_seal::{Claims, KeyMessage, Kid, VerifyingKey, wire};
 use serde_json::Value;
@@ -51,6 +53,12 @@ impl<'a> Evidence<'a> {
         let roles = authority.policy()?.roles;
         let keys = roles.iter().map(|role| authority.role_keys_of(&role.id)).collect::<Result<Vec<_>>>()?;
         Ok(Evidence { authority: Some(authority), keys: keys.concat(), program: None })
+    }
+
+    /// And the gateway's program.
+    pub fn with_program(self, path: &Path) -> Result<Evidence<'a>> {
+        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        Ok(Evidence { program: Some(sha256(&bytes)), ..self })
     }
 }
 

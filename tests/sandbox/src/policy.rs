@@ -100,6 +100,10 @@ pub struct Dataset {
     pub roles: Vec<String>,
     pub class_ceiling: String,
     pub approval: Option<String>,
+    /// Minimization policies that are approved, as `lingate plan` names them: `sha256:` and 64 hex digits. Empty: the plant's
+    /// choice.
+    #[serde(default)]
+    pub policies: Vec<String>,
     pub retention_days: u32,
 }
 
@@ -165,6 +169,12 @@ impl Policy {
             bail!(named(&format!("role {unknown:?} has no [[role]]")));
         }
         ensure!(!dataset.purposes.is_empty() && !dataset.roles.is_empty(), named("needs a purpose and a role"));
+        let is_hash = |text: &str| text.strip_prefix("sha256:").and_then(lingate_audit::from_hex).is_some();
+        if let Some(wrong) = dataset.policies.iter().find(|policy| !is_hash(policy)) {
+            bail!(named(&format!(
+                "policy {wrong:?} must be \"sha256:\" and 64 hex digits, as `lingate plan` names it"
+            )));
+        }
         let Ok(class) = dataset.class_ceiling.parse::<Class>() else {
             bail!(named("class_ceiling must be \"general\" or \"important\""));
         };

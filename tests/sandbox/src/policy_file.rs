@@ -19,6 +19,9 @@ pub struct DatasetChange {
     pub class_ceiling: Option<String>,
     /// Reference of the assessment that `important` needs.
     pub approval: Option<String>,
+    /// Minimization policies that become approved, or are no longer: `sha256:` and 64 hex digits.
+    pub add_policies: Vec<String>,
+    pub remove_policies: Vec<String>,
     pub retention_days: Option<u32>,
     /// Party of roles that the policy does not have yet.
     pub party: Option<String>,
@@ -63,6 +66,10 @@ impl PolicyFile {
         remove(dataset, "purposes", &change.remove_purposes)?;
         add(dataset, "roles", &change.add_roles)?;
         remove(dataset, "roles", &change.remove_roles)?;
+        if !change.add_policies.is_empty() || !change.remove_policies.is_empty() {
+            add(dataset, "policies", &change.add_policies)?;
+            remove(dataset, "policies", &change.remove_policies)?;
+        }
         set(dataset, "class_ceiling", change.class_ceiling.as_deref());
         set(dataset, "approval", change.approval.as_deref());
         if let Some(days) = change.retention_days {

@@ -9,6 +9,7 @@ mod enroll;
 pub(crate) mod exit;
 mod import;
 mod ledger;
+mod lineage;
 mod opcua;
 mod plan;
 mod preview;
@@ -131,6 +132,11 @@ enum Command {
         #[command(subcommand)]
         command: audit::AuditCommand,
     },
+    /// Where what was sealed came from, and under which rights: points, steps, policies, epochs; offline
+    Lineage {
+        #[command(subcommand)]
+        command: lineage::LineageCommand,
+    },
     /// Makes the gateway's keys and `enroll.json`, which the sandbox needs to issue certificate and bundle
     Enroll {
         #[arg(long, value_name = "FILE")]
@@ -164,6 +170,7 @@ pub fn main() -> ExitCode {
         Command::Buffer { what } => what.run(),
         Command::Ledger { config, json } => ledger::ledger(&config, json),
         Command::Audit { command } => command.run(),
+        Command::Lineage { command } => command.run(),
         Command::Enroll { config, output } => enroll::enroll(&config, &output),
     };
     outcome.unwrap_or_else(|failed| failed.tell())

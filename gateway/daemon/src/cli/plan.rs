@@ -7,10 +7,10 @@ use clap::Args;
 use lingate_model::{Clock, UtcMicros};
 use serde_json::json;
 
-use crate::bilingual::Language;
 use crate::cli::exit::{Code, Failed, is_free};
 use crate::clock::SystemClock;
 use crate::grid::Manner;
+use crate::language::Shown;
 use crate::policy::basis::{Basis, Sources};
 use crate::policy::difference::Difference;
 use crate::policy::page::page;
@@ -55,8 +55,8 @@ pub(crate) struct Plan {
     #[arg(long, value_name = "TIME")]
     at: Option<jiff::Timestamp>,
     /// Of the table, and what the page shows first
-    #[arg(long, value_enum, default_value_t)]
-    language: Language,
+    #[arg(long, value_name = "en|zh|both", default_value = "en")]
+    language: Shown,
 }
 
 impl Plan {
@@ -79,7 +79,7 @@ impl Plan {
         match self.json {
             true => println!("{:#}", json!({ "policy": policy, "difference": difference })),
             false if self.html.is_some() => {}
-            false => print!("{}", table(&policy, difference.as_ref(), self.language, Manner::of_output())),
+            false => print!("{}", table(&policy, difference.as_ref(), self.language.language(), Manner::of_output())),
         }
         let code = difference.filter(|_| self.exit_code).map_or(0, |difference| difference.exit_code());
         Ok(ExitCode::from(code))

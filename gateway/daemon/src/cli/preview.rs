@@ -6,12 +6,13 @@ use std::sync::Arc;
 use clap::Args;
 use lingate_drivers::Site;
 use lingate_model::Clock;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::bilingual::Language;
 use crate::cli::exit::{Code, Failed, is_free};
 use crate::clock::SystemClock;
 use crate::files;
 use crate::grid::Manner;
+use crate::language::Shown;
 use crate::policy::basis::{Basis, Sources};
 use crate::policy::{Measured, Policy};
 use crate::preview::copy::Copy;
@@ -26,7 +27,7 @@ const POINTS_MAX: usize = 5_000;
 pub(crate) struct Preview {
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// How long the devices are read; Ctrl-C ends earlier and shows what there is
+    /// How long the devices are read; Ctrl-C or SIGTERM ends earlier and shows what there is
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
     /// A page with plots, for its owner alone (mode 0600): it shows process values
@@ -39,8 +40,8 @@ pub(crate) struct Preview {
     #[arg(long)]
     json: bool,
     /// Of the table, and what the page shows first
-    #[arg(long, value_enum, default_value_t)]
-    language: Language,
+    #[arg(long, value_name = "en|zh|both", default_value = "en")]
+    language: Shown,
 }
 
 impl Preview {
@@ -62,10 +63,15 @@ impl Preview {
             return Err(Failed::new(Code::Configuration, what));
         }
         let devices = plan.state_dir.join("devices");
-        let copy = Copy::of(&devices).map_err(|error| Failed::io("copy", &devices, &error))?;
-        let site = Site { folder: copy.folder().to_owned(), ..crate::prepare::site(&plan, clock) };
-        let preview = run(preview::read(plan, policy, site, self.seconds, interrupted(), progress(self.seconds)))?;
-        drop(copy);
+        let preview = run(async {
+            // Before keys are copied: no signal may leave them behind.
+            let told_to_end = Signals::listen()?;
+            let copy = Copy::of(&devices).map_err(|error| Failed::io("copy", &devices, &error))?;
+            let site = Site { folder: copy.folder().to_owned(), ..crate::prepare::site(&plan, clock) };
+            let read = preview::read(plan, policy, site, self.seconds, told_to_end.any(), progress(self.seconds)).await;
+            drop(copy);
+            Ok(read)
+        })??;
         end_progress();
         self.show(&preview)?;
         match preview.readings().0 {
@@ -91,7 +97,7 @@ impl Preview {
         }
         match self.json {
             true => println!("{}", serde_json::to_string_pretty(preview).expect("texts and numbers")),
-            false => print!("{}", table(preview, self.language, Manner::of_output())),
+            false => print!("{}", table(preview, self.language.language(), Manner::of_output())),
         }
         Ok(())
     }
@@ -106,9 +112,22 @@ fn run<T>(reading: impl Future<Output = T>) -> Result<T, Failed> {
     Ok(read)
 }
 
-async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+/// What ends a program: a person at the keyboard, a service manager, a terminal that is closed.
+struct Signals(Vec<Signal>);
+
+impl Signals {
+    fn listen() -> Result<Signals, Failed> {
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let listened = kinds.into_iter().map(signal).collect::<io::Result<_>>();
+        listened.map(Signals).map_err(|error| Failed::new(Code::Internal, format!("no signals: {error}")))
+    }
+
+    async fn any(mut self) {
+        std::future::poll_fn(|context| {
+            let is_told = self.0.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
+            if is_told { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
     }
 }
 

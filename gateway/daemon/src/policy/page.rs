@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::bilingual::{Language, Words, words};
+use crate::bilingual::{Words, words};
+use crate::language::Shown;
 use crate::policy::difference::{Changed, Difference};
 use crate::policy::told::{
     bytes, class_of, context_words, dataset_facts, estimate, every, facts, newly_leaves, no_difference,
@@ -11,9 +12,9 @@ use crate::policy::told::{
 use crate::policy::{DatasetPolicy, PointPolicy, Policy, State};
 use crate::sheet::{TAIL, columns, escape, fact, head, heading, paragraph};
 
-pub(crate) fn page(policy: &Policy, difference: Option<&Difference>, language: Language) -> String {
+pub(crate) fn page(policy: &Policy, difference: Option<&Difference>, shown: Shown) -> String {
     let title = words("What leaves the plant", "出厂数据清单");
-    let mut html = head(&words(format!("{}: {}", title.en, policy.gateway), title.zh.clone()), language);
+    let mut html = head(&words(format!("{}: {}", title.en, policy.gateway), title.zh.clone()), shown);
     html.push_str(&heading(1, &title));
     html.push_str(&paragraph(&sum(policy)));
     describe(&mut html, policy);
@@ -45,8 +46,7 @@ fn compare(html: &mut String, difference: &Difference) {
     let against = &difference.against;
     let with = format!("{} ({})", against.configuration, shown_bundle(against.bundle_version));
     html.push_str(&heading(2, &words(format!("Compared with {with}"), format!("与 {with} 比较"))));
-    let sums =
-        format!("configuration sha256 {}, policy sha256 {}", against.configuration_sha256, against.policy_sha256);
+    let sums = format!("configuration sha256 {}, list sha256 {}", against.configuration_sha256, against.policy_sha256);
     let _ = write!(html, "<p class='s m'>{}</p>", escape(&sums));
     if difference.is_empty() {
         html.push_str(&paragraph(&no_difference()));
@@ -87,7 +87,6 @@ fn dataset(html: &mut String, policy: &Policy, dataset: &DatasetPolicy) {
     for (name, what) in dataset_facts(dataset) {
         html.push_str(&fact(&name, &what.html()));
     }
-    html.push_str(&fact(&words("policy", "策略"), &format!("<span class=m>sha256 {}</span>", dataset.policy_sha256)));
     html.push_str("</table>");
     let is_member = |point: &&PointPolicy| point.dataset.as_ref() == Some(&dataset.id) && point.state != State::Stays;
     let members: Vec<&PointPolicy> = policy.points.iter().filter(is_member).collect();
@@ -189,7 +188,7 @@ fn foot(policy: &Policy, span: usize) -> String {
     let bundle =
         policy.bundle.as_ref().map_or_else(String::new, |bundle| format!(", bundle {}", short(&bundle.named.sha256)));
     let told = format!(
-        "{}, {}: policy {}, configuration {}{bundle}",
+        "{}, {}: list {}, configuration {}{bundle}",
         policy.gateway,
         policy.at,
         short(&policy.sha256),
@@ -207,7 +206,7 @@ fn sign(html: &mut String, policy: &Policy) {
     let title = words("Signatures", "签署");
     let text = words(
         format!(
-            "I have read this list, policy sha256 {}, and agree that what it says leaves may leave, for the purposes and recipients that it names, and nothing else.",
+            "I have read this list, sha256 {}, and agree that what it says leaves may leave, for the purposes and recipients that it names, and nothing else.",
             policy.sha256
         ),
         format!(

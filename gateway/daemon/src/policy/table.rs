@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::bilingual::{Language, Words, words};
+use crate::bilingual::{Words, words};
 use crate::grid::{Manner, grid};
+use crate::language::Language;
 use crate::policy::difference::Difference;
 use crate::policy::told::{
     bytes, class_of, dataset_facts, estimate, every, facts, newly_leaves, no_difference, no_longer_leaves, number,

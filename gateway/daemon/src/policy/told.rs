@@ -35,7 +35,7 @@ pub(crate) fn facts(policy: &Policy) -> Vec<(Words, Words)> {
             Words::plain(format!("{}, sha256 {}", configuration.file, configuration.sha256)),
         ),
         (words("bundle", "沙箱授权包"), bundle),
-        (words("this policy", "本清单"), Words::plain(format!("sha256 {}", policy.sha256))),
+        (words("this list", "本清单"), Words::plain(format!("sha256 {}", policy.sha256))),
         (words("software", "软件"), Words::plain(&policy.software)),
     ]
 }
@@ -61,6 +61,10 @@ pub(crate) fn dataset_facts(dataset: &DatasetPolicy) -> Vec<(Words, Words)> {
     if let Some(approval) = &dataset.approval {
         facts.push((words("approval", "审批文号"), Words::plain(approval)));
     }
+    facts.push((
+        words("policy, as approved, sealed and audited", "最小化策略（与审批、封装、审计一致）"),
+        Words::plain(format!("sha256:{}", dataset.policy_sha256)),
+    ));
     facts.extend(dataset.suite.map(|suite| (words("sealed with", "密码套件"), Words::plain(suite))));
     facts.push((
         words("batches of", "批量"),

@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::files;
@@ -11,6 +11,7 @@ use crate::files;
 /// Levels below the folder, and files in all of it.
 const DEPTH: usize = 6;
 const FILES_MAX: usize = 10_000;
+const NAME: &str = "lingate-preview-";
 
 pub(crate) struct Copy {
     folder: PathBuf,
@@ -19,7 +20,9 @@ pub(crate) struct Copy {
 impl Copy {
     /// Of a folder that may be missing.
     pub(crate) fn of(folder: &Path) -> io::Result<Copy> {
-        let copy = std::env::temp_dir().join(format!("lingate-preview-{}", std::process::id()));
+        let temporary = std::env::temp_dir();
+        sweep(&temporary);
+        let copy = temporary.join(format!("{NAME}{}", std::process::id()));
         // One that is there already may be somebody else's.
         DirBuilder::new().mode(0o700).create(&copy)?;
         let copy = Copy { folder: copy };
@@ -41,6 +44,18 @@ impl Drop for Copy {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Removes what previews of this user left that were killed or lost their power.
+fn sweep(temporary: &Path) {
+    let is_left = |path: &Path| {
+        let process = path.file_name()?.to_str()?.strip_prefix(NAME)?.parse::<u32>().ok()?;
+        let found = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_dir)?;
+        let is_ours = Some(found.uid()) == files::user();
+        (is_ours && !Path::new(&format!("/proc/{process}")).exists()).then_some(())
+    };
+    let entries = fs::read_dir(temporary).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    entries.filter(|path| is_left(path).is_some()).for_each(|path| drop(fs::remove_dir_all(path)));
 }
 
 /// Plain files and folders; nothing is followed.
@@ -75,5 +90,16 @@ mod tests {
         drop(copy);
         assert!(!folder.exists());
         assert!(Copy::of(&home.path().join("missing")).is_ok());
+    }
+
+    #[test]
+    fn what_a_killed_preview_left_is_removed_and_a_living_ones_is_not() {
+        let home = tempfile::tempdir().unwrap();
+        // No process has a number that high (Linux: at most 2^22).
+        let names = [format!("{NAME}4294967295"), format!("{NAME}{}", std::process::id()), "others".to_owned()];
+        names.iter().for_each(|name| fs::create_dir(home.path().join(name)).unwrap());
+        fs::write(home.path().join(&names[0]).join("key.pem"), b"key").unwrap();
+        sweep(home.path());
+        assert_eq!(names.map(|name| home.path().join(name).exists()), [false, true, true]);
     }
 }

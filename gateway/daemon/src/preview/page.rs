@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::bilingual::{Language, Words, words};
+use crate::bilingual::{Words, words};
+use crate::language::Shown;
 use crate::policy::told::number;
 use crate::policy::{PointPolicy, State};
 use crate::preview::plot::plot;
@@ -11,17 +12,17 @@ use crate::preview::table::{confidential, device_state, ends, span, sum, suppres
 use crate::preview::{PointSeen, Preview};
 use crate::sheet::{TAIL, columns, escape, head, heading, paragraph};
 
-pub(crate) fn page(preview: &Preview, language: Language) -> String {
+pub(crate) fn page(preview: &Preview, shown: Shown) -> String {
     let policy = &preview.policy;
     let name = title();
-    let mut html = head(&words(format!("{}: {}", name.en, policy.gateway), name.zh.clone()), language);
+    let mut html = head(&words(format!("{}: {}", name.en, policy.gateway), name.zh.clone()), shown);
     html.push_str(&heading(1, &name));
     let _ = write!(html, "<p class=warn>{}</p>", confidential().html());
     html.push_str(&paragraph(&sum(preview)));
     let bundle = policy.bundle.as_ref().map_or_else(|| "-".to_owned(), |bundle| bundle.named.sha256.clone());
     let about = words(
         format!(
-            "Gateway {} of {}; configuration sha256 {}; bundle sha256 {bundle}; policy sha256 {}; {}",
+            "Gateway {} of {}; configuration sha256 {}; bundle sha256 {bundle}; list sha256 {}; {}",
             policy.gateway, policy.tenant, policy.configuration.sha256, policy.sha256, policy.software
         ),
         format!(
@@ -91,7 +92,10 @@ fn row(html: &mut String, seen: &PointSeen, point: &PointPolicy, seconds: f64) {
         _ => format!("{}{}", told(&seen.left), steps(seen, point)),
     };
     let unit = point.unit.as_deref().unwrap_or("");
-    let missed = words(format!("{} slots missed", number(seen.missed)), format!("缺失 {} 个周期", number(seen.missed)));
+    let missed = words(
+        if seen.missed == 1 { "1 slot missed".to_owned() } else { format!("{} slots missed", number(seen.missed)) },
+        format!("缺失 {} 个周期", number(seen.missed)),
+    );
     let missed = if seen.missed > 0 { format!("<div class=s>{}</div>", missed.html()) } else { String::new() };
     let _ = write!(
         html,
@@ -105,7 +109,10 @@ fn row(html: &mut String, seen: &PointSeen, point: &PointPolicy, seconds: f64) {
 }
 
 fn told(series: &Series) -> String {
-    let count = words(format!("{} readings", number(series.count)), format!("{} 条", number(series.count)));
+    let count = words(
+        if series.count == 1 { "1 reading".to_owned() } else { format!("{} readings", number(series.count)) },
+        format!("{} 条", number(series.count)),
+    );
     let bad = words(format!(", {} of them bad", number(series.bad)), format!("，其中坏值 {} 条", number(series.bad)));
     let bad = if series.bad > 0 { bad.html() } else { String::new() };
     let line = |name: Words, text: String| {

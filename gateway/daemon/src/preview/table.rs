@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::bilingual::{Language, Words, words};
+use crate::bilingual::{Words, words};
 use crate::grid::{Manner, grid};
+use crate::language::Language;
 use crate::policy::State;
 use crate::policy::told::number;
 use crate::preview::series::Series;

@@ -90,6 +90,12 @@ pub(crate) struct Grant {
     /// Reference of the security assessment
     #[arg(long)]
     approval: Option<String>,
+    /// Approve a minimization policy, as `lingate plan` names it; with one, no other is sealed. Repeat for more
+    #[arg(long = "policy", value_name = "sha256:HASH")]
+    policies: Vec<String>,
+    /// It is no longer approved
+    #[arg(long = "without-policy", value_name = "sha256:HASH")]
+    without_policies: Vec<String>,
     #[arg(long, value_name = "DAYS")]
     retention_days: Option<u32>,
     /// Its name in topics [default for a new one: random]
@@ -202,13 +208,20 @@ impl Grant {
             remove_purposes: self.without_purposes.clone(),
             class_ceiling: self.class.clone(),
             approval: self.approval.clone(),
+            add_policies: self.policies.clone(),
+            remove_policies: self.without_policies.clone(),
             retention_days: self.retention_days,
             party: self.party.clone(),
         })?;
         let policy = authority.policy()?;
         let Some(dataset) = policy.dataset(id) else { bail!("policy.toml has lost dataset {id}") };
         let (roles, purposes) = (dataset.roles.join(", "), dataset.purposes.join(", "));
-        let said = format!("dataset {id}, up to class {}, for {roles}, for {purposes}", dataset.class_ceiling);
+        let approved = match dataset.policies.len() {
+            0 => String::new(),
+            count => format!(", {count} approved policies"),
+        };
+        let said =
+            format!("dataset {id}, up to class {}, for {roles}, for {purposes}{approved}", dataset.class_ceiling);
         report(&authority, &said, &issued, &self.outlet)
     }
 }

@@ -48,8 +48,7 @@ impl Lineage {
         let authority = self.sandbox.as_deref().map(Authority::open).transpose()?;
         let mut evidence = authority.as_ref().map(Evidence::of).transpose()?.unwrap_or_default();
         if let Some(path) = &self.program {
-            let program = std::fs::read(path).with_context(|| path.display().to_string())?;
-            evidence.program = ring::digest::digest(&ring::digest::SHA256, &program).as_ref().try_into().ok();
+            evidence = evidence.with_program(path)?;
         }
         let hops = store.lineage(dataset, point, time, &evidence)?;
         let hops = hops.with_context(|| format!("no value of {point:?} in {dataset:?} at or before that time"))?;
