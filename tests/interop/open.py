@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 HPKE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_128_GCM)
 BOOLEAN, UINT64, FLOAT, DOUBLE, STRING = 1, 9, 10, 11, 12  # OPC UA built-in types
 TEXTS, DATA = {STRING, 16, 17, 18, 20}, range(21, 26)  # in UTF-8; those that say themselves what they are
+CONTEXTS = {1: "batch", 2: "phase", 3: "lot", 4: "recipe", 5: "state"}
 TICKS_1970 = 116_444_736_000_000_000  # 100 ns since 1601
 
 def kid_of(curve, public):  # first 8 bytes of the RFC 9679 thumbprint
@@ -169,6 +170,9 @@ for line in map(json.loads, (folder / "messages.jsonl").open()):
     ((kind, (content,)),) = fields(body).items()
     message = fields(content)
     if kind == 1:
+        for run in map(fields, message.get(6, [])):  # from a row on, another batch
+            told = {"context": CONTEXTS[number(run, 1)], "name": tags[number(run, 4)][2][0].decode(), "start_row": number(run, 2)}
+            print(json.dumps(told | {"value": datum(run[3][0]) if 3 in run else None}, ensure_ascii=False, separators=(",", ":")))
         for _, reading in sorted(decode(message, tags), key=lambda reading: reading[0]):
             epoch["readings"] += 1
             print(json.dumps(reading, ensure_ascii=False, separators=(",", ":")))

@@ -8,7 +8,7 @@ mod common;
 use std::fs;
 use std::path::PathBuf;
 
-use common::{Role, Shape, batch, open_epoch, shaped, signing_key};
+use common::{Role, Shape, batch, in_batches, open_epoch, shaped, signing_key};
 use lingate_model::{
     Array, BuiltinType, DeviceTime, Origin, PointId, Reading, StatusCode, Structure, UtcMicros, Value,
 };
@@ -18,13 +18,17 @@ use serde_json::json;
 const COUNTED_FLOAT: usize = 25;
 const COUNTED_DOUBLE: usize = 26;
 const ARRAYS: usize = 27;
+/// The context point.
+const STRING: usize = 11;
+/// When the batches begin, after `T0`.
+const ORDERS: i64 = 200_000_000_000;
 const T0: i64 = 1_795_400_000_000_000;
 
 fn main() {
     let folder = PathBuf::from(std::env::args_os().nth(1).expect("usage: vectors DIR"));
-    let (points, role, signer) = (shaped(&shapes()), Role::new(1), signing_key(1));
+    let (points, role, signer) = (in_batches(shaped(&shapes()), STRING), Role::new(1), signing_key(1));
     let (mut epoch, mut sealed) = open_epoch(points.clone(), &role, &signer);
-    let batches = [every_type(), compound(), device_times(), irregular(), sparse()];
+    let batches = [every_type(), compound(), device_times(), irregular(), sparse(), orders()];
     for readings in &batches {
         sealed.push(epoch.seal_batch(&batch(&points, readings.clone()), &signer).unwrap());
     }
@@ -36,8 +40,11 @@ fn main() {
     fs::write(folder.join("keys.json"), keys.to_string()).unwrap();
     fs::write(folder.join("messages.jsonl"), lines(sealed.iter().map(message))).unwrap();
     let name = |reading: &Reading| points[reading.point.index()].name.clone();
-    let expected = batches.iter().flatten().map(|reading| expected(&name(reading), reading));
-    fs::write(folder.join("expected.jsonl"), lines(expected)).unwrap();
+    let of_batch = |readings: &Vec<Reading>| {
+        let context = contexts(readings, &points[STRING].name);
+        context.into_iter().chain(readings.iter().map(|reading| expected(&name(reading), reading))).collect::<Vec<_>>()
+    };
+    fs::write(folder.join("expected.jsonl"), lines(batches.iter().flat_map(of_batch))).unwrap();
 }
 
 fn shapes() -> Vec<Shape> {
@@ -151,6 +158,35 @@ fn sparse() -> Vec<Reading> {
         [Some(all), third, one].into_iter().flatten()
     };
     (0..100).flat_map(row).collect()
+}
+
+/// A batch begins, another follows, nobody knows which, and the last begins behind the last reading of the others.
+fn orders() -> Vec<Reading> {
+    let order =
+        |row: i64, text: &str, status| reading(STRING, Value::String(text.into()), ORDERS + row * 500_000, status);
+    let speed = |row: i64| reading(5, Value::Int32(row as i32), ORDERS + row * 500_000, 0);
+    let begin = [speed(0), order(0, "4711", 0), speed(1), order(1, "4711", 0), speed(2), order(2, "4712", 0x4000_0000)];
+    let end = [speed(3), order(3, "4712", 0x8005_0000), speed(4), order(5, "4713", 0)];
+    begin.into_iter().chain(end).collect()
+}
+
+/// What the context point says changes at these rows, which are the times of the readings.
+fn contexts(readings: &[Reading], name: &str) -> Vec<String> {
+    let mut times: Vec<UtcMicros> = Vec::new();
+    let (mut known, mut told) = (None, Vec::new());
+    for reading in readings {
+        if times.last() != Some(&reading.gateway_time) {
+            times.push(reading.gateway_time);
+        }
+        let value = reading.value.as_ref().filter(|_| !reading.status.is_bad()).map(shown);
+        if reading.point.index() != STRING || value == known {
+            continue;
+        }
+        let run = json!({"context": "batch", "name": name, "start_row": times.len() - 1, "value": value});
+        told.push(run.to_string());
+        known = value;
+    }
+    told
 }
 
 fn gap() -> GapRecord {

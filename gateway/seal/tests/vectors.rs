@@ -8,7 +8,7 @@ mod common;
 
 use std::sync::OnceLock;
 
-use common::{Seeded, batch, dataset, now, points, signing_key, terms};
+use common::{Seeded, batch, dataset, in_batches, now, points, signing_key, terms};
 use hpke::aead::{Aead, AesGcm128, AesGcm256};
 use hpke::kdf::HkdfSha256;
 use hpke::kem::{DhP256HkdfSha256, X25519HkdfSha256, XWing};
@@ -79,7 +79,7 @@ fn readings() -> Vec<Reading> {
 }
 
 fn vectors(id: u16) -> Value {
-    let (signer, points) = (signer(id), points(&shapes()));
+    let (signer, points) = (signer(id), in_batches(points(&shapes()), 2));
     let keys: Vec<(Vec<u8>, Vec<u8>)> = [11, 12].map(|seed| role_keys(id, seed)).to_vec();
     let kid = |public: &[u8]| recipient_kid(suite(id).unwrap(), public).unwrap();
     let mut recipients: Vec<Recipient> = keys

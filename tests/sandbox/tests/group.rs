@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use common::publisher::{Publisher, is_taken, tls};
 use common::*;
-use lingate_sandbox::{InitOptions, Store};
+use lingate_sandbox::{ContextFilter, Evidence, InitOptions, Store};
 use tokio_postgres::{Client, NoTls};
 
 const BATCHES: i64 = 600;
@@ -215,9 +215,55 @@ async fn both_stores_say_the_same_about_the_same_messages() {
     let order = "batch=order-0".parse().unwrap();
     let [one, two] = [&sqlite, &other].map(|desk| desk.intake.store().in_context(&order).unwrap());
     assert!(one == two && !one.is_empty());
+    let evidence = Evidence::of(&world.authority).unwrap();
+    for point in points() {
+        let walk =
+            |desk: &Desk| desk.intake.store().lineage(DATASET, &point.name, time(1), &evidence).unwrap().unwrap();
+        let (one, two) = (walk(&sqlite), walk(&other));
+        assert_eq!(one, two);
+        assert!(one.iter().all(|hop| hop.holds != Some(false) || matches!(hop.what, "record" | "counts")), "{one:#?}");
+    }
     assert!(sqlite.report().datasets[0].holes > 0 && sqlite.report().datasets[0].duplicates > 0);
     let (one, two) = (world.folder.path().join("one.parquet"), world.folder.path().join("two.parquet"));
     assert_eq!(sqlite.intake.store().export_parquet(&one, None, None).unwrap(), sqlite.report().datasets[0].readings);
     other.intake.store().export_parquet(&two, None, None).unwrap();
     assert_eq!(std::fs::read(one).unwrap(), std::fs::read(two).unwrap());
+}
+
+/// "Batch 4711 from charge to discharge": over records, epochs and a change of shift, in both stores one query.
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_batch_from_charge_to_discharge_is_one_query_in_both_stores() {
+    let mut world = World::new();
+    let gateway = world.gateway("gw-0001");
+    let postgres = Postgres::start();
+    let client = postgres.connect().await;
+    // An order lasts three rows: number 1 begins in the second record of the first epoch and ends in the second epoch.
+    let mut first = gateway.open(None);
+    first.batch(&rows(0, 2));
+    first.batch(&rows(2, 2));
+    let (mut sent, previous) = first.close();
+    let mut second = gateway.open(Some(previous));
+    second.batch(&rows(4, 5));
+    sent.extend(second.close().0);
+    let mut sqlite = world.desk();
+    let trust = world.authority.trust(ROLE).unwrap();
+    let mut other = Desk { intake: lingate_sandbox::Intake::new(trust, Store::open(&postgres.url()).unwrap()) };
+    [&mut sqlite, &mut other].into_iter().for_each(|desk| drop(desk.take(&sent)));
+    for (order, readings) in
+        [("batch=order-0", 3), ("batch=order-1", 3), ("batch=order-2", 3), ("batch=order-3", 0), ("lot=order-1", 0)]
+    {
+        let filter: ContextFilter = order.parse().unwrap();
+        let [one, two] = [&sqlite, &other].map(|desk| desk.intake.store().in_context(&filter).unwrap());
+        assert_eq!(one, two, "{order}");
+        let points = if readings == 0 { 0 } else { 3 };
+        assert!(one.len() == points && one.iter().all(|row| row.readings == readings), "{order}: {one:?}");
+        let files = [&sqlite, &other].map(|desk| {
+            let file = world.folder.path().join("batch.parquet");
+            (desk.intake.store().export_parquet(&file, None, Some(&filter)).unwrap(), std::fs::read(file).unwrap())
+        });
+        assert_eq!((files[0].0, &files[0].1), (readings * points as u64, &files[1].1), "{order}");
+    }
+    let spanned = "SELECT count(DISTINCT kid) FROM contexts WHERE kind = 'batch' AND value = 'order-1'";
+    assert_eq!(count(&client, spanned).await, 2, "the batch lies in two epochs");
 }

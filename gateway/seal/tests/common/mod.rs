@@ -11,7 +11,7 @@ use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
 use hpke::{Deserializable, Kem, OpModeR, Serializable, single_shot_open};
 use lingate_model::{BuiltinType, Class, ClockState, DeviceIdentity, Now, PointId, Priority, Reading, UtcMicros};
-use lingate_refine::{Batch, DatasetIndex, DatasetPlan, Export, ExportPlan, Flush, PointPlan, Refinery};
+use lingate_refine::{Batch, ContextKind, DatasetIndex, DatasetPlan, Export, ExportPlan, Flush, PointPlan, Refinery};
 use lingate_seal::wire::sealed::Message;
 use lingate_seal::{
     ContentKey, DataMessage, DescribedDevice, Entropy, EntropyFailed, Epoch, EpochTerms, Grant, KeyMessage, Recipient,
@@ -110,6 +110,12 @@ pub fn shaped(shapes: &[Shape]) -> Vec<Arc<PointPlan>> {
     let plain: Vec<_> = shapes.iter().map(|shape| (shape.0, shape.1)).collect();
     let ranked = |(point, shape): (Arc<PointPlan>, &Shape)| PointPlan { rank: shape.2, ..(*point).clone() };
     points(&plain).into_iter().zip(shapes).map(ranked).map(Arc::new).collect()
+}
+
+/// The same points, of which one tells the batch.
+pub fn in_batches(mut points: Vec<Arc<PointPlan>>, place: usize) -> Vec<Arc<PointPlan>> {
+    Arc::make_mut(&mut points[place]).export.as_mut().unwrap().context = Some(ContextKind::Batch);
+    points
 }
 
 /// The one of all points.
