@@ -6,6 +6,7 @@ mod role_keys;
 mod roots;
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -19,7 +20,7 @@ use crate::enroll::Enrolment;
 use crate::files::{self, Readers};
 use crate::keys::{hex, sha256};
 use crate::mosquitto;
-use crate::pki::{CertificateAuthority, Leaf};
+use crate::pki::{CertificateAuthority, Leaf, serial_of};
 use crate::policy::{self, Policy};
 
 pub use change::{DatasetChange, PurposeChange, Server};
@@ -35,6 +36,8 @@ pub struct InitOptions {
     /// Names under which gateways reach the broker; the first one goes into the instructions.
     pub broker_names: Vec<String>,
     pub broker_port: u16,
+    /// Where `mosquitto.conf` has it listen; `None`: on every address.
+    pub broker_listen: Option<IpAddr>,
     /// Content of `policy.toml`; `None`: the sample.
     pub policy: Option<String>,
     /// 1 to 16 root keys.
@@ -49,6 +52,7 @@ impl Default for InitOptions {
             sandbox_id: "sandbox.example".to_owned(),
             broker_names: vec!["localhost".to_owned()],
             broker_port: 8883,
+            broker_listen: None,
             policy: None,
             root_keys: 1,
             root_threshold: 1,
@@ -73,6 +77,15 @@ struct State {
     root: RootNames,
     /// Role keys and gateways' signing keys, in the order of their revocation.
     revoked: Vec<Revoked>,
+    #[serde(default)]
+    revoked_certificates: Vec<RevokedCertificate>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct RevokedCertificate {
+    /// In hex.
+    serial: String,
+    at_unix: i64,
 }
 
 /// An entry of the bundle's `revoked`.
@@ -131,25 +144,27 @@ impl Authority {
                 broker_port: options.broker_port,
                 root: roots.names(),
                 revoked: Vec::new(),
+                revoked_certificates: Vec::new(),
             },
             roots,
             ca,
             folder,
         };
-        authority.write_first(&policy, &policy_text)?;
+        authority.write_first(&policy, &policy_text, options.broker_listen)?;
         Ok(authority)
     }
 
-    fn write_first(&self, policy: &Policy, policy_text: &str) -> Result<()> {
+    fn write_first(&self, policy: &Policy, policy_text: &str, listen: Option<IpAddr>) -> Result<()> {
         self.write("root.json", self.roots.file(), Readers::Everybody)?;
         self.write_broker_leaf()?;
         self.write_leaf("receiver", &self.ca.client(mosquitto::RECEIVER, AUTHORITY_DAYS)?)?;
         self.write("receipt.key", crate::keys::generate_ed25519_pem(), Readers::Owner)?;
         self.write("policy.toml", policy_text, Readers::Everybody)?;
         self.role_keys(policy)?;
-        let configuration = mosquitto::configuration(&self.folder, self.state.broker_port);
+        let configuration = mosquitto::configuration(&self.folder, self.state.broker_port, listen);
         self.write("mosquitto.conf", configuration, Readers::Everybody)?;
         self.write("acl", mosquitto::access_list(&[]), Readers::Everybody)?;
+        self.write_revocation_list()?;
         self.write_state()
     }
 
@@ -209,9 +224,10 @@ impl Authority {
     pub fn issue(&mut self, enroll: &[u8], change: KeyChange) -> Result<Issued> {
         let enrolment = Enrolment::verify(enroll)?;
         let known = self.known_gateway(&enrolment.gateway)?;
-        let known = KnownGateway::enrolled(known, &enrolment, change)?;
+        let mut known = KnownGateway::enrolled(known, &enrolment, change)?;
         let days = self.policy()?.certificate.valid_days;
         let chain_pem = self.ca.client_for_request(enrolment.gateway.as_str(), &enrolment.request, days)?;
+        known.certificates.push(hex(&serial_of(&chain_pem)?));
         let folder = self.gateway_folder(&known.gateway);
         files::create_folder(&folder.join("history"))?;
         files::write(&folder.join("enroll.json"), enroll, Readers::Everybody)?;

@@ -1,13 +1,16 @@
 //! The broker's configuration for Eclipse mosquitto 2.0: TLS 1.3, client certificates, per-gateway rights.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 /// The receiver's common name. The colon keeps it apart from every gateway id.
 pub(crate) const RECEIVER: &str = "sandbox:receiver";
 
-/// `folder` must be absolute: mosquitto resolves relative paths against its own working directory.
-pub(crate) fn configuration(folder: &Path, port: u16) -> String {
+/// `folder` must be absolute: mosquitto resolves relative paths against its own working directory. Without `listen` it
+/// listens on every address.
+pub(crate) fn configuration(folder: &Path, port: u16, listen: Option<IpAddr>) -> String {
     let folder = folder.display();
+    let listen = listen.map_or_else(String::new, |address| format!(" {address}"));
     format!(
         "\
 # Start with: mosquitto -c {folder}/mosquitto.conf
@@ -16,7 +19,7 @@ pub(crate) fn configuration(folder: &Path, port: u16) -> String {
 user root
 
 per_listener_settings false
-listener {port}
+listener {port}{listen}
 protocol mqtt
 cafile {folder}/ca.pem
 certfile {folder}/broker.pem
@@ -27,6 +30,8 @@ tls_version tlsv1.3
 require_certificate true
 use_identity_as_username true
 allow_anonymous false
+# Certificates of revoked gateways; `lingate-sandbox revoke` writes it anew. Read when the broker starts.
+crlfile {folder}/revoked.crl
 acl_file {folder}/acl
 
 # Sessions outlive a restart, and nothing is dropped while the receiver is away. A broker that is killed
@@ -49,8 +54,8 @@ log_type notice
 }
 
 /// `%u` is the certificate's common name: a gateway reaches only what is below its own name. `shut_out` are gateways
-/// that were revoked: they may publish nothing, and still read the bundle that grants them nothing. The broker reads the
-/// list again at SIGHUP.
+/// that were revoked: one that is connected may publish nothing from the next SIGHUP on, and still read the bundle that
+/// grants it nothing; with the revocation list it cannot come back.
 pub(crate) fn access_list(shut_out: &[&str]) -> String {
     let deny = |gateway: &&str| {
         let topics = ["k/#", "d/#", "a"].map(|channel| format!("topic deny lingate/1/+/{gateway}/{channel}\n"));

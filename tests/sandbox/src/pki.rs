@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, DnValue,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertificateSigningRequestParams,
+    DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    PublicKeyData, RevocationReason, RevokedCertParams, SerialNumber,
 };
 
 use crate::clock;
@@ -72,11 +73,40 @@ impl CertificateAuthority {
         self.client_for(common_name, &request.parsed.public_key, valid_days)
     }
 
+    /// Certificate revocation list (RFC 5280, section 5) over these certificates, PEM. A broker refuses everybody when its
+    /// list is out of date, so it is valid as long as the authority: a revocation writes the next one.
+    pub(crate) fn revocation_list(&self, revoked: &[(Vec<u8>, i64)], valid_days: u32) -> Result<String> {
+        let epoch = rcgen::date_time_ymd(1970, 1, 1);
+        let at = |seconds: i64| epoch + Duration::from_secs(seconds.unsigned_abs());
+        let entry = |(serial, seconds): &(Vec<u8>, i64)| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(serial),
+            revocation_time: at(*seconds),
+            reason_code: Some(RevocationReason::CessationOfOperation),
+            invalidity_date: None,
+        };
+        let now = clock::unix_seconds();
+        let list = CertificateRevocationListParams {
+            this_update: at(now) - BACKDATE,
+            next_update: at(now) + DAY * valid_days,
+            crl_number: SerialNumber::from(now.unsigned_abs()),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(entry).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        Ok(list.signed_by(&self.issuer)?.pem()?)
+    }
+
     fn client_for(&self, common_name: &str, key: &impl PublicKeyData, valid_days: u32) -> Result<String> {
         let mut params = parameters(common_name, &[], valid_days)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         Ok(params.signed_by(key, &self.issuer)?.pem() + &self.certificate_pem)
     }
+}
+
+/// Of the first certificate in PEM form, as its DER writes it.
+pub(crate) fn serial_of(chain_pem: &str) -> Result<Vec<u8>> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(chain_pem.as_bytes()).context("a certificate in PEM form")?;
+    Ok(pem.parse_x509().context("a certificate")?.raw_serial().to_vec())
 }
 
 impl Request {

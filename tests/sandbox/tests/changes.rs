@@ -138,6 +138,35 @@ fn a_revoked_gateway_may_nothing_until_it_enrols_with_a_new_key() {
 }
 
 #[test]
+fn the_revocation_list_names_every_certificate_of_a_revoked_gateway_and_no_other() {
+    use x509_parser::prelude::FromDer;
+    let mut world = World::new();
+    let first = world.gateway("gw-0001").identity.chain_pem;
+    let other = world.gateway("gw-0002").identity.chain_pem;
+    let second = world.authority.renew_certificate("gw-0001").unwrap().chain_pem;
+    let listed = |world: &World| {
+        let text = std::fs::read(world.authority.folder().join("revoked.crl")).unwrap();
+        let (_, pem) = x509_parser::pem::parse_x509_pem(&text).unwrap();
+        let (_, list) = x509_parser::revocation_list::CertificateRevocationList::from_der(&pem.contents).unwrap();
+        list.iter_revoked_certificates().map(|it| it.raw_serial().to_vec()).collect::<Vec<_>>()
+    };
+    let serial = |chain: &str| {
+        let (_, pem) = x509_parser::pem::parse_x509_pem(chain.as_bytes()).unwrap();
+        pem.parse_x509().unwrap().raw_serial().to_vec()
+    };
+    assert!(listed(&world).is_empty());
+    world.authority.revoke_gateway("gw-0001", "sold").unwrap();
+    let back = world.gateway("gw-0001").identity.chain_pem;
+    for _ in 0..2 {
+        let listed = listed(&world);
+        assert_eq!(listed.len(), 2);
+        assert!([&first, &second].into_iter().all(|chain| listed.contains(&serial(chain))));
+        assert!([&other, &back].into_iter().all(|chain| !listed.contains(&serial(chain))));
+        world.authority = Authority::open(world.authority.folder()).unwrap();
+    }
+}
+
+#[test]
 fn a_root_rotation_is_signed_by_both_thresholds_and_only_once() {
     let (mut world, mut plant) = enrolled(3, 2);
     let mut late = Plant { roots: plant.roots.clone(), previous: plant.previous.clone() };

@@ -5,11 +5,13 @@ use anyhow::{Context, Result, bail, ensure};
 use lingate_model::GatewayId;
 
 use super::roots::RootKeys;
-use super::{Authority, Issued, KnownGateway, Revoked};
+use super::{Authority, Issued, KnownGateway, Revoked, RevokedCertificate};
 use crate::clock;
 use crate::enroll::Enrolment;
 use crate::files::{self, Readers};
+use crate::keys::hex;
 use crate::mosquitto;
+use crate::pki::serial_of;
 use crate::policy::Policy;
 use crate::policy_file::PolicyFile;
 
@@ -22,6 +24,14 @@ const DAY_SECONDS: i64 = 86_400;
 pub enum Server {
     Broker,
     Receiver,
+}
+
+impl RevokedCertificate {
+    fn serial(&self) -> Result<Vec<u8>> {
+        let digits = self.serial.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap_or_default());
+        let bytes: Result<_, _> = digits.map(|pair| u8::from_str_radix(pair, 16)).collect();
+        bytes.with_context(|| format!("sandbox.json: serial number {:?}", self.serial))
+    }
 }
 
 impl Authority {
@@ -68,17 +78,38 @@ impl Authority {
         self.sign_all(None)
     }
 
-    /// Nothing that this gateway signed is taken any more, it gets a bundle that grants nothing, and the broker's
-    /// access list shuts it out. It comes back by enrolling with a new signing key.
+    /// Nothing that this gateway signed is taken any more, it gets a bundle that grants nothing, the broker's access list
+    /// shuts it out, and its certificates are on the revocation list. It comes back by enrolling with a new signing key.
     pub fn revoke_gateway(&mut self, gateway: &str, reason: &str) -> Result<Issued> {
         let mut known = self.expect_gateway(gateway)?;
         ensure!(known.revoked_at.is_none(), "{gateway} is revoked already");
         let kids: Vec<String> = known.keys.iter().map(|key| key.kid.clone()).collect();
         kids.iter().try_for_each(|kid| self.note_revoked(kid, reason))?;
         known.revoked_at = Some(clock::now_in_words());
+        self.revoke_certificates(&mut known)?;
         let issued = self.sign_again(known, None)?;
         self.write_access_list()?;
         Ok(issued)
+    }
+
+    fn revoke_certificates(&mut self, known: &mut KnownGateway) -> Result<()> {
+        let newest = files::read_text(&self.gateway_folder(&known.gateway).join("gateway.pem"))?;
+        let mut serials = std::mem::take(&mut known.certificates);
+        serials.push(hex(&serial_of(&newest)?));
+        serials.sort();
+        serials.dedup();
+        let at_unix = clock::unix_seconds();
+        let revoked = serials.into_iter().map(|serial| RevokedCertificate { serial, at_unix });
+        self.state.revoked_certificates.extend(revoked);
+        self.write_state()?;
+        self.write_revocation_list()
+    }
+
+    pub(super) fn write_revocation_list(&self) -> Result<()> {
+        let entry = |revoked: &RevokedCertificate| Ok((revoked.serial()?, revoked.at_unix));
+        let revoked: Vec<_> = self.state.revoked_certificates.iter().map(entry).collect::<Result<_>>()?;
+        let list = self.ca.revocation_list(&revoked, super::AUTHORITY_DAYS)?;
+        self.write("revoked.crl", list, Readers::Everybody)
     }
 
     /// Adds a dataset or changes what is granted for it.
@@ -102,12 +133,14 @@ impl Authority {
 
     /// A new certificate for the key that the gateway enrolled with; its bundle stays.
     pub fn renew_certificate(&mut self, gateway: &str) -> Result<Issued> {
-        let known = self.expect_gateway(gateway)?;
+        let mut known = self.expect_gateway(gateway)?;
         ensure!(known.revoked_at.is_none(), "{gateway} is revoked: it must enrol with a new signing key");
         let folder = self.gateway_folder(gateway);
         let enrolment = Enrolment::verify(files::read_text(&folder.join("enroll.json"))?.as_bytes())?;
         let days = self.policy()?.certificate.valid_days;
         let chain_pem = self.ca.client_for_request(gateway, &enrolment.request, days)?;
+        known.certificates.push(hex(&serial_of(&chain_pem)?));
+        self.remember(&known)?;
         files::write(&folder.join("gateway.pem"), &chain_pem, Readers::Everybody)?;
         Ok(Issued {
             gateway: enrolment.gateway,

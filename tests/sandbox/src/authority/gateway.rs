@@ -31,6 +31,9 @@ pub struct KnownGateway {
     #[serde(default)]
     pub bundle_version: u64,
     pub bundle_sha256: String,
+    /// Serial numbers of its certificates that were not revoked, in hex.
+    #[serde(default)]
+    pub certificates: Vec<String>,
     /// RFC 3339; from then on nothing that it signed is taken.
     pub revoked_at: Option<String>,
 }
@@ -52,7 +55,9 @@ impl KnownGateway {
     ) -> Result<KnownGateway> {
         let keys = keys_after(known.as_ref(), enrolment, change)?;
         let audit_keys = audit_keys(known.as_ref(), enrolment);
-        let (version, sha256) = known.map_or((0, String::new()), |known| (known.bundle_version, known.bundle_sha256));
+        let (version, sha256, certificates) = known.map_or((0, String::new(), Vec::new()), |known| {
+            (known.bundle_version, known.bundle_sha256, known.certificates)
+        });
         Ok(KnownGateway {
             gateway: enrolment.gateway.to_string(),
             tenant: enrolment.tenant.to_string(),
@@ -61,6 +66,7 @@ impl KnownGateway {
             software: enrolment.software.clone(),
             bundle_version: version,
             bundle_sha256: sha256,
+            certificates,
             revoked_at: None,
         })
     }
@@ -135,7 +141,7 @@ impl Authority {
     pub(super) fn write_gateway(&self, known: &KnownGateway, chain_pem: &str, bundle: &[u8]) -> Result<PathBuf> {
         let folder = self.gateway_folder(&known.gateway);
         let write = |name: &str, bytes: &[u8]| files::write(&folder.join(name), bytes, Readers::Everybody);
-        write("gateway.json", (serde_json::to_string_pretty(known)? + "\n").as_bytes())?;
+        self.remember(known)?;
         write(&format!("history/{:010}.jws.json", known.bundle_version), bundle)?;
         write("gateway.pem", chain_pem.as_bytes())?;
         write("sandbox-ca.pem", self.ca_pem().as_bytes())?;
@@ -143,6 +149,11 @@ impl Authority {
         write("bundle.jws.json", bundle)?;
         write("NEXT-STEPS.txt", self.next_steps(known)?.as_bytes())?;
         Ok(folder)
+    }
+
+    pub(super) fn remember(&self, known: &KnownGateway) -> Result<()> {
+        let text = serde_json::to_string_pretty(known)? + "\n";
+        files::write(&self.gateway_folder(&known.gateway).join("gateway.json"), text, Readers::Everybody)
     }
 
     fn next_steps(&self, known: &KnownGateway) -> Result<String> {

@@ -183,7 +183,13 @@ impl Revoke {
             (Some(kid), _) => (format!("revoked role key {kid}"), authority.revoke_role_key(kid, &self.reason)?),
             (None, Some(gateway)) => {
                 let issued = authority.revoke_gateway(gateway, &self.reason)?;
-                (format!("revoked {gateway}; send SIGHUP to mosquitto, so that it reads the access list"), vec![issued])
+                (
+                    format!(
+                        "revoked {gateway} and its certificates (revoked.crl); restart mosquitto, so that it reads list and \
+                     rights and cuts the connection that may stand"
+                    ),
+                    vec![issued],
+                )
             }
             (None, None) => bail!("say --role-key or --gateway"),
         };

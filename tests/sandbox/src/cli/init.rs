@@ -17,6 +17,9 @@ pub(crate) struct Init {
     broker_names: Vec<String>,
     #[arg(long, default_value_t = 8883)]
     port: u16,
+    /// Address on which mosquitto.conf has the broker listen [default: every one]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<std::net::IpAddr>,
     /// Number of root keys
     #[arg(long, default_value_t = 1, value_name = "N")]
     root_keys: usize,
@@ -52,6 +55,7 @@ pub(crate) fn init(args: Init) -> Result<()> {
         sandbox_id: args.sandbox_id,
         broker_names: args.broker_names,
         broker_port: args.port,
+        broker_listen: args.listen,
         policy,
         root_keys: args.root_keys,
         root_threshold: args.root_threshold.unwrap_or(args.root_keys),
