@@ -32,6 +32,8 @@ pub(crate) enum Setting {
 pub(crate) enum Weight {
     /// The plant's own mistake: `run` refuses to start.
     Refuse,
+    /// Something that may come back by itself is away: `run` waits for it for a while, and is to be started again.
+    Await,
     /// Time or the sandbox brought it, and a file dropped while the daemon runs can mend it: `run` starts, seals
     /// nothing for what is concerned, and says so.
     Warn,
@@ -40,6 +42,10 @@ pub(crate) enum Weight {
 impl Fault {
     pub(crate) fn refuse(setting: Setting, what: impl Into<String>, hint: impl Into<String>) -> Fault {
         Fault { setting, what: what.into(), hint: hint.into(), weight: Weight::Refuse }
+    }
+
+    pub(crate) fn away(setting: Setting, what: impl Into<String>, hint: impl Into<String>) -> Fault {
+        Fault { weight: Weight::Await, ..Fault::refuse(setting, what, hint) }
     }
 
     pub(crate) fn warn(setting: Setting, what: impl Into<String>, hint: impl Into<String>) -> Fault {

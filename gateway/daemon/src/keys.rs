@@ -40,7 +40,8 @@ pub(crate) fn signing_key(state_dir: &Path, token: Option<&TokenKey>) -> Result<
             let hint = "run `lingate enroll` first: it makes the keys; or correct sandbox.signing_key";
             Err(Fault::refuse(Setting::SigningKey, what, hint))
         }
-        Err(what) => Err(Fault::refuse(Setting::SigningKey, what, hint)),
+        Err(unusable) if unusable.is_away => Err(Fault::away(Setting::SigningKey, unusable.why, hint)),
+        Err(unusable) => Err(Fault::refuse(Setting::SigningKey, unusable.why, hint)),
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) enum Refused {
     Unreadable(io::Error),
     /// All of them, with their places.
     Problems(Problems),
+    /// The same, and time alone may mend them.
+    Away(Problems),
 }
 
 pub(crate) fn prepare(config: &Path, clock: &Arc<dyn Clock>, mode: Mode) -> Result<Prepared, Refused> {
@@ -62,12 +64,14 @@ pub(crate) fn prepare(config: &Path, clock: &Arc<dyn Clock>, mode: Mode) -> Resu
         faults.extend(material.warnings.iter().cloned());
     }
     faults.extend(of_devices(&plan, &site(&plan, clock.clone())));
-    let fatal = faults.iter().any(|fault| fault.weight == Weight::Refuse);
+    let has = |weight: Weight| faults.iter().any(|fault| fault.weight == weight);
+    let (refuses, awaits) = (has(Weight::Refuse), has(Weight::Await));
     match (signer, bundles, material) {
-        (Some(signer), Some(bundles), Some(material)) if !fatal => {
+        (Some(signer), Some(bundles), Some(material)) if !refuses && !awaits => {
             let notes = twins(&plan.devices);
             Ok(Prepared { plan, signer, bundles, tls, material, warnings: faults, notes })
         }
+        _ if !refuses && awaits => Err(Refused::Away(problems(&plan, &faults))),
         _ => Err(Refused::Problems(problems(&plan, &faults))),
     }
 }
@@ -198,8 +202,14 @@ fn no_receipt_key(plan: &Plan, bundle: &VerifiedBundle, utc: UtcMicros) -> Optio
 }
 
 fn denied(index: usize, refused: &NotGranted) -> Fault {
-    let hint =
-        "nothing is sealed for this dataset; correct the configuration, or ask the sandbox for a bundle that grants it";
+    let hint = match refused {
+        NotGranted::Vetoed(_) | NotGranted::RecipientsVetoed(_) => {
+            "nothing is sealed for this dataset until somebody lifts it: `lingate veto remove`"
+        }
+        _ => {
+            "nothing is sealed for this dataset; correct the configuration, or ask the sandbox for a bundle that grants it"
+        }
+    };
     let setting = match refused {
         NotGranted::PurposeNotGranted { .. } | NotGranted::PurposeExpired(_) | NotGranted::PurposeNotBegun(_) => {
             Setting::DatasetPurpose(index)

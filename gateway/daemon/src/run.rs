@@ -35,10 +35,13 @@ use crate::recent::Recent;
 use crate::retry;
 use crate::supervise::{Restarted, Stop, Stopper, stop};
 use crate::systemd;
+use crate::token;
 use crate::veto::{self, Said, Vetoes};
 use crate::view::View;
 
 const WINDOW: usize = 64;
+const AWAY_LOOK_EVERY: Duration = Duration::from_secs(2);
+const AWAY_MAX: Duration = Duration::from_secs(40);
 const POLLERS_END: Duration = Duration::from_secs(5);
 const DRAIN: Duration = Duration::from_secs(30);
 /// With `--once`: for the broker to acknowledge what was read.
@@ -67,7 +70,7 @@ pub(crate) enum Failure {
 /// Runs until a signal comes, `once` is over, or something fails that a restart has to mend.
 pub(crate) fn run(config: &Path, once: Option<Duration>) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let prepared = prepare(config, &clock, Mode::Run).map_err(Failure::Refused)?;
+    let prepared = prepare_when_there(config, &clock).map_err(Failure::Refused)?;
     prepared.warnings.iter().for_each(|warning| tracing::error!("{warning}"));
     prepared.notes.iter().for_each(|note| tracing::warn!("{note}"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -81,6 +84,28 @@ pub(crate) fn run(config: &Path, once: Option<Duration>) -> Result<(), Failure> 
     // A look-up that hangs must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// Waits for a token that is away, below the time that systemd gives a start. An end after that wait comes rarely enough
+/// not to meet the unit's limit of starts, so it is started again for as long as that takes.
+fn prepare_when_there(config: &Path, clock: &Arc<dyn Clock>) -> Result<Prepared, Refused> {
+    let give_up = clock.now().monotonic + AWAY_MAX;
+    // Its sender lives as long: nothing ever comes but the deadline.
+    let (_sender, nothing) = std::sync::mpsc::channel::<()>();
+    let mut told = None;
+    loop {
+        match prepare(config, clock, Mode::Run) {
+            Err(Refused::Away(problems)) if clock.now().monotonic < give_up => {
+                let problems = problems.to_string();
+                if told.replace(problems.clone()).as_ref() != Some(&problems) {
+                    tracing::error!("{problems}\nwaiting for it");
+                }
+                let _ = nothing.recv_timeout(AWAY_LOOK_EVERY);
+                token::begin_anew();
+            }
+            prepared => return prepared,
+        }
+    }
 }
 
 async fn daemon(prepared: Prepared, clock: Arc<dyn Clock>, once: Option<Duration>) -> Result<(), Failure> {

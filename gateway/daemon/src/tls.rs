@@ -138,7 +138,8 @@ fn key_in(place: &TokenKey) -> Result<Arc<dyn SigningKey>, Fault> {
             let hint = "run `lingate enroll` first: it makes the keys; or correct sandbox.key";
             Err(Fault::refuse(Setting::Key, what, hint))
         }
-        Err(what) => Err(Fault::refuse(Setting::Key, what, hint)),
+        Err(unusable) if unusable.is_away => Err(Fault::away(Setting::Key, unusable.why, hint)),
+        Err(unusable) => Err(Fault::refuse(Setting::Key, unusable.why, hint)),
     }
 }
 

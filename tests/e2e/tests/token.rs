@@ -79,11 +79,14 @@ async fn seals_and_connects_with_keys_in_a_token(suite: u16, name: &str) {
     let refused = rig.lingate(&["check", "--config", "lingate.toml"]).unwrap();
     let words = String::from_utf8_lossy(&refused.stderr).into_owned() + &String::from_utf8_lossy(&refused.stdout);
     assert!(words.contains("sandbox.signing_key") && words.contains("is it plugged in"), "{words}");
+    assert_eq!(refused.status.code(), Some(69), "temporarily unavailable: systemd starts it again");
+    let waiting = rig.start(&["--once", "2"]).unwrap();
+    wait_for("a start waits for it", PATIENCE, || rig.log().unwrap().contains("waiting for it")).await.unwrap();
 
     // It comes back: what was accepted is delivered, the readings of the time between are declared lost.
     fs::remove_dir(rig.path().join("tokens")).unwrap();
     fs::rename(rig.path().join("pulled"), rig.path().join("tokens")).unwrap();
-    assert!(rig.start(&["--once", "2"]).unwrap().wait().unwrap().success(), "{}", rig.log().unwrap());
+    assert!(waiting.wait().unwrap().success(), "{}", rig.log().unwrap());
     let (accepted, ledger) = (rig.accepted().unwrap(), rig.ledger().unwrap());
     let arrived = || accepted.is_subset(&ledger.identities().unwrap());
     wait_for("every accepted record", PATIENCE, arrived).await.unwrap();

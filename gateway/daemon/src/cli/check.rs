@@ -6,13 +6,19 @@ use lingate_model::Clock;
 
 use crate::cli::exit::{Code, Failed};
 use crate::clock::SystemClock;
-use crate::prepare::{Mode, prepare, problems};
+use crate::prepare::{Mode, Refused, prepare, problems};
 use crate::words::plural;
 
 /// All problems at once, with their places.
 pub(crate) fn check(config: &Path, start: bool) -> Result<ExitCode, Failed> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let prepared = prepare(config, &clock, Mode::Check).map_err(|refused| Failed::refused(config, &refused))?;
+    let prepared = match prepare(config, &clock, Mode::Check) {
+        Err(Refused::Away(problems)) if start => {
+            eprintln!("{problems}\n`lingate run` waits for it");
+            return Ok(ExitCode::SUCCESS);
+        }
+        prepared => prepared.map_err(|refused| Failed::refused(config, &refused))?,
+    };
     prepared.notes.iter().for_each(|note| eprintln!("note: {note}"));
     if !prepared.warnings.is_empty() {
         let problems = problems(&prepared.plan, &prepared.warnings).to_string();

@@ -20,7 +20,7 @@ use crate::cli::exit::{Code, Failed};
 use crate::clock::SystemClock;
 use crate::entropy::SystemEntropy;
 use crate::prepare::load;
-use crate::token::Token;
+use crate::token::{Token, Unusable};
 use crate::{files, keys, software};
 
 /// Makes what is missing and never overwrites: a second call with the same keys writes the same request again.
@@ -72,7 +72,7 @@ fn signing_key(plan: &Plan) -> Result<SigningKey, Failed> {
 
 /// The key of that label, which is made if it is missing.
 fn in_token(place: &TokenKey, algorithm: SignatureAlgorithm) -> Result<Token, Failed> {
-    let unavailable = |what: String| Failed::new(Code::Unavailable, what);
+    let unavailable = |unusable: Unusable| Failed::new(Code::Unavailable, unusable.why);
     match Token::open(place).map_err(unavailable)? {
         Some(token) => Ok(token),
         None => Token::generate(place, algorithm).map_err(unavailable),

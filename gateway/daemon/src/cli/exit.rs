@@ -9,7 +9,7 @@ use crate::prepare::Refused;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
     Usage = 64,
-    /// What was to be verified is not what was written.
+    /// What was named does not verify: a bundle, an audit log, a buffer.
     Data = 65,
     Unavailable = 69,
     Internal = 70,
@@ -45,6 +45,7 @@ impl Failed {
                 let what = format!("the configuration {} cannot be read: {error}", config.display());
                 Failed::new(Code::Configuration, what)
             }
+            Refused::Away(problems) => Failed::new(Code::Unavailable, problems.to_string()),
             Refused::Problems(problems) => Failed::new(Code::Configuration, problems.to_string()),
         }
     }

@@ -11,7 +11,7 @@ use cryptoki::types::AuthPin;
 use lingate_config::TokenKey;
 use lingate_seal::{SignatureAlgorithm, VerifyingKey};
 
-use super::name;
+use super::{Unusable, name};
 use crate::files;
 
 /// A library is initialized once per process, whoever asks for it.
@@ -32,15 +32,16 @@ pub(super) enum Access {
 }
 
 /// A session in which the user is logged in.
-pub(super) fn open(place: &TokenKey, access: Access) -> Result<Session, String> {
+pub(super) fn open(place: &TokenKey, access: Access) -> Result<Session, Unusable> {
     let module = module(&place.module)?;
-    let told = |error: Error| format!("{}: {error}", name(place));
+    let told = |error: Error| Unusable::away(format!("{}: {error}", name(place)));
     let is_ours =
         |label: &str| label.trim_end().as_bytes() == &place.token.as_bytes()[..place.token.len().min(LABEL_BYTES)];
     let slots = module.get_slots_with_initialized_token().map_err(told)?;
     let slot = slots.into_iter().find(|slot| module.get_token_info(*slot).is_ok_and(|info| is_ours(info.label())));
-    let slot =
-        slot.ok_or_else(|| format!("{} is not there: is it plugged in, and is its label right?", name(place)))?;
+    let slot = slot.ok_or_else(|| {
+        Unusable::away(format!("{} is not there: is it plugged in, and is its label right?", name(place)))
+    })?;
     let session = match access {
         Access::Use => module.open_ro_session(slot),
         Access::Change => module.open_rw_session(slot),
@@ -50,7 +51,7 @@ pub(super) fn open(place: &TokenKey, access: Access) -> Result<Session, String> 
     Ok(session)
 }
 
-fn module(path: &Path) -> Result<Pkcs11, String> {
+fn module(path: &Path) -> Result<Pkcs11, Unusable> {
     let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(module) = modules.get(path) {
         return Ok(module.clone());
@@ -59,17 +60,27 @@ fn module(path: &Path) -> Result<Pkcs11, String> {
     let module = Pkcs11::new(path).map_err(told)?;
     match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
         Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
-        Err(error) => return Err(told(error)),
+        Err(error) => return Err(Unusable::away(told(error))),
     }
     modules.insert(path.to_owned(), module.clone());
     Ok(module)
 }
 
-fn log_in(session: &Session, place: &TokenKey) -> Result<(), String> {
+/// Many libraries look for their tokens only when they begin. Sessions end with this.
+pub(crate) fn begin_anew() {
+    let modules = std::mem::take(&mut *MODULES.lock().unwrap_or_else(PoisonError::into_inner));
+    for (path, module) in modules {
+        if let Err(error) = module.finalize() {
+            tracing::debug!(%error, path = %path.display(), "the PKCS#11 library does not end");
+        }
+    }
+}
+
+fn log_in(session: &Session, place: &TokenKey) -> Result<(), Unusable> {
     let token = (place.module.clone(), place.token.clone());
     let mut refused = REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
     if refused.contains(&token) {
-        return Err(format!("{} refused its PIN; it is not tried again before a restart", name(place)));
+        return Err(format!("{} refused its PIN; it is not tried again before a restart", name(place)).into());
     }
     let pin = files::secret(&place.pin).map_err(|what| format!("the PIN of {}: {what}", name(place)))?;
     let pin = std::str::from_utf8(&pin).map_err(|_| format!("the PIN of {} is not text", name(place)))?;
@@ -81,9 +92,10 @@ fn log_in(session: &Session, place: &TokenKey) -> Result<(), String> {
             Err(format!(
                 "{} refuses the PIN of pin-source, which is not tried again before a restart: {error}",
                 name(place)
-            ))
+            )
+            .into())
         }
-        Err(error) => Err(format!("{}: {error}", name(place))),
+        Err(error) => Err(Unusable::away(format!("{}: {error}", name(place)))),
     }
 }
 
@@ -128,7 +140,7 @@ fn verifying_key(point: &[u8]) -> Option<VerifyingKey> {
 }
 
 /// A key pair that never leaves the token.
-pub(super) fn generate(place: &TokenKey, algorithm: SignatureAlgorithm) -> Result<(), String> {
+pub(super) fn generate(place: &TokenKey, algorithm: SignatureAlgorithm) -> Result<(), Unusable> {
     let session = open(place, Access::Change)?;
     let (mechanism, curve) = match algorithm {
         SignatureAlgorithm::Esp256 => (Mechanism::EccKeyPairGen, P256.to_vec()),
@@ -146,7 +158,7 @@ pub(super) fn generate(place: &TokenKey, algorithm: SignatureAlgorithm) -> Resul
             SignatureAlgorithm::Ed25519 => "; if it has no Ed25519, write suites = [\"p256\"]",
             SignatureAlgorithm::Esp256 => "",
         };
-        format!("{} makes no key: {error}{hint}", name(place))
+        format!("{} makes no key: {error}{hint}", name(place)).into()
     })
 }
 
@@ -173,7 +185,7 @@ mod tests {
     fn a_library_that_is_not_there_is_named() {
         let pin = lingate_config::Credential::File("/nowhere/pin".into());
         let place = TokenKey { module: "/nowhere/p11.so".into(), token: "t".to_owned(), object: "o".to_owned(), pin };
-        let why = open(&place, Access::Use).err().unwrap();
-        assert!(why.starts_with("the PKCS#11 library /nowhere/p11.so cannot be used: "), "{why}");
+        let Unusable { why, is_away } = open(&place, Access::Use).err().unwrap();
+        assert!(why.starts_with("the PKCS#11 library /nowhere/p11.so cannot be used: ") && !is_away, "{why}");
     }
 }
