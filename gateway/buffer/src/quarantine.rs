@@ -42,17 +42,21 @@ pub struct Quarantined {
 #[derive(Default)]
 pub(crate) struct Quarantine {
     held: BTreeMap<RecordId, Quarantined>,
+    /// Not whole, so that nobody can say whose they are.
+    torn: Vec<RecordId>,
 }
 
 impl Quarantine {
-    /// What is not whole is left where it is, and not listed.
+    /// What is not whole is left where it is, and not listed. A purge of any dataset destroys it.
     pub(crate) fn open(disk: &mut dyn Disk) -> Quarantine {
-        let mut held = BTreeMap::new();
-        for entry in disk.list(DIRECTORY).unwrap_or_default() {
-            let found = parse_name(&entry.name).and_then(|record| Some(read(disk, record).ok()??.0));
-            held.extend(found.map(|found| (found.record, found)));
+        let (mut held, mut torn) = (BTreeMap::new(), Vec::new());
+        for record in disk.list(DIRECTORY).unwrap_or_default().iter().filter_map(|entry| parse_name(&entry.name)) {
+            match read(disk, record) {
+                Ok(Some((found, _))) => drop(held.insert(record, found)),
+                _ => torn.push(record),
+            }
         }
-        Quarantine { held }
+        Quarantine { held, torn }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -111,15 +115,27 @@ impl Quarantine {
     ) -> Result<(u64, u64), DiskError> {
         let meant: Vec<Quarantined> = self.held.values().filter(|held| is_meant(&held.alias)).cloned().collect();
         for held in &meant {
-            let file = disk.open(&path(held.record))?;
-            let zeros = vec![0; usize::try_from(held.bytes).unwrap_or(0)];
-            let written = disk.write_at(file, 0, &zeros).and_then(|()| disk.sync_data(file));
-            disk.close(file);
-            written?;
+            overwrite(disk, held.record)?;
             self.remove(disk, held.record)?;
+        }
+        while let Some(torn) = self.torn.last().copied() {
+            match overwrite(disk, torn) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => self.remove(disk, torn)?,
+            }
+            self.torn.pop();
         }
         Ok((meant.len() as u64, meant.iter().map(|held| held.bytes).sum()))
     }
+}
+
+fn overwrite(disk: &mut dyn Disk, record: RecordId) -> Result<(), DiskError> {
+    let file = disk.open(&path(record))?;
+    let content = inspect::whole(disk, file);
+    let zeros = content.map(|content| vec![0; content.len()]);
+    let written = zeros.and_then(|zeros| disk.write_at(file, 0, &zeros)).and_then(|()| disk.sync_data(file));
+    disk.close(file);
+    written
 }
 
 /// A record that was set aside, from its file; `None` if that is not there or not whole.

@@ -149,3 +149,20 @@ fn a_record_has_a_name_that_reads_back() {
         assert!(wrong.parse::<RecordId>().is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn a_purge_destroys_a_torn_record_of_the_quarantine_because_nobody_can_say_whose_it_is() {
+    let disk = FakeDisk::new();
+    let (mut buffer, _) = open(&disk, &tiny());
+    let ids = fill(&mut buffer, Normal, 2, 0..3);
+    drain(&mut buffer);
+    buffer.quarantine(ids[1], 0x99, at(7)).unwrap();
+    drop(buffer);
+    let is_there = |disk: &FakeDisk| disk.paths().iter().any(|path| path.starts_with("quarantine/"));
+    let path = disk.paths().into_iter().find(|path| path.starts_with("quarantine/")).unwrap();
+    disk.flip(&path, 400);
+    let (mut buffer, _) = open(&disk, &tiny());
+    assert_eq!((buffer.quarantined().count(), is_there(&disk)), (0, true), "it is kept for a closer look");
+    buffer.purge(&|alias| alias.as_str() == "q1").unwrap();
+    assert!(!is_there(&disk));
+}

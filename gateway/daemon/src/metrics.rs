@@ -207,8 +207,16 @@ impl Sheet {
             ("dataset_kept_readings", "Readings that minimization kept", |d| d.kept),
             ("dataset_accepted_readings", "Readings that became durable", |d| d.accepted_readings),
             ("dataset_accepted_records", "Records that became durable", |d| d.accepted_records),
-            ("dataset_acknowledged_readings", "Readings that the sandbox acknowledged", |d| d.acknowledged_readings),
-            ("dataset_acknowledged_records", "Records that the sandbox acknowledged", |d| d.acknowledged_records),
+            (
+                "dataset_acknowledged_readings",
+                "Readings that the sandbox acknowledged, those of earlier runs among them",
+                |d| d.acknowledged_readings,
+            ),
+            (
+                "dataset_acknowledged_records",
+                "Records that the sandbox acknowledged, those of earlier runs among them",
+                |d| d.acknowledged_records,
+            ),
             ("dataset_gaps", "Gap records", |d| d.gaps),
         ];
         for (name, help, count) in counters {

@@ -93,3 +93,26 @@ impl RightsReport {
         [veto, next, receipts].into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ending(what: &str, days_left: f64) -> EndingReport {
+        EndingReport { what: what.to_owned(), at: String::new(), days_left }
+    }
+
+    #[test]
+    fn one_line_names_what_is_forbidden_what_ends_next_and_what_waits_for_receipts() {
+        let mut rights = RightsReport { veto: "nothing is forbidden".to_owned(), ..RightsReport::default() };
+        assert_eq!(rights.in_words(), "nothing is forbidden");
+        rights.endings = vec![ending("purpose urn:a", 6.6), ending("the sandbox bundle of version 3", 80.0)];
+        assert_eq!(rights.in_words(), "purpose urn:a ends in 7 days", "what is not forbidden needs no word then");
+        (rights.has_veto, rights.veto) = (true, "forbidden: dataset ds-1".to_owned());
+        rights.receipts = ReceiptsReport { asked: true, awaiting: 41, ..ReceiptsReport::default() };
+        assert_eq!(
+            rights.in_words(),
+            "forbidden: dataset ds-1; purpose urn:a ends in 7 days; 41 records await a receipt"
+        );
+    }
+}

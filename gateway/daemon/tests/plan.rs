@@ -112,7 +112,7 @@ fn a_bundle_that_is_named_is_verified_or_refused() {
     fs::write(&bad, &bytes).unwrap();
     assert_eq!(json(&plant, &["--bundle", good.to_str().unwrap()])["policy"]["points"][0]["state"], "leaves");
     let refused = plan(&plant, &["--bundle", bad.to_str().unwrap()]);
-    assert_eq!(refused.status.code(), Some(78), "{}", told(&refused));
+    assert_eq!(refused.status.code(), Some(65), "{}", told(&refused));
     assert!(told(&refused).contains("is refused"), "{}", told(&refused));
 }
 

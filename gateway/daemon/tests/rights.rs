@@ -49,7 +49,7 @@ fn a_file_is_verified_offline_and_installed_only_if_it_is_good() {
     let (bad, good) = (plant.path("broken.json"), plant.path("next.json"));
     for command in ["verify", "install"] {
         let answer = ask(&plant, &["bundle", command, bad.to_str().unwrap()]);
-        answer.refuses(&["broken.json is refused: "]);
+        answer.does_not_verify(&["broken.json is refused: "]);
     }
     let answer = ask(&plant, &["bundle", "verify", good.to_str().unwrap()]);
     answer.is_good();
@@ -63,7 +63,8 @@ fn a_file_is_verified_offline_and_installed_only_if_it_is_good() {
     assert!(ask(&plant, &["bundle", "show"]).told.starts_with("version 2 "));
     assert!(ask(&plant, &["bundle", "install", good.to_str().unwrap()]).told.contains("in force already"));
     plant.write("old.json", &plant.identity.bundle, 0o644);
-    ask(&plant, &["bundle", "verify", plant.path("old.json").to_str().unwrap()]).refuses(&["version 2 is in use"]);
+    ask(&plant, &["bundle", "verify", plant.path("old.json").to_str().unwrap()])
+        .does_not_verify(&["version 2 is in use"]);
 }
 
 #[test]
@@ -122,4 +123,18 @@ fn the_ledger_is_told_in_a_table_and_for_programs() {
     plant.write("state/ledger.json", b"{", 0o600);
     let damaged = ask(&plant, &["ledger"]);
     assert!(damaged.code == 74 && damaged.told.contains("ledger.json is damaged"), "{}", damaged.told);
+}
+
+#[test]
+fn a_veto_by_hand_for_a_dataset_that_does_not_exist_is_told_and_can_be_removed() {
+    let plant = in_force();
+    fs::create_dir_all(plant.path("state/veto")).unwrap();
+    plant.write("state/veto/dataset:ds-extr-7", b"", 0o600);
+    let listed = ask(&plant, &["veto", "list"]);
+    assert!(listed.told.contains("it forbids nothing") && listed.told.contains("\"ds-extr-07\""), "{}", listed.told);
+    let removed = ask(&plant, &["veto", "remove", "--dataset", "ds-extr-7"]);
+    assert!(removed.told.starts_with("Allowed again"), "{}", removed.told);
+    assert!(ask(&plant, &["veto", "list"]).told.starts_with("nothing is forbidden"));
+    ask(&plant, &["veto", "add", "--dataset", "ds-extr-07"]).is_good();
+    plant.check(&[]).refuses(&["lingate veto remove"]);
 }

@@ -1,5 +1,7 @@
 //! From context runs to the readings that they speak of. Every number here was chosen by the sender.
 
+use std::collections::BTreeMap;
+
 use lingate_model::Value;
 
 use crate::columns_decode::{entry_rows, row_times};
@@ -34,13 +36,20 @@ pub fn decode_context(batch: &wire::Batch, catalogue: &wire::Catalogue) -> Resul
         }
     }
     rows.sort_unstable();
-    let runs = batch.context.iter().enumerate();
-    runs.map(|(place, run)| one(run, &batch.context[place + 1..], catalogue, &times, &rows)).collect()
+    // From the last to the first, so that each knows where the next of its alias begins.
+    let mut starts: BTreeMap<u32, usize> = BTreeMap::new();
+    let mut decoded = Vec::with_capacity(batch.context.len());
+    for run in batch.context.iter().rev() {
+        let next = starts.insert(run.alias, run.start_row as usize).unwrap_or(times.len());
+        decoded.push(one(run, next, catalogue, &times, &rows)?);
+    }
+    decoded.reverse();
+    Ok(decoded)
 }
 
 fn one(
     run: &wire::Run,
-    later: &[wire::Run],
+    next: usize,
     catalogue: &wire::Catalogue,
     times: &[i64],
     rows: &[usize],
@@ -50,7 +59,6 @@ fn one(
     let kind = wire::ContextKind::try_from(run.kind).map_err(|_| refused)?;
     let tag = catalogue.tags.get(alias as usize).filter(|tag| tag.alias == alias && tag.context == run.kind);
     tag.ok_or(refused)?;
-    let next = later.iter().find(|later| later.alias == alias).map_or(times.len(), |next| next.start_row as usize);
     let start = run.start_row as usize;
     if start > next || next > times.len() {
         return Err(refused);

@@ -98,9 +98,7 @@ fn judge(bundles: &Bundles, bytes: &[u8], path: &Path, utc: UtcMicros) -> Result
             let told = format!("Version {} waits in the inbox: {reason}.", bundle.version());
             Ok((*bundle, told))
         }
-        Verdict::Refused(reason) => {
-            Err(Failed::new(Code::Configuration, format!("{} is refused: {reason}", path.display())))
-        }
+        Verdict::Refused(reason) => Err(Failed::new(Code::Data, format!("{} is refused: {reason}", path.display()))),
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn veto(command: &VetoCommand) -> Result<ExitCode, Failed> {
         }
         VetoCommand::Remove(Change { at, what }) => {
             let plan = plan_of(&at.config)?;
-            let order = order(&plan, what)?;
+            let order = stray(&plan, what).map_or_else(|| order(&plan, what), Ok)?;
             note(&plan, "veto remove", &order);
             let removed = veto::remove(&plan.state_dir, &order)
                 .map_err(|error| Failed::io("remove the veto in", &veto::folder(&plan.state_dir), &error))?;
@@ -146,6 +146,12 @@ fn order(plan: &Plan, what: &What) -> Result<Order, Failed> {
     }
 }
 
+/// A veto that somebody wrote by hand for a dataset that does not exist: it can be taken away all the same.
+fn stray(plan: &Plan, what: &What) -> Option<Order> {
+    let order = Order::Dataset(what.dataset.as_ref()?.parse().ok()?);
+    veto::folder(&plan.state_dir).join(order.file_name()).exists().then_some(order)
+}
+
 /// A veto of a dataset that does not exist would forbid nothing and look as if it did.
 fn known(plan: &Plan, id: &str) -> Result<DatasetId, Failed> {
     let datasets = plan.export.datasets.iter().map(|dataset| &dataset.id);
@@ -167,6 +173,8 @@ fn list(plan: &Plan) -> String {
             if said.carried_out == said.veto { "destroyed" } else { "not yet destroyed: is the daemon running?" };
         text.push_str(&format!("what waited of it: {done}\n"));
     }
+    let unknown = said.veto.datasets.iter().chain(&said.purges).filter_map(|id| known(plan, id.as_str()).err());
+    unknown.for_each(|failed| text.push_str(&format!("WARNING: it forbids nothing: {}\n", failed.message)));
     said.purges.iter().for_each(|id| text.push_str(&format!("asked for: purge of {id}\n")));
     text
 }

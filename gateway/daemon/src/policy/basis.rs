@@ -101,7 +101,7 @@ fn given(plan: &Plan, sources: &Sources, file: &Path, utc: UtcMicros) -> Result<
         }
     }
     let why = refused.map_or_else(String::new, |refused| refused.to_string());
-    Err(Failed::new(Code::Configuration, format!("the bundle {} is refused: {why}", file.display())))
+    Err(Failed::new(Code::Data, format!("the bundle {} is refused: {why}", file.display())))
 }
 
 /// Out of its time it still says what it grants: nothing, at this moment.
