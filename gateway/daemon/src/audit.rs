@@ -52,10 +52,18 @@ enum Order {
     Event(UtcMicros, Event),
     /// From the sandbox, unverified: a checkpoint that it cosigned.
     Cosigned(Vec<u8>),
+    /// Something lies in `Said`.
+    Look,
+}
+
+/// What must not be lost to a full queue: the newest of each, until the thread takes it.
+#[derive(Default)]
+struct Said {
     /// Who may cosign.
-    Witnesses(Vec<Verifier>),
-    Status(channel::Receiver<Arc<Status>>),
-    Stop,
+    witnesses: Option<Vec<Verifier>>,
+    status: Option<channel::Receiver<Arc<Status>>>,
+    /// What is in the queue is the last.
+    ends: bool,
 }
 
 /// What health shows.
@@ -80,6 +88,7 @@ pub(crate) struct Health {
 #[derive(Default)]
 struct Shared {
     health: Mutex<Health>,
+    said: Mutex<Said>,
     /// Events for which the queue had no room.
     dropped: AtomicU64,
 }
@@ -105,7 +114,7 @@ pub(crate) struct Beginning {
 
 /// Ends the thread with the log's last line and checkpoint.
 pub(crate) struct Running {
-    orders: SyncSender<Order>,
+    audit: Audit,
     ended: std::sync::mpsc::Receiver<()>,
 }
 
@@ -119,7 +128,8 @@ pub(crate) fn start(beginning: Beginning, clock: Arc<dyn Clock>) -> std::io::Res
         keeper.run(&queue);
         let _ = ending.send(());
     })?;
-    Ok((Audit { orders: orders.clone(), shared, submission }, Running { orders, ended }))
+    let audit = Audit { orders, shared, submission };
+    Ok((audit.clone(), Running { audit, ended }))
 }
 
 impl Audit {
@@ -135,11 +145,17 @@ impl Audit {
     }
 
     pub(crate) fn witnesses(&self, witnesses: Vec<Verifier>) {
-        let _ = self.orders.try_send(Order::Witnesses(witnesses));
+        self.say(|said| said.witnesses = Some(witnesses));
     }
 
     pub(crate) fn watch(&self, status: channel::Receiver<Arc<Status>>) {
-        let _ = self.orders.try_send(Order::Status(status));
+        self.say(|said| said.status = Some(status));
+    }
+
+    fn say(&self, what: impl FnOnce(&mut Said)) {
+        what(&mut self.shared.said.lock().unwrap_or_else(PoisonError::into_inner));
+        // Behind a full queue the thread looks all the same.
+        let _ = self.orders.try_send(Order::Look);
     }
 
     pub(crate) fn submission(&self) -> channel::Receiver<Option<Arc<[u8]>>> {
@@ -163,11 +179,44 @@ impl Audit {
 impl Running {
     /// Blocks for two seconds at most: a disk that hangs must not hold up the end.
     pub(crate) fn stop(self) {
-        let _ = self.orders.try_send(Order::Stop);
+        self.audit.say(|said| said.ends = true);
         if self.ended.recv_timeout(ENDS) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!(
                 "the audit log did not end in time; its newest lines may be missing, which the next start declares"
             );
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[test]
+    fn what_is_said_behind_a_full_queue_is_heard_and_the_log_ends_with_its_last_line() {
+        let home = tempfile::tempdir().unwrap();
+        let (orders, queue) = sync_channel(2);
+        let (submit, submission) = channel::channel(None);
+        let (ending, ended) = sync_channel(1);
+        let audit = Audit { orders, shared: Arc::default(), submission };
+        for _ in 0..3 {
+            audit.tell(UtcMicros(1), Event::new(lingate_audit::Kind::SourceUp).text("device", "press-1"));
+        }
+        audit.witnesses(Vec::new());
+        let state_dir = home.path().to_owned();
+        let (origin, software) = ("lingate/acme/gw-1/audit".to_owned(), String::new());
+        let beginning = Beginning { state_dir, origin, signer: None, config_sha256: String::new(), software };
+        let keeper = keeper::Keeper::new(beginning, Arc::new(SystemClock::start()), audit.shared.clone(), submit);
+        let running = Running { audit: audit.clone(), ended };
+        audit.say(|said| said.ends = true);
+        keeper.run(&queue);
+        ending.send(()).unwrap();
+        running.stop();
+        let lines = std::fs::read_to_string(folder(home.path()).join("00000001.jsonl")).unwrap();
+        let last = lines.lines().last().unwrap();
+        assert!(lines.contains("source.up") && last.contains("\"ev\":\"stop\""), "{lines}");
+        assert!(audit.shared.said.lock().unwrap().witnesses.is_none() && audit.health().lost == 1);
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::watch as channel;
 use super::shelf::Folder;
 use super::watch::Watch;
 use super::writer::{Limits, Writer};
-use super::{Beginning, Health, Order, Shared, checkpoints, spool};
+use super::{Beginning, Health, Order, QUEUE, Shared, checkpoints, spool};
 
 /// How often a checkpoint is published (wire.md section 12). On the disk the newest one covers every durable line.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(300);
@@ -134,15 +134,10 @@ impl Keeper {
 
     pub(super) fn run(mut self, orders: &Receiver<Order>) {
         loop {
-            let mut goes_on = match orders.recv_timeout(TURN) {
-                Ok(order) => self.take(order),
-                Err(RecvTimeoutError::Timeout) => true,
-                Err(RecvTimeoutError::Disconnected) => false,
-            };
-            for _ in 0..ORDERS_MAX {
-                let Ok(order) = orders.try_recv() else { break };
-                goes_on &= self.take(order);
-            }
+            let first = orders.recv_timeout(TURN);
+            let goes_on = self.heed() && !matches!(first, Err(RecvTimeoutError::Disconnected));
+            let most = if goes_on { ORDERS_MAX } else { QUEUE };
+            first.into_iter().chain(orders.try_iter().take(most)).for_each(|order| self.take(order));
             let now = self.clock.now();
             self.look(now);
             if !goes_on {
@@ -152,16 +147,20 @@ impl Keeper {
         }
     }
 
-    /// `false`: told to end.
-    fn take(&mut self, order: Order) -> bool {
+    fn take(&mut self, order: Order) {
         match order {
             Order::Event(at, event) => self.record(at, event),
             Order::Cosigned(bytes) => self.cosigned(&bytes),
-            Order::Witnesses(witnesses) => self.witnesses = witnesses,
-            Order::Status(status) => self.status = Some(status),
-            Order::Stop => return false,
+            Order::Look => {}
         }
-        true
+    }
+
+    /// `false`: told to end.
+    fn heed(&mut self) -> bool {
+        let mut said = self.shared.said.lock().unwrap_or_else(PoisonError::into_inner);
+        self.witnesses = said.witnesses.take().unwrap_or_else(|| std::mem::take(&mut self.witnesses));
+        self.status = said.status.take().or_else(|| self.status.take());
+        !said.ends
     }
 
     fn record(&mut self, at: UtcMicros, event: Event) {
