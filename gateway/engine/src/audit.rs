@@ -1,9 +1,10 @@
-//! What the audit log hears of the line: epochs at once, records, acknowledgements and losses once a minute.
+//! What the audit log hears of the line, when it is durable: epochs at once, records, acknowledgements and losses once a
+//! minute.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use lingate_audit::{Event, Kind, Tree, hex, sha256, shown};
+use lingate_audit::{Event, Hash, Kind, Tree, hex, sha256, shown};
 use lingate_seal::{GapRecord, KeyMessage, Kid, RecordKind, Sealed};
 
 use crate::lost::Lost;
@@ -14,11 +15,25 @@ const EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub(crate) struct Auditor {
+    /// Not durable yet.
+    kept: Vec<Kept>,
     sealed: BTreeMap<String, Range>,
     acknowledged: BTreeMap<(String, Kid), Acknowledged>,
     dropped: BTreeMap<&'static str, u64>,
     due_at: Option<Duration>,
     told: Vec<Event>,
+}
+
+/// A record that the buffer has, in the order of the line.
+struct Kept {
+    dataset: String,
+    kid: Kid,
+    seq: u64,
+    kind: RecordKind,
+    readings: u32,
+    hash: Hash,
+    /// What is told of it alone.
+    told: Option<Event>,
 }
 
 /// Records of one epoch.
@@ -40,50 +55,57 @@ struct Acknowledged {
 }
 
 impl Auditor {
-    /// The buffer took it. With what it declares, if it is a gap record.
-    pub(crate) fn kept(&mut self, monotonic: Duration, dataset: &str, sealed: &Sealed, gap: Option<&GapRecord>) {
-        gap.into_iter().for_each(|gap| self.gap(dataset, sealed, gap));
-        match sealed.kind() {
-            RecordKind::Key => self.opened(dataset, sealed),
+    /// The buffer took it: it is told when it is durable. With what it declares, if it is a gap record.
+    pub(crate) fn kept(&mut self, dataset: &str, sealed: &Sealed, gap: Option<&GapRecord>) {
+        let told = match sealed.kind() {
+            RecordKind::Key => opened(dataset, sealed),
             RecordKind::EpochClose => {
-                self.sealed(monotonic, dataset, sealed);
-                self.tell_range(dataset);
                 let event = Event::new(Kind::EpochClose).text("dataset", dataset).text("kid", sealed.kid().to_string());
-                self.told.push(event.count("last", sealed.seq()));
+                Some(event.count("last", sealed.seq()))
             }
-            _ => self.sealed(monotonic, dataset, sealed),
+            _ => gap.map(|gap| declared(dataset, sealed, gap)),
+        };
+        let (kid, seq, kind, readings) = (sealed.kid(), sealed.seq(), sealed.kind(), sealed.readings());
+        let (dataset, hash) = (dataset.to_owned(), sha256(sealed.bytes()));
+        self.kept.push(Kept { dataset, kid, seq, kind, readings, hash, told });
+    }
+
+    /// A commit wrote these; of a KEY without a number. What it did not write, and what does not wait for another commit,
+    /// was dropped before it reached the disk: it never was.
+    pub(crate) fn durable(&mut self, monotonic: Duration, records: &BTreeSet<(Kid, Option<u64>)>, others_wait: bool) {
+        for kept in std::mem::take(&mut self.kept) {
+            let number = Some(kept.seq).filter(|_| kept.kind != RecordKind::Key);
+            if records.contains(&(kept.kid, number)) {
+                self.tell(monotonic, kept);
+            } else if others_wait {
+                self.kept.push(kept);
+            }
         }
     }
 
-    fn opened(&mut self, dataset: &str, sealed: &Sealed) {
-        self.tell_range(dataset);
-        let Ok(key) = KeyMessage::parse(sealed.bytes()) else { return };
-        let claims = &key.claims;
-        let event = Event::new(Kind::EpochOpen)
-            .text("dataset", dataset)
-            .text("kid", sealed.kid().to_string())
-            .text("purpose", &claims.purpose)
-            .text("class", claims.class.to_string())
-            .count("suite", claims.suite.into())
-            .count("bundle", claims.bundle_version)
-            .text("policy", hex(&claims.policy_sha256))
-            .text("catalogue", hex(&claims.catalogue_sha256))
-            .text("lineage", hex(&claims.lineage_sha256))
-            .texts("recipients", key.recipients.iter().map(|recipient| recipient.kid.to_string()));
-        self.told.push(event);
+    fn tell(&mut self, monotonic: Duration, kept: Kept) {
+        if kept.kind == RecordKind::Key {
+            self.tell_range(&kept.dataset);
+        } else {
+            self.sealed(monotonic, &kept);
+        }
+        if kept.kind == RecordKind::EpochClose {
+            self.tell_range(&kept.dataset);
+        }
+        self.told.extend(kept.told);
     }
 
-    fn sealed(&mut self, monotonic: Duration, dataset: &str, sealed: &Sealed) {
-        if self.sealed.get(dataset).is_some_and(|range| range.kid != sealed.kid()) {
+    fn sealed(&mut self, monotonic: Duration, kept: &Kept) {
+        let Kept { dataset, kid, seq, .. } = kept;
+        if self.sealed.get(dataset).is_some_and(|range| range.kid != *kid) {
             self.tell_range(dataset);
         }
-        let (kid, seq) = (sealed.kid(), sealed.seq());
-        let fresh = || Range { kid, first: seq, last: seq, records: 0, readings: 0, tree: Tree::default() };
-        let range = self.sealed.entry(dataset.to_owned()).or_insert_with(fresh);
-        range.last = seq;
+        let fresh = || Range { kid: *kid, first: *seq, last: *seq, records: 0, readings: 0, tree: Tree::default() };
+        let range = self.sealed.entry(dataset.clone()).or_insert_with(fresh);
+        range.last = *seq;
         range.records += 1;
-        range.readings += u64::from(sealed.readings());
-        range.tree.push(&sha256(sealed.bytes()));
+        range.readings += u64::from(kept.readings);
+        range.tree.push(&kept.hash);
         self.wake_within(monotonic);
     }
 
@@ -92,25 +114,6 @@ impl Auditor {
         let event = Event::new(Kind::DataRange).text("dataset", dataset).text("kid", range.kid.to_string());
         let event = event.count("from", range.first).count("to", range.last).count("records", range.records);
         self.told.push(event.count("readings", range.readings).text("root", hex(&range.tree.root())));
-    }
-
-    fn gap(&mut self, dataset: &str, sealed: &Sealed, gap: &GapRecord) {
-        let event = Event::new(Kind::Gap).text("dataset", dataset).text("kid", sealed.kid().to_string());
-        let event = event.count("seq", sealed.seq());
-        self.told.push(match gap {
-            GapRecord::Records { kid, first_seq, last_seq, readings, cause, .. } => event
-                .text("cause", cause.name())
-                .count("readings", *readings)
-                .text("of", kid.to_string())
-                .count("from", *first_seq)
-                .count("to", *last_seq),
-            GapRecord::Slots { device, from, to, readings, cause } => event
-                .text("cause", cause.name())
-                .count("readings", *readings)
-                .text("device", device)
-                .text("since", shown(*from))
-                .text("until", shown(*to)),
-        });
     }
 
     /// The sandbox has it, by broker or by receipt.
@@ -163,6 +166,42 @@ impl Auditor {
             self.told.push(Event::new(Kind::DataDropped).text("cause", cause).count("readings", readings));
         }
         std::mem::take(&mut self.told)
+    }
+}
+
+fn opened(dataset: &str, sealed: &Sealed) -> Option<Event> {
+    let key = KeyMessage::parse(sealed.bytes()).ok()?;
+    let claims = &key.claims;
+    let event = Event::new(Kind::EpochOpen)
+        .text("dataset", dataset)
+        .text("kid", sealed.kid().to_string())
+        .text("purpose", &claims.purpose)
+        .text("class", claims.class.to_string())
+        .count("suite", claims.suite.into())
+        .count("bundle", claims.bundle_version)
+        .text("policy", hex(&claims.policy_sha256))
+        .text("catalogue", hex(&claims.catalogue_sha256))
+        .text("lineage", hex(&claims.lineage_sha256))
+        .texts("recipients", key.recipients.iter().map(|recipient| recipient.kid.to_string()));
+    Some(event)
+}
+
+fn declared(dataset: &str, sealed: &Sealed, gap: &GapRecord) -> Event {
+    let event = Event::new(Kind::Gap).text("dataset", dataset).text("kid", sealed.kid().to_string());
+    let event = event.count("seq", sealed.seq());
+    match gap {
+        GapRecord::Records { kid, first_seq, last_seq, readings, cause, .. } => event
+            .text("cause", cause.name())
+            .count("readings", *readings)
+            .text("of", kid.to_string())
+            .count("from", *first_seq)
+            .count("to", *last_seq),
+        GapRecord::Slots { device, from, to, readings, cause } => event
+            .text("cause", cause.name())
+            .count("readings", *readings)
+            .text("device", device)
+            .text("since", shown(*from))
+            .text("until", shown(*to)),
     }
 }
 

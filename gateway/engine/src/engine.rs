@@ -305,7 +305,7 @@ impl<D: Disk> Engine<D> {
                 Ok(()) => {
                     stream.kept(sealed);
                     let id = self.export.datasets[index].id.as_str();
-                    self.audit.kept(now.monotonic, id, sealed, stream.declared_in(sealed));
+                    self.audit.kept(id, sealed, stream.declared_in(sealed));
                     if let Some(grant) = stream.grant() {
                         let (dataset, bytes) = (self.export.datasets[index].id.as_str(), sealed.bytes().len() as u64);
                         self.rules.ledger.add(now.utc, dataset, grant, bytes);
@@ -338,6 +338,7 @@ impl<D: Disk> Engine<D> {
         self.hold_losses();
         match self.store.commit(now) {
             Ok(durable) => {
+                self.audit.durable(now.monotonic, &durable.records, self.store.has_uncommitted());
                 for (index, readings) in durable.by_dataset {
                     self.streams[index].accepted(readings);
                 }
@@ -349,6 +350,7 @@ impl<D: Disk> Engine<D> {
         }
         if self.draining && !self.store.has_uncommitted() {
             self.draining = false;
+            self.tell_audit();
             self.outputs.push_back(Output::Drained);
         }
     }
@@ -366,10 +368,13 @@ impl<D: Disk> Engine<D> {
         for index in 0..self.streams.len() {
             self.end_stream(now, index);
         }
-        let told = self.audit.all();
-        self.outputs.extend(told.into_iter().map(|event| Output::Audit(Box::new(event))));
         self.draining = true;
         self.commit(now);
+        self.tell_audit();
+    }
+
+    fn tell_audit(&mut self) {
+        self.outputs.extend(self.audit.all().into_iter().map(|event| Output::Audit(Box::new(event))));
     }
 
     /// The catalogues tell who a device is and how it is protected.

@@ -1,6 +1,6 @@
 //! The buffer with its commit rhythm: what was appended becomes durable together, and nothing is reported before.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use lingate_buffer::{AppendError, Buffer, Disk, DiskError, Loss, Purged, RecordId, Usage};
@@ -45,6 +45,8 @@ struct Uncommitted {
 /// What one commit made durable.
 pub(crate) struct Durable {
     pub(crate) accepted: Accepted,
+    /// The number is `None` for a KEY.
+    pub(crate) records: BTreeSet<(Kid, Option<u64>)>,
     pub(crate) by_dataset: BTreeMap<usize, Count>,
 }
 
@@ -134,17 +136,18 @@ impl<D: Disk> Store<D> {
     fn durable(&mut self, committed: &lingate_buffer::Committed) -> Durable {
         let mut by_dataset: BTreeMap<usize, Count> = BTreeMap::new();
         let mut records = Vec::with_capacity(committed.records.len());
+        let mut all = BTreeSet::new();
         for (record, kid, seq) in &committed.records {
             let Some(at) = self.uncommitted.iter().position(|waiting| waiting.record == *record) else { continue };
             let Some(waiting) = self.uncommitted.remove(at) else { continue };
             let count = by_dataset.entry(waiting.dataset).or_default();
             count.records += 1;
             count.readings += u64::from(waiting.readings);
-            if waiting.kind != RecordKind::Key {
-                records.push((*kid, *seq));
-            }
+            let number = Some(*seq).filter(|_| waiting.kind != RecordKind::Key);
+            records.extend(number.map(|seq| (*kid, seq)));
+            all.insert((*kid, number));
         }
-        Durable { accepted: Accepted { records, readings: committed.readings }, by_dataset }
+        Durable { accepted: Accepted { records, readings: committed.readings }, records: all, by_dataset }
     }
 
     pub(crate) fn at(&mut self, utc: UtcMicros) {

@@ -37,6 +37,8 @@ pub struct World {
     entropy: Chance,
     /// So often the next process draws in vain.
     pub entropy_fails: u64,
+    /// What the audit log hears, if somebody listens.
+    pub audit: Option<Vec<String>>,
     bundle: Option<VerifiedBundle>,
     /// What the plant decides; the next process starts with it.
     pub rules: Rules,
@@ -99,6 +101,7 @@ impl World {
             steps: 0,
             entropy: chance.fork(),
             entropy_fails: 0,
+            audit: None,
             bundle: None,
             rules: Rules::default(),
             steps_beside: Vec::new(),
@@ -310,7 +313,7 @@ impl World {
                 }
                 Output::Notice(notice) => self.notices.push(notice),
                 Output::Purged { datasets, veto } => self.purged.push((datasets, veto)),
-                Output::Audit(_) => {}
+                Output::Audit(event) => self.audit.iter_mut().for_each(|told| told.push(event.to_json())),
                 Output::Drained => self.has_drained = true,
             }
         }

@@ -118,6 +118,33 @@ fn an_unclean_stop_is_declared_at_the_next_start() {
 }
 
 #[test]
+fn the_audit_log_hears_of_records_when_they_are_durable() {
+    let sandbox = Sandbox::new();
+    let mut world = World::new(40, &sandbox);
+    world.audit = Some(Vec::new());
+    world.polls();
+    world.run_for(6 * SECOND);
+    world.disk_fails(Call::SyncData, 1_000);
+    world.run_for(70 * SECOND);
+    let accepted: u64 = world.status().datasets.iter().map(|dataset| dataset.accepted_readings).sum();
+    let told = |world: &World| -> u64 {
+        let lines = world.audit.iter().flatten().filter(|line| line.contains("data.range"));
+        lines.map(|line| count(line, "readings")).sum()
+    };
+    assert_eq!(told(&world), accepted);
+    assert!(accepted > 50, "{accepted}");
+    world.stops_polling();
+    world.crash(Crash::DropAll);
+    world.end_well(&sandbox, 2);
+}
+
+/// A number in a line of the audit log.
+fn count(line: &str, name: &str) -> u64 {
+    let digits = line.split(&format!("\"{name}\":")).nth(1).unwrap();
+    digits.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
+#[test]
 fn slots_of_a_missed_poll_are_declared() {
     let sandbox = Sandbox::new();
     let mut world = World::new(6, &sandbox);
