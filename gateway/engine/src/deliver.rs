@@ -50,6 +50,8 @@ pub(crate) struct Deliver {
     /// Epochs whose KEY went out ahead of the backlog, on this connection.
     live_epochs: BTreeSet<Kid>,
     /// Records of streams that wait are gone over again at this monotonic time.
+    /// The link came up with a backlog that is worth passing.
+    pub(crate) passes_backlog: bool,
     passes_at: Option<Duration>,
     next_id: u64,
     pub(crate) receipts: Receipts,
@@ -98,6 +100,7 @@ impl Deliver {
             next_id: 0,
             receipts: Receipts::default(),
             status: LinkStatus { reason: Some("not connected yet".to_owned()), ..LinkStatus::default() },
+            passes_backlog: false,
         }
     }
 

@@ -1,8 +1,10 @@
 //! What the engine does with the link: what it sends when the link is up, and what the answers lead to.
 
+use std::collections::BTreeSet;
+
 use lingate_buffer::{Disk, RecordId};
-use lingate_model::Now;
 use lingate_model::defect::{Defect, is_seeded};
+use lingate_model::{DatasetAlias, Now};
 
 use crate::engine::Engine;
 use crate::receipts::Sent;
@@ -32,7 +34,8 @@ impl<D: Disk> Engine<D> {
     }
 
     pub(crate) fn link_up(&mut self, now: Now, limits: LinkLimits) {
-        if self.store.usage().records_waiting >= BACKLOG_RECORDS {
+        self.deliver.passes_backlog = self.store.usage().records_waiting >= BACKLOG_RECORDS;
+        if self.deliver.passes_backlog {
             self.begin_live_epochs(now);
         }
         // A link that was lost without a word, because its task was: nothing of that connection is answered.
@@ -52,17 +55,21 @@ impl<D: Disk> Engine<D> {
 
     /// What is read from here on has a KEY of its own, which does not wait behind the backlog.
     fn begin_live_epochs(&mut self, now: Now) {
-        let mut aliases = std::collections::BTreeSet::new();
         for index in 0..self.streams.len() {
-            if self.rules.live_first.contains(&self.export.datasets[index].id) {
-                aliases.extend(self.streams[index].alias().cloned());
-                if self.streams[index].may_begin_live(now.monotonic) {
-                    self.close_epoch(now, index);
-                }
+            let is_meant = self.rules.live_first.contains(&self.export.datasets[index].id);
+            if is_meant && self.streams[index].may_begin_live(now.monotonic) {
+                self.close_epoch(now, index);
             }
         }
-        self.deliver.live_first = aliases;
+        self.deliver.live_first = self.live_first();
         self.commit(now);
+    }
+
+    /// What passes a backlog, by the names that the grants of this moment give.
+    pub(crate) fn live_first(&self) -> BTreeSet<DatasetAlias> {
+        let streams = self.streams.iter().zip(&self.export.datasets);
+        let meant = streams.filter(|(_, plan)| self.rules.live_first.contains(&plan.id));
+        meant.filter_map(|(stream, _)| stream.alias().cloned()).collect()
     }
 
     pub(crate) fn refused(&mut self, now: Now, id: crate::PublishId, reason: ReasonCode) {

@@ -71,6 +71,9 @@ impl<D: Disk> Engine<D> {
                 self.change_terms(now, index, grant);
             }
         }
+        if self.deliver.passes_backlog {
+            self.deliver.live_first = self.live_first();
+        }
         let endings = self.endings();
         let notices = self.endings.due(now.utc, &endings);
         self.outputs.extend(notices.into_iter().map(Output::Notice));

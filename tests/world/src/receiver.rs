@@ -75,9 +75,10 @@ impl Receiver {
 
     /// How old the batches of a dataset were that were read after that.
     pub fn ages(&self, dataset: &str, since: UtcMicros) -> Vec<Duration> {
-        let all = self.batches.iter().zip(&self.arrived);
-        let meant = all.filter(|(batch, _)| &*batch.dataset == dataset && batch.readings[0].time > since);
-        meant.map(|(batch, at)| Duration::from_micros((at.0 - batch.readings[0].time.0).unsigned_abs())).collect()
+        let all = self.batches.iter().zip(&self.arrived).filter(|(batch, _)| &*batch.dataset == dataset);
+        let begun = all.filter_map(|(batch, at)| Some((batch.readings.first()?.time, at)));
+        let meant = begun.filter(|(time, _)| *time > since);
+        meant.map(|(time, at)| Duration::from_micros((at.0 - time.0).unsigned_abs())).collect()
     }
 
     /// Values that were opened, over all batches.

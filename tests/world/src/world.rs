@@ -383,6 +383,12 @@ impl World {
         waiting
     }
 
+    /// The next process finds none.
+    pub fn loses_its_bundle(&mut self) {
+        self.bundle = None;
+        self.restart();
+    }
+
     /// `ds-press` is live-first from the next start on.
     pub(crate) fn lets_live_data_pass(&mut self) {
         self.rules.live_first.extend([plan::DATASETS[0].parse().expect("a dataset id")]);

@@ -131,6 +131,28 @@ fn live_data_of_a_live_first_dataset_does_not_wait_behind_its_backlog() {
 }
 
 #[test]
+fn a_bundle_that_comes_behind_the_link_lets_live_data_pass_too() {
+    let sandbox = Sandbox::new();
+    let mut world = World::with_rules(39, &sandbox, live_first(Replay::default()));
+    world.laws.live_first.insert("p7".to_owned());
+    world.polls();
+    world.run_for(600 * SECOND);
+    world.loses_its_bundle();
+    world.broker.mood = Mood::Late(Duration::from_millis(400));
+    world.link_up();
+    world.run_for(SECOND);
+    world.grant(&sandbox, &Rights::full(2));
+    let began = world.now().utc;
+    world.run_for(20 * SECOND);
+    let ages = world.receiver.ages("ds-press", began);
+    assert!(ages.len() > 20 && ages.iter().all(|age| *age < 5 * SECOND), "{ages:?}");
+    assert!(world.status().buffer.records_waiting > 500, "the backlog was gone too soon to show anything");
+    world.broker.mood = Mood::AtOnce;
+    world.run_for(60 * SECOND);
+    world.end_well(&sandbox, 3);
+}
+
+#[test]
 fn a_backlog_keeps_to_its_rate_and_live_data_does_not() {
     let sandbox = Sandbox::new();
     let rate = 20_000;
