@@ -73,11 +73,11 @@ impl Teller<'_> {
             let unknown = || language.of("no connection to the broker yet", "还没有连接到消息代理").to_owned();
             return Some(report.link.reason.clone().unwrap_or_else(unknown));
         }
-        if let Some(topic) = &report.link.unread {
-            return Some(match language {
-                Language::English => lingate_engine::unread(topic),
-                Language::Chinese => format!("消息代理上没有订阅者接收 {topic}，因此数据留在磁盘上，稍后重试"),
-            });
+        if !report.link.others_read || report.stalled_seconds > STALLED_SECONDS {
+            let unread = self.unread();
+            if unread.is_some() {
+                return unread;
+            }
         }
         if let Some(fault) = &report.disk_fault {
             return Some(format!("{}{fault}", language.of("the disk refuses: ", "磁盘拒绝写入：")));
@@ -110,9 +110,18 @@ impl Teller<'_> {
         }
     }
 
+    fn unread(&self) -> Option<String> {
+        let topic = self.report.link.unread.as_ref()?;
+        Some(match self.language {
+            Language::English => lingate_engine::unread(topic),
+            Language::Chinese => format!("消息代理上没有订阅者接收 {topic}，因此数据留在磁盘上，稍后重试"),
+        })
+    }
+
     /// The first thing that keeps some of the data from arriving.
     fn flaw(&self) -> Option<String> {
-        self.away()
+        self.unread()
+            .or_else(|| self.away())
             .or_else(|| self.all_bad())
             .or_else(|| self.still())
             .or_else(|| self.denied())
@@ -280,6 +289,20 @@ mod tests {
         assert!(light == Light::Red && words.contains("the cable is cut") && words.contains("3 records"), "{words}");
         let (light, words) = told(|report| report["link"]["unread"] = json!("lingate/1/acme/gw-1/k/q7"));
         assert!(light == Light::Red && words.contains("no subscriber for lingate/1/acme/gw-1/k/q7"), "{words}");
+        let one_of_two = |stalled: f64| {
+            told(|report| {
+                report["link"]["unread"] = json!("lingate/1/acme/gw-1/k/q7");
+                report["link"]["others_read"] = json!(true);
+                report["stalled_seconds"] = json!(stalled);
+            })
+        };
+        let (light, words) = one_of_two(0.0);
+        assert!(
+            light == Light::Amber && words.starts_with("Data is arriving, but the broker has no subscriber"),
+            "{words}"
+        );
+        let (light, words) = one_of_two(31.0);
+        assert!(light == Light::Red && words.contains("no subscriber"), "{words}");
         let (light, words) = told(|report| report["stalled_seconds"] = json!(31.0));
         assert!(light == Light::Red && words.contains("31 s"), "{words}");
         let (light, words) = told(|report| {

@@ -59,6 +59,9 @@ pub(crate) struct LinkReport {
     /// A topic that nobody reads: what is published there waits on disk.
     #[serde(default)]
     pub(crate) unread: Option<String>,
+    /// Other datasets' topics are read.
+    #[serde(default)]
+    pub(crate) others_read: bool,
     pub(crate) published_bytes: u64,
 }
 
@@ -214,6 +217,7 @@ fn link(status: &Status) -> LinkReport {
         refused: link.refused,
         last_refusal: link.last_refusal.clone(),
         unread: link.unread.clone(),
+        others_read: link.others_read,
         published_bytes: link.published_bytes,
     }
 }

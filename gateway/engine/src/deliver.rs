@@ -43,15 +43,17 @@ pub(crate) struct Deliver {
     held: HeldStreams,
     /// Records of the quarantine that are to be tried once more.
     retries: VecDeque<RecordId>,
+    /// Topics to which nobody subscribes.
+    unread: BTreeMap<DatasetAlias, String>,
     share: Share,
     /// By priority class: what is at or behind this position is live.
     boundary: [u64; Priority::ALL.len()],
+    /// The link came up with a backlog that is worth passing.
+    pub(crate) passes_backlog: bool,
     pub(crate) live_first: BTreeSet<DatasetAlias>,
     /// Epochs whose KEY went out ahead of the backlog, on this connection.
     live_epochs: BTreeSet<Kid>,
     /// Records of streams that wait are gone over again at this monotonic time.
-    /// The link came up with a backlog that is worth passing.
-    pub(crate) passes_backlog: bool,
     passes_at: Option<Duration>,
     next_id: u64,
     pub(crate) receipts: Receipts,
@@ -92,15 +94,16 @@ impl Deliver {
             in_flight: BTreeMap::new(),
             held: HeldStreams::default(),
             retries: VecDeque::new(),
+            unread: BTreeMap::new(),
             share: Share::new(replay),
             boundary: [0; Priority::ALL.len()],
+            passes_backlog: false,
             live_first: BTreeSet::new(),
             live_epochs: BTreeSet::new(),
             passes_at: None,
             next_id: 0,
             receipts: Receipts::default(),
             status: LinkStatus { reason: Some("not connected yet".to_owned()), ..LinkStatus::default() },
-            passes_backlog: false,
         }
     }
 
@@ -120,7 +123,7 @@ impl Deliver {
     pub(crate) fn link_down(&mut self, loss: LinkLoss) {
         self.link = None;
         self.forget();
-        self.status.unread = None;
+        self.unread.clear();
         self.status.reason = Some(loss.0);
     }
 
@@ -136,6 +139,7 @@ impl Deliver {
         self.in_flight.retain(|_, record| !is_meant(record.sealed.alias()));
         self.held.drop_those_of(is_meant);
         self.receipts.drop_those_of(is_meant);
+        self.unread.retain(|alias, _| !is_meant(alias));
     }
 
     /// For a seeded defect.
@@ -150,6 +154,10 @@ impl Deliver {
                 self.retries.push_back(record);
             }
         }
+    }
+
+    pub(crate) fn is_unread(&self, alias: &DatasetAlias) -> bool {
+        self.unread.contains_key(alias)
     }
 
     /// Sends while the window has room: what was refused and may be tried again, then live data and backlog in their
@@ -296,8 +304,8 @@ impl Deliver {
     /// `None` for an attempt of an earlier connection: its record is being sent again, and this answer is not its own.
     pub(crate) fn acknowledged(&mut self, id: PublishId) -> Option<Record> {
         let record = self.in_flight.remove(&id)?;
-        if self.status.unread.as_ref().is_some_and(|topic| *topic == self.topic(&record.sealed).name) {
-            self.status.unread = None;
+        if self.unread.get(record.sealed.alias()).is_some_and(|topic| *topic == self.topic(&record.sealed).name) {
+            self.unread.remove(record.sealed.alias());
         }
         self.held.taken(&record);
         Some(record)
@@ -337,13 +345,15 @@ impl Deliver {
     /// The broker has thrown it away, or holds it for nobody: that is no delivery.
     fn keep_unread(&mut self, monotonic: Duration, record: Record, topic: String) -> Refused {
         let mut refused = Refused::default();
+        let undelivered = unread(&topic);
+        let is_news = self.unread.is_empty();
+        self.unread.insert(record.sealed.alias().clone(), topic);
         if record.attempt != Attempt::Retry
             && let Verdict::PutBack(record) = self.held.refused(monotonic, record, Why::Unread)
         {
             refused.put_back = Some(record);
         }
-        let text = format!("{}; it stays on disk and is sent again every few seconds", unread(&topic));
-        let is_news = self.status.unread.replace(topic).is_none();
+        let text = format!("{undelivered}; it stays on disk and is sent again every few seconds");
         refused.notice = is_news.then_some(Notice { level: Level::Warning, text });
         refused
     }
@@ -386,6 +396,7 @@ impl Deliver {
         LinkStatus {
             up: self.link.is_some(),
             in_flight,
+            unread: self.unread.values().next().cloned(),
             awaiting_receipt: self.receipts.awaiting(),
             ..self.status.clone()
         }

@@ -163,7 +163,7 @@ impl<D: Disk> Engine<D> {
             devices: self.devices.status(&self.export.points),
             datasets: datasets.map(|(stream, plan)| stream.status(plan, &self.refinery)).collect(),
             buffer: self.store.usage(),
-            link: self.deliver.status(),
+            link: self.link_status(),
             clock: self.now.clock,
             bundle: self.bundle.as_ref().map(|bundle| BundleStatus {
                 version: bundle.version(),

@@ -8,6 +8,8 @@ use lingate_model::{DatasetAlias, Now};
 
 use crate::engine::Engine;
 use crate::receipts::Sent;
+use crate::status::LinkStatus;
+use crate::stream::Stream;
 use crate::{LinkLimits, LinkLoss, Output, ReasonCode};
 
 /// With fewer records waiting, live data is not worth an epoch of its own.
@@ -70,6 +72,13 @@ impl<D: Disk> Engine<D> {
         let streams = self.streams.iter().zip(&self.export.datasets);
         let meant = streams.filter(|(_, plan)| self.rules.live_first.contains(&plan.id));
         meant.filter_map(|(stream, _)| stream.alias().cloned()).collect()
+    }
+
+    pub(crate) fn link_status(&self) -> LinkStatus {
+        let is_read = |stream: &Stream| {
+            stream.was_acknowledged() && stream.alias().is_some_and(|alias| !self.deliver.is_unread(alias))
+        };
+        LinkStatus { others_read: self.streams.iter().any(is_read), ..self.deliver.status() }
     }
 
     pub(crate) fn refused(&mut self, now: Now, id: crate::PublishId, reason: ReasonCode) {

@@ -90,6 +90,8 @@ pub struct LinkStatus {
     pub last_refusal: Option<String>,
     /// A topic to which nobody subscribes, so that what is published there counts as undelivered.
     pub unread: Option<String>,
+    /// Other datasets have been delivered, and somebody subscribes to theirs.
+    pub others_read: bool,
     pub connects: u64,
     pub published_bytes: u64,
     /// The broker has them, the sandbox has not confirmed them.

@@ -416,6 +416,10 @@ impl Stream {
         self.accepted.readings += count.readings;
     }
 
+    pub(crate) fn was_acknowledged(&self) -> bool {
+        self.acknowledged.records > 0
+    }
+
     pub(crate) fn acknowledged(&mut self, sent: &Sent, newest: Option<UtcMicros>) {
         if strikes(Defect::GapForDelivered, 7) {
             let (kid, seq, cause) = (sent.kid, sent.seq, GapCause::Overflow);

@@ -187,6 +187,25 @@ fn what_nobody_subscribes_to_is_not_delivered_and_comes_when_somebody_does() {
 }
 
 #[test]
+fn one_unread_topic_is_not_all_of_them_and_a_veto_ends_it() {
+    let sandbox = Sandbox::new();
+    let mut world = World::new(113, &sandbox);
+    world.broker.refused_topic = Some(("p7".to_owned(), ReasonCode::NO_SUBSCRIBER));
+    world.link_up();
+    world.polls();
+    world.run_for(10 * SECOND);
+    let link = world.status().link;
+    assert!(link.unread.unwrap().ends_with("/p7") && link.others_read, "the oven's data arrives");
+    assert!(opened(&world, "oven") > 40);
+    world.veto(Veto { datasets: ["ds-press".parse().unwrap()].into(), ..Veto::default() });
+    world.run_for(5 * SECOND);
+    assert_eq!(world.status().link.unread, None, "nothing of it waits any more");
+    world.broker.refused_topic = None;
+    world.veto(Veto::default());
+    world.end_well(&sandbox, 2);
+}
+
+#[test]
 fn the_ledger_says_what_was_sealed_for_whom() {
     let sandbox = Sandbox::new();
     let mut world = World::new(106, &sandbox);
