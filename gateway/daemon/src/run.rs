@@ -378,8 +378,10 @@ fn start_link(
     });
     let (vetoes, messages, stop) = (Arc::new(Mutex::new(vetoes)), heart.messages.clone(), told.clone());
     tasks.spawn("veto".to_owned(), move || veto::watch(vetoes.clone(), messages.clone(), stop.clone()));
-    let (asked, messages, stop) = (state_dir.clone(), heart.messages.clone(), told.clone());
-    tasks.spawn("retry".to_owned(), move || retry::watch(asked.clone(), messages.clone(), stop.clone()));
+    let (asked, status) = (state_dir.clone(), heart.status.clone());
+    let (messages, stop) = (heart.messages.clone(), told.clone());
+    let ask = move || retry::keep_asking(asked.clone(), status.clone(), messages.clone(), stop.clone());
+    tasks.spawn("retry".to_owned(), ask);
     let (status, messages, stop) = (heart.status.clone(), heart.messages.clone(), told.clone());
     let keep = move || export_ledger::keep(state_dir.clone(), status.clone(), messages.clone(), stop.clone());
     tasks.spawn("ledger".to_owned(), keep);

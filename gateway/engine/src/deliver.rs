@@ -43,6 +43,8 @@ pub(crate) struct Deliver {
     held: HeldStreams,
     /// Records of the quarantine that are to be tried once more.
     retries: VecDeque<RecordId>,
+    /// All of those that were asked for, until they are freed or refused once more.
+    asked: BTreeSet<RecordId>,
     /// Topics to which nobody subscribes.
     unread: BTreeMap<DatasetAlias, String>,
     share: Share,
@@ -94,6 +96,7 @@ impl Deliver {
             in_flight: BTreeMap::new(),
             held: HeldStreams::default(),
             retries: VecDeque::new(),
+            asked: BTreeSet::new(),
             unread: BTreeMap::new(),
             share: Share::new(replay),
             boundary: [0; Priority::ALL.len()],
@@ -132,6 +135,12 @@ impl Deliver {
         self.in_flight.clear();
         self.live_epochs.clear();
         self.receipts.forget();
+        self.ask_again();
+    }
+
+    /// What was asked for and is not under way; what the quarantine holds is in no rewind.
+    pub(crate) fn ask_again(&mut self) {
+        self.retries = self.asked.iter().copied().collect();
     }
 
     /// Their bytes are destroyed: nothing of them is sent again, and no answer frees them.
@@ -140,6 +149,7 @@ impl Deliver {
         self.held.drop_those_of(is_meant);
         self.receipts.drop_those_of(is_meant);
         self.unread.retain(|alias, _| !is_meant(alias));
+        self.ask_again();
     }
 
     /// For a seeded defect.
@@ -149,11 +159,13 @@ impl Deliver {
 
     /// Those of the quarantine that a person wants to be tried once more.
     pub(crate) fn retry_quarantined(&mut self, records: impl IntoIterator<Item = RecordId>) {
-        for record in records {
-            if !self.retries.contains(&record) {
-                self.retries.push_back(record);
-            }
-        }
+        self.status.retries_asked += 1;
+        self.retries.extend(records.into_iter().filter(|record| self.asked.insert(*record)));
+    }
+
+    /// Freed: nobody has to ask for it again.
+    pub(crate) fn freed(&mut self, record: RecordId) {
+        self.asked.remove(&record);
     }
 
     pub(crate) fn is_unread(&self, alias: &DatasetAlias) -> bool {
@@ -202,8 +214,18 @@ impl Deliver {
         while self.room(limits) > 0
             && let Some(record) = self.retries.pop_front()
         {
-            if let Some(sealed) = store.read_quarantined(record).filter(|_| !self.is_under_way(record)) {
-                self.send(monotonic, limits, Record { record, sealed, attempt: Attempt::Retry }, store, outputs);
+            if self.is_under_way(record) {
+                continue;
+            }
+            match store.read_quarantined(monotonic, record) {
+                Ok(Some(sealed)) => {
+                    self.send(monotonic, limits, Record { record, sealed, attempt: Attempt::Retry }, store, outputs);
+                }
+                Ok(None) => self.freed(record),
+                Err(notice) => {
+                    self.retries.push_front(record);
+                    return outputs.extend(notice.map(Output::Notice));
+                }
             }
         }
     }
@@ -323,6 +345,7 @@ impl Deliver {
         }
         self.status.refused += 1;
         if record.attempt == Attempt::Retry {
+            self.freed(record.record);
             let text = format!("the broker refuses quarantined record {} on {topic} again: {reason}", record.record);
             return Refused { notice: Some(Notice { level: Level::Warning, text }), ..Refused::default() };
         }
@@ -348,9 +371,12 @@ impl Deliver {
         let undelivered = unread(&topic);
         let is_news = self.unread.is_empty();
         self.unread.insert(record.sealed.alias().clone(), topic);
-        if record.attempt != Attempt::Retry
-            && let Verdict::PutBack(record) = self.held.refused(monotonic, record, Why::Unread)
-        {
+        if record.attempt == Attempt::Retry {
+            self.freed(record.record);
+            let text = format!("quarantined record {} stays there: {undelivered}; retry it later", record.record);
+            return Refused { notice: Some(Notice { level: Level::Warning, text }), ..refused };
+        }
+        if let Verdict::PutBack(record) = self.held.refused(monotonic, record, Why::Unread) {
             refused.put_back = Some(record);
         }
         let text = format!("{undelivered}; it stays on disk and is sent again every few seconds");
@@ -397,6 +423,7 @@ impl Deliver {
             up: self.link.is_some(),
             in_flight,
             unread: self.unread.values().next().cloned(),
+            retrying: self.asked.len(),
             awaiting_receipt: self.receipts.awaiting(),
             ..self.status.clone()
         }

@@ -126,7 +126,7 @@ impl<D: Disk> Engine<D> {
             Input::Veto(veto) => self.veto(now, *veto),
             Input::Purge(dataset) => self.purge(now, dataset),
             Input::Reserved(reserved) => self.take_reserved(now, reserved),
-            Input::Retry(records) => self.retry(records),
+            Input::Retry(records) => self.retry(&records),
             Input::Wake => {}
             Input::Drain => self.drain(now),
         }

@@ -19,6 +19,7 @@ impl<D: Disk> Engine<D> {
     pub(crate) fn publish(&mut self, now: Now) {
         if self.deliver.receipts.is_resend_due(now.monotonic) {
             self.store.rewind();
+            self.deliver.ask_again();
         }
         let mut outputs = std::mem::take(&mut self.outputs);
         self.deliver.fill(now.monotonic, &mut self.store, &mut outputs);
@@ -94,8 +95,9 @@ impl<D: Disk> Engine<D> {
         }
     }
 
-    pub(crate) fn retry(&mut self, records: Vec<RecordId>) {
-        let records = if records.is_empty() { self.store.quarantined() } else { records };
-        self.deliver.retry_quarantined(records);
+    pub(crate) fn retry(&mut self, records: &[RecordId]) {
+        let mut held = self.store.quarantined();
+        held.retain(|record| records.is_empty() || records.contains(record));
+        self.deliver.retry_quarantined(held);
     }
 }

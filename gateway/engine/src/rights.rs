@@ -280,6 +280,7 @@ impl<D: Disk> Engine<D> {
             self.streams[index].acknowledged(sent, newest);
             self.audit.acknowledged(self.now.monotonic, self.export.datasets[index].id.as_str(), sent);
         }
+        self.deliver.freed(sent.record);
         let notice = self.store.acknowledge(sent.record);
         self.outputs.extend(notice.map(Output::Notice));
     }

@@ -92,6 +92,9 @@ pub struct LinkStatus {
     pub unread: Option<String>,
     /// Other datasets have been delivered, and somebody subscribes to theirs.
     pub others_read: bool,
+    /// Records of the quarantine that are to be tried once more, and how often that was asked since the start.
+    pub retrying: usize,
+    pub retries_asked: u64,
     pub connects: u64,
     pub published_bytes: u64,
     /// The broker has them, the sandbox has not confirmed them.

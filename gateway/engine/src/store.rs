@@ -226,9 +226,17 @@ impl<D: Disk> Store<D> {
         self.buffer.quarantined().map(|held| held.record).collect()
     }
 
-    /// `None`: it is not there any more, or cannot be read.
-    pub(crate) fn read_quarantined(&mut self, record: RecordId) -> Option<Sealed> {
-        self.buffer.read_quarantined(record).ok().flatten()
+    /// `None`: it is not there any more. An error is a notice only when it is news; nothing is read for a while then.
+    pub(crate) fn read_quarantined(
+        &mut self,
+        monotonic: Duration,
+        record: RecordId,
+    ) -> Result<Option<Sealed>, Option<Notice>> {
+        if self.read_at.is_some() {
+            return Err(None);
+        }
+        let found = self.buffer.read_quarantined(record).map(|found| found.map(|sealed| (record, sealed)));
+        Ok(self.read(monotonic, found)?.map(|(_, sealed)| sealed))
     }
 
     /// Destroys the sealed bytes of these datasets. An error is a notice only when it is news.

@@ -54,6 +54,30 @@ fn a_poison_record_is_set_aside_declared_and_delivered_when_somebody_retries_it(
 }
 
 #[test]
+fn a_request_to_retry_survives_a_link_that_is_lost_before_and_after_it_was_sent() {
+    let sandbox = Sandbox::new();
+    let mut world = World::new(38, &sandbox);
+    poisoned(&mut world);
+    world.polls();
+    world.run_for(180 * SECOND);
+    world.stops_polling();
+    world.run_for(2 * SECOND);
+    world.broker.cure();
+    world.link_down();
+    world.feed(Input::Retry(Vec::new()));
+    world.broker.mood = Mood::Silent;
+    world.link_up();
+    world.run_for(2 * SECOND);
+    assert_eq!((world.status().buffer.quarantined, world.status().link.retrying), (1, 1));
+    world.link_down();
+    world.broker.mood = Mood::AtOnce;
+    world.link_up();
+    world.run_for(2 * SECOND);
+    assert_eq!((world.status().buffer.quarantined, world.status().link.retrying), (0, 0));
+    world.end_well(&sandbox, 2);
+}
+
+#[test]
 fn a_poison_record_survives_a_link_that_comes_and_goes() {
     let sandbox = Sandbox::new();
     let mut world = World::new(32, &sandbox);
