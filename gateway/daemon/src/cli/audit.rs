@@ -344,3 +344,18 @@ fn row(line: &Line) -> String {
     let members: Vec<String> = line.members.keys().filter(is_told).map(member).collect();
     format!("{:>7}  {}  {:<16} {}", line.n, line.t, line.event, members.join(" "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::since;
+
+    #[test]
+    fn only_times_are_taken_for_times() {
+        for time in ["2026-11-23", "2026-11-23T08:00", "2026-11-23T08:00:30", "2026-11-23T08:00:30.5Z"] {
+            assert_eq!(since(time).as_deref(), Ok(time.trim_end_matches('Z')));
+        }
+        for none in ["nonsense", "", "2026", "2026-13-01", "2026-02-30T08:00", "yesterday", "2026-11-23T", "20261123"] {
+            assert!(since(none).is_err(), "{none}");
+        }
+    }
+}
