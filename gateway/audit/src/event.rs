@@ -202,8 +202,13 @@ impl Field {
 
 /// One line of at most [`TEXT_MAX`] characters.
 pub fn clean(text: &str) -> String {
-    let is_odd = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}');
-    text.chars().take(TEXT_MAX).map(|c| if is_odd(c) { ' ' } else { c }).collect()
+    text.chars().take(TEXT_MAX).map(|c| if is_deceptive(c) { ' ' } else { c }).collect()
+}
+
+/// What a terminal obeys, breaks a line, turns the direction of the text around it, or cannot be seen.
+pub fn is_deceptive(c: char) -> bool {
+    let is_hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    c.is_control() || is_hidden || matches!(c, '\u{2028}'..='\u{202e}')
 }
 
 #[cfg(test)]
@@ -213,12 +218,12 @@ mod tests {
 
     #[test]
     fn what_comes_from_outside_is_one_short_line() {
-        let hostile = format!("a\"b\\c\n{{\"ev\":\"stop\"}}\u{202e}{}", "x".repeat(1000));
+        let hostile = format!("a\"b\\c\n{{\"ev\":\"stop\"}}\u{202e}\u{200b}\u{2066}{}", "x".repeat(1000));
         let mut line = String::new();
         Event::new(Kind::SourceDown).text("reason", hostile).count("n", 3).write_fields(&mut line);
         let parsed: Value = serde_json::from_str(&format!("{{{}}}", &line[1..])).unwrap();
         assert_eq!(parsed["reason"].as_str().unwrap().chars().count(), TEXT_MAX);
-        assert!(!line.contains('\n') && !line.contains('\u{202e}') && parsed.get("ev").is_none(), "{line}");
+        assert!(!line.contains(is_deceptive) && parsed.get("ev").is_none(), "{line}");
     }
 
     #[test]

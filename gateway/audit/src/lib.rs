@@ -29,7 +29,7 @@ mod witness;
 
 pub use checkpoint::{CHECKPOINT_MAX, Checkpoint, CheckpointRefused, Cosignature};
 pub use coalesce::Coalescer;
-pub use event::{Event, Kind, TEXT_MAX, clean};
+pub use event::{Event, Kind, TEXT_MAX, clean, is_deceptive};
 pub use hex::{from_hex, hex};
 pub use log::{Header, LINE_MAX, Line, LineRefused, Log, shown};
 pub use note::{KeyRefused, Note, NoteRefused, Signer, Verifier};

@@ -1,6 +1,8 @@
 //! What the pages that are written to a file have in common: self-contained, without script, English and Chinese behind
 //! a switch, legible on white paper.
 
+use lingate_audit::is_deceptive;
+
 use crate::bilingual::Words;
 use crate::language::{Language, Shown};
 
@@ -76,11 +78,7 @@ pub(crate) fn escape(text: &str) -> String {
             '&' => html.push_str("&amp;"),
             '"' => html.push_str("&quot;"),
             '\'' => html.push_str("&#39;"),
-            // What would turn the direction of the text around it, or hide it.
-            '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' => {
-                html.push(char::REPLACEMENT_CHARACTER);
-            }
-            c if c.is_control() => html.push(char::REPLACEMENT_CHARACTER),
+            c if is_deceptive(c) => html.push(char::REPLACEMENT_CHARACTER),
             c => html.push(c),
         }
         html

@@ -1,6 +1,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 
+pub(crate) use lingate_audit::hex;
 use ring::digest::{Context, SHA256};
 
 /// `lingate 0.1.0 sha256:...`: name, version and digest of the running program, for lineage and enrolment.
@@ -24,8 +25,4 @@ fn digest_of_this_program() -> io::Result<String> {
             read => digest.update(&piece[..read]),
         }
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+pub(crate) use lingate_audit::hex;
 use lingate_seal::suite::{SUITE_P256, SUITE_X25519, SUITE_XWING, SUITES, Suite};
 use lingate_seal::{Entropy, EntropyFailed, Kid, SigningKey, VerifyingKey};
 
@@ -21,10 +22,6 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
 
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     ring::digest::digest(&ring::digest::SHA256, bytes).as_ref().try_into().expect("SHA-256 has 32 bytes")
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(crate) fn base64url(bytes: &[u8]) -> String {
