@@ -10,7 +10,7 @@ pub(crate) const OF_POINT: &str = "core data never leaves the plant: take datase
 
 /// Core data has no value inside, so that it cannot leave by a mistake further on.
 pub(crate) fn read(key: Key<'_, '_>, if_core: &str) -> Option<Class> {
-    key.parsed_with(|text| match text.parse() {
+    key.one_of(&["general", "important"]).parsed_with(|text| match text.parse() {
         Ok(class) => Ok(class),
         Err(()) if text == "core" => Err(("is refused".to_owned(), Some(if_core.to_owned()))),
         Err(()) => {

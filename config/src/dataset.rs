@@ -36,7 +36,8 @@ pub(crate) struct Datasets {
     by_id: BTreeMap<DatasetId, DatasetIndex>,
     /// A dataset has no readable id: then an unknown name may be its, and is no further problem.
     has_nameless: bool,
-    unknown: usize,
+    /// Names of datasets that are not there, and how many points give them.
+    unknown: BTreeMap<String, usize>,
 }
 
 pub(crate) struct Entry {
@@ -70,7 +71,8 @@ pub(crate) type Refusal = (String, Option<String>);
 
 pub(crate) fn read(root: &mut Table<'_>, source: &Source<'_>, problems: &mut Vec<Problem>) -> Datasets {
     let tables = root.take("dataset").tables(0..=DATASETS_MAX);
-    let mut datasets = Datasets { entries: Vec::new(), by_id: BTreeMap::new(), has_nameless: false, unknown: 0 };
+    let mut datasets =
+        Datasets { entries: Vec::new(), by_id: BTreeMap::new(), has_nameless: false, unknown: BTreeMap::new() };
     for table in tables {
         datasets.add(table, source, problems);
     }
@@ -96,8 +98,8 @@ impl Datasets {
 
     fn is_new(&self, id: &DatasetId, source: &Source<'_>, table: &mut Table<'_>) -> bool {
         let Some(first) = self.by_id.get(id) else { return true };
-        let line = source.line_of(self.entries[first.index()].spans[0].start);
-        let hint = format!("the dataset on line {line} has this id: give this one its own");
+        let first = source.where_is(self.entries[first.index()].spans[0].start);
+        let hint = format!("the dataset on {first} has this id: give this one its own");
         table.problem("id", format!("{id:?} stands twice"), Some(hint));
         false
     }
@@ -130,21 +132,36 @@ impl Datasets {
         }
     }
 
+    /// The first point that gives a name speaks for all that do; without any dataset the first one for all points.
     fn unknown(&mut self, id: &str) -> Result<Option<(DatasetIndex, u32)>, Refusal> {
-        self.unknown += 1;
-        let what = format!("there is no dataset {:?}", short(id));
-        if self.entries.is_empty() {
-            // The first point speaks for all.
-            let hint = "add a table [[dataset]] with this id".to_owned();
-            return if self.unknown == 1 { Err((what, Some(hint))) } else { Ok(None) };
+        let is_first = self.unknown.is_empty();
+        let points = self.unknown.entry(id.to_owned()).or_default();
+        *points += 1;
+        if *points > 1 {
+            return Ok(None);
         }
-        let searched = self.unknown <= SUGGESTIONS_MAX && id.len() <= 64;
+        let what = no_dataset(id);
+        if self.entries.is_empty() {
+            let hint = "add a table [[dataset]] with this id".to_owned();
+            return if is_first { Err((what, Some(hint))) } else { Ok(None) };
+        }
+        let searched = self.unknown.len() <= SUGGESTIONS_MAX && id.len() <= 64;
         let near = searched.then(|| nearest(id, self.by_id.keys().map(DatasetId::as_str))).flatten();
         let hint = match near {
             Some(near) => format!("did you mean {near:?}?"),
             None => format!("the datasets are {}", self.names()),
         };
         Err((what, Some(hint)))
+    }
+
+    /// Adds to the problem of each name how many points it concerns.
+    pub(crate) fn fold_unknown(&self, problems: &mut [Problem]) {
+        for (id, points) in self.unknown.iter().filter(|(_, points)| **points > 1) {
+            let what = no_dataset(id);
+            if let Some(first) = problems.iter_mut().find(|problem| problem.what == what) {
+                first.what = format!("{what}, which {points} points name; this is the first of them");
+            }
+        }
     }
 
     fn names(&self) -> String {
@@ -256,6 +273,16 @@ fn quota(dataset: &mut Table<'_>, problems: &mut Vec<Problem>) -> Option<Option<
     }
     problems.extend(table.finish());
     (!limits_nothing).then_some(Some(Quota { records: records?, bytes: bytes? }))
+}
+
+const UNKNOWN: &str = "there is no dataset ";
+
+fn no_dataset(id: &str) -> String {
+    format!("{UNKNOWN}{:?}", short(id))
+}
+
+pub(crate) fn is_unknown(what: &str) -> bool {
+    what.starts_with(UNKNOWN)
 }
 
 /// At most 40 characters of what stands in the file.

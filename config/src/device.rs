@@ -7,6 +7,7 @@ use lingate_drivers::settings::{Problem, Table};
 use lingate_drivers::{DRIVERS, Device, DeviceSettings, Driver, PointSettings};
 use lingate_model::{DeviceName, EquipmentPath, NameError, PointId, PointName};
 use lingate_refine::{PointPlan, Step, StepId};
+use ring::digest;
 
 use crate::DevicePlan;
 use crate::dataset::Datasets;
@@ -87,9 +88,12 @@ fn equipment(text: &str) -> Result<EquipmentPath, (String, Option<String>)> {
 impl Devices {
     fn add(&mut self, mut table: Table<'_>, datasets: &mut Datasets, source: &Source<'_>, problems: &mut Vec<Problem>) {
         let (name_span, places) = (table.span_of("name"), Places::of(&table));
+        let mut digest = digest::Context::new(&digest::SHA256);
+        table.tell(&["name", "equipment", "point"], &mut |part| digest.update(part));
         let head = Head::take(&mut table);
         self.report_known_name(&head, &name_span, source, &mut table);
         let (points, commons) = points(&mut table, datasets, source, problems);
+        points.iter().for_each(|point| point.table.tell(&point::COMMON, &mut |part| digest.update(part)));
         problems.extend(table.take_problems());
         let first_point = PointId(u32::try_from(self.points_read).unwrap_or(u32::MAX));
         self.points_read = self.points_read.saturating_add(commons.len());
@@ -111,7 +115,7 @@ impl Devices {
                 let joined = line.map(|(line, name)| self.lines.join(line, User { name, places }));
                 problems.extend(joined.unwrap_or_default());
                 self.name_spans.push(name_span);
-                self.join(head, driver, device, commons, problems);
+                self.join(head, driver, device, digest, commons, problems);
             }
         }
     }
@@ -120,8 +124,7 @@ impl Devices {
         let Some(name) = &head.name else { return };
         match self.by_name.get(name) {
             Some(first) => {
-                let hint =
-                    format!("the device on line {} has this name: give this one its own", source.line_of(*first));
+                let hint = format!("the device on {} has this name: give this one its own", source.where_is(*first));
                 table.problem("name", format!("{name:?} stands twice"), Some(hint));
             }
             None => {
@@ -135,6 +138,7 @@ impl Devices {
         head: Head,
         driver: &Driver,
         device: Box<dyn Device>,
+        digest: digest::Context,
         commons: Vec<Common>,
         problems: &mut Vec<Problem>,
     ) {
@@ -148,7 +152,9 @@ impl Devices {
             }
             self.points.push(common.plan(&name, &equipment, point, problems));
         }
-        self.devices.push(DevicePlan { name, kind: driver.kind, equipment, device });
+        let mut settings_sha256 = [0; 32];
+        settings_sha256.copy_from_slice(digest.finish().as_ref());
+        self.devices.push(DevicePlan { name, kind: driver.kind, equipment, device, settings_sha256 });
     }
 }
 
@@ -193,8 +199,7 @@ fn points<'a>(
         let common = point::read(&mut table, datasets, problems);
         if let Some(name) = &common.name {
             if let Some(first) = by_name.get(name) {
-                let line = source.line_of(*first);
-                let hint = format!("the point on line {line} has this name: give this one its own");
+                let hint = format!("the point on {} has this name: give this one its own", source.where_is(*first));
                 table.problem("name", format!("{name:?} stands twice in this device"), Some(hint));
                 problems.extend(table.take_problems());
             } else {

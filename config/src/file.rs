@@ -1,65 +1,122 @@
-use std::ops::Range;
+use std::path::PathBuf;
 
-use lingate_drivers::settings::{self, DeTable, Table, show_size};
-use lingate_refine::ExportPlan;
-use ring::digest;
+use lingate_drivers::settings::{Asked, DeTable, Problem as Found, Trace, parse_path, show_size};
 
-use crate::dataset::Datasets;
-use crate::device::Devices;
-use crate::problem::PROBLEMS_MAX;
+use crate::gateway::STATE_DIR;
+use crate::root::Root;
 use crate::source::Source;
-use crate::subject::subject;
-use crate::{
-    DatasetPlaces, Place, Places, Plan, Problem, Problems, buffer, dataset, device, gateway, health, sandbox, secret,
-};
+use crate::{Place, Plan, Problem, Problems, merge};
 
-/// A larger file is not read at all. 100,000 points with all their settings take 20 MiB, and reading them 40 times that
-/// in memory for a moment.
-pub const FILE_BYTES_MAX: usize = 32 << 20;
+/// Larger configurations are not read at all. A million points take 100 to 200 MiB.
+pub const FILE_BYTES_MAX: usize = 256 << 20;
 
 /// More syntax errors than this are only echoes of the first ones.
 const SYNTAX_ERRORS_MAX: usize = 20;
 
-/// As [`load`], for what came from the disk and may not even be text.
+/// A file of a configuration as it came from the disk; it may not even be text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// For messages.
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+/// Parses and checks a configuration of one file. `file` is only for messages.
+pub fn load(file: &str, text: &str) -> Result<Plan, Problems> {
+    read(&[(file, text)], None)
+}
+
+/// As [`load`], for what came from the disk.
 pub fn load_bytes(file: &str, bytes: &[u8]) -> Result<Plan, Problems> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => load(file, text),
-        Err(error) => {
-            let readable = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or("");
-            let place = Source::new(readable).place(readable.len()..readable.len(), String::new());
-            let hint = "save the file as UTF-8".to_owned();
-            Err(one(file, place, "the next byte is not UTF-8 text", Some(hint)))
+    load_files(&[SourceFile { name: file.to_owned(), bytes: bytes.to_owned() }])
+}
+
+/// Parses and checks a configuration of one file and those beside it, in their order.
+pub fn load_files(files: &[SourceFile]) -> Result<Plan, Problems> {
+    let mut texts = Vec::with_capacity(files.len());
+    let mut problems = Vec::new();
+    for (number, SourceFile { name, bytes }) in files.iter().enumerate() {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => texts.push((name.as_str(), text)),
+            Err(error) => problems.push(not_text(name, number, &bytes[..error.valid_up_to()])),
         }
     }
+    match problems.is_empty() {
+        true => read(&texts, None),
+        false => Err(Problems::new(files[0].name.clone(), problems)),
+    }
 }
 
-/// Parses and checks a configuration. `file` is only for messages.
-pub fn load(file: &str, text: &str) -> Result<Plan, Problems> {
-    if text.len() > FILE_BYTES_MAX {
-        let (size, limit) = (text.len(), show_size(FILE_BYTES_MAX as u64));
-        let place = Source::new("").place(0..0, String::new());
-        let what = format!("the file has {size} bytes, the limit is {limit}");
-        return Err(one(file, place, &what, None));
-    }
-    let source = Source::new(text);
-    let (root, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        return Err(syntax(file, &source, &errors));
-    }
-    let root = Root { file, text, source, table: root.get_ref() };
-    root.read()
+fn not_text(name: &str, number: usize, readable: &[u8]) -> Problem {
+    let readable = std::str::from_utf8(readable).unwrap_or("");
+    let place = Source::new(name, readable).place(readable.len()..readable.len(), String::new());
+    let hint = Some("save the file as UTF-8".to_owned());
+    Problem { place: Place { number, ..place }, what: "the next byte is not UTF-8 text".to_owned(), hint }
 }
 
-fn one(file: &str, place: Place, what: &str, hint: Option<String>) -> Problems {
-    Problems::new(file.to_owned(), vec![Problem { place, what: what.to_owned(), hint }])
+/// Where the state of a configuration is, even if it is wrong everywhere else.
+pub fn state_dir_of(files: &[SourceFile]) -> PathBuf {
+    let texts = files.iter().filter_map(|file| std::str::from_utf8(&file.bytes).ok());
+    let written = |text: &str| {
+        let (root, _) = DeTable::parse_recoverable(text);
+        let gateway =
+            root.get_ref().get("gateway")?.get_ref().as_table()?.get("state_dir")?.get_ref().as_str()?.to_owned();
+        parse_path(&gateway).ok()
+    };
+    texts.filter_map(written).next().unwrap_or_else(|| PathBuf::from(STATE_DIR))
+}
+
+/// What the parser asks of this text, which has to be good.
+pub(crate) fn asked(text: &str) -> Result<Vec<Asked>, Problems> {
+    let trace = Trace::default();
+    read(&[("reference.toml", text)], Some(&trace)).map(|_| trace.take())
+}
+
+fn read(files: &[(&str, &str)], trace: Option<&Trace>) -> Result<Plan, Problems> {
+    let name = files.first().map_or("", |(name, _)| *name);
+    let size: usize = files.iter().map(|(_, text)| text.len()).sum();
+    if size > FILE_BYTES_MAX {
+        let limit = show_size(FILE_BYTES_MAX as u64);
+        let place = Source::new(name, "").place(0..0, String::new());
+        let what = match files.len() {
+            1 => format!("the file has {size} bytes, the limit is {limit}"),
+            count => format!("the {count} files have {size} bytes together, the limit is {limit}"),
+        };
+        return Err(Problems::new(name.to_owned(), vec![Problem { place, what, hint: None }]));
+    }
+    let source = Source::of(files.iter().copied());
+    let (root, problems) = parse(files, &source)?;
+    Root { files, source, table: &root, trace }.read(problems)
+}
+
+/// The tables of all files as one, and what they say twice.
+fn parse<'a>(files: &[(&str, &'a str)], source: &Source<'_>) -> Result<(DeTable<'a>, Vec<Found>), Problems> {
+    let mut root = DeTable::new();
+    let (mut wrong, mut twice) = (Vec::new(), Vec::new());
+    for (number, (_, text)) in files.iter().enumerate() {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let start = source.start_of(number);
+        wrong.extend(syntax(source, start, &errors));
+        match number {
+            0 => root = table.into_inner(),
+            _ => merge::join(&mut root, table.into_inner(), start, source, &mut twice),
+        }
+    }
+    match wrong.is_empty() {
+        true => Ok((root, twice)),
+        false => Err(Problems::new(files[0].0.to_owned(), wrong)),
+    }
 }
 
 /// What the words mean cannot be told from a file whose words are broken: only these are reported.
-fn syntax(file: &str, source: &Source<'_>, errors: &[toml::de::Error]) -> Problems {
-    let problem = |error: &toml::de::Error| Problem {
-        place: source.place(error.span().unwrap_or(0..0), String::new()),
-        what: format!("not TOML: {}", error.message().replace('\n', ", ")),
-        hint: syntax_hint(error.message()).map(str::to_owned),
+fn syntax(source: &Source<'_>, start: usize, errors: &[toml::de::Error]) -> Vec<Problem> {
+    let problem = |error: &toml::de::Error| {
+        let span = error.span().unwrap_or(0..0);
+        Problem {
+            place: source.place(span.start + start..span.end + start, String::new()),
+            what: format!("not TOML: {}", error.message().replace('\n', ", ")),
+            hint: syntax_hint(error.message()).map(str::to_owned),
+        }
     };
     let mut is_open = false;
     let told = errors.iter().filter(|error| {
@@ -67,7 +124,7 @@ fn syntax(file: &str, source: &Source<'_>, errors: &[toml::de::Error]) -> Proble
         is_open |= is_inside_brackets(error.message());
         !is_echo
     });
-    Problems::new(file.to_owned(), told.take(SYNTAX_ERRORS_MAX).map(problem).collect())
+    told.take(SYNTAX_ERRORS_MAX).map(problem).collect()
 }
 
 /// After it, everything up to the end of the file is taken for the inside of brackets.
@@ -88,138 +145,4 @@ fn syntax_hint(message: &str) -> Option<&'static str> {
         message if message.starts_with("string values must be quoted") => Some("write text in \"quotes\""),
         _ => None,
     }
-}
-
-struct Root<'a> {
-    file: &'a str,
-    text: &'a str,
-    source: Source<'a>,
-    table: &'a DeTable<'a>,
-}
-
-impl Root<'_> {
-    fn read(&self) -> Result<Plan, Problems> {
-        // What is missing at the top would belong at the end of the file.
-        let end = self.text.len();
-        let mut table = Table::new(self.table, end..end, "");
-        let mut problems = Vec::new();
-        let gateway = gateway::read(&mut table, &mut problems);
-        let sandbox = sandbox::read(&mut table, self.table, &mut problems);
-        let buffer = buffer::read(&mut table, &mut problems);
-        let health = health::read(&mut table, &mut problems);
-        let mut datasets = dataset::read(&mut table, &self.source, &mut problems);
-        let devices = device::read(&mut table, &mut datasets, &self.source, &mut problems);
-        problems.extend(table.finish());
-        datasets.report_empty(&mut problems);
-        if !problems.is_empty() {
-            return Err(self.problems(problems));
-        }
-        let (Some(gateway), Some(sandbox), Some(buffer), Some(health)) = (gateway, sandbox, buffer, health) else {
-            unreachable!("a table that gives nothing reports a problem");
-        };
-        let places = self.places(&datasets, &devices);
-        Ok(Plan {
-            gateway: gateway.id,
-            tenant: gateway.tenant,
-            state_dir: gateway.state_dir,
-            sandbox,
-            buffer,
-            health,
-            quotas: datasets.quotas(),
-            live_first: datasets.live_first(),
-            export: ExportPlan { datasets: datasets.plans(), points: devices.points },
-            devices: devices.devices,
-            sha256: sha256(self.text),
-            places,
-        })
-    }
-
-    fn places(&self, datasets: &Datasets, devices: &Devices) -> Places {
-        let at = |table: &str, key: &str| self.place_of(table, key);
-        let below = |path: &str, span: &Range<usize>, key: &str| {
-            self.source.place(span.clone(), subject(self.table, &format!("{path}.{key}")))
-        };
-        let dataset = |dataset: &dataset::Entry| DatasetPlaces {
-            id: below(&dataset.path, &dataset.spans[0], "id"),
-            purpose: below(&dataset.path, &dataset.spans[1], "purpose"),
-            class: below(&dataset.path, &dataset.spans[2], "class"),
-        };
-        let device = |(index, span): (usize, &Range<usize>)| {
-            self.source.place(span.clone(), subject(self.table, &format!("device[{index}]")))
-        };
-        Places {
-            file: self.file.to_owned(),
-            gateway: at("gateway", "id"),
-            tenant: at("gateway", "tenant"),
-            state_dir: at("gateway", "state_dir"),
-            ca: at("sandbox", "ca"),
-            certificate: at("sandbox", "certificate"),
-            key: at("sandbox", "key"),
-            signing_key: at("sandbox", "signing_key"),
-            root_sha256: at("sandbox", "root_sha256"),
-            brokers: sandbox::broker_spans(self.table)
-                .into_iter()
-                .map(|span| self.source.place(span, "sandbox.broker".to_owned()))
-                .collect(),
-            health: at("health", "listen"),
-            datasets: datasets.entries().iter().map(dataset).collect(),
-            devices: devices.name_spans.iter().enumerate().map(device).collect(),
-        }
-    }
-
-    /// Of a value, of its table if it is absent, of the end of the file if that is absent as well.
-    fn place_of(&self, table: &str, key: &str) -> Place {
-        let end = self.text.len();
-        let found = self.table.get(table);
-        let value = found.and_then(|found| found.get_ref().as_table()?.get(key)).map(toml::Spanned::span);
-        let span = value.or_else(|| found.map(toml::Spanned::span)).unwrap_or(end..end);
-        self.source.place(span, format!("{table}.{key}"))
-    }
-
-    fn problems(&self, mut found: Vec<settings::Problem>) -> Problems {
-        found.sort_by_key(|problem| problem.span.start);
-        found.dedup();
-        let misspelt: std::collections::BTreeSet<String> = found.iter().filter_map(meant).collect();
-        found.retain(|problem| !(is_missing(problem) && misspelt.contains(&problem.path)));
-        let omitted = found.len().saturating_sub(PROBLEMS_MAX);
-        found.truncate(PROBLEMS_MAX);
-        let shown = found.into_iter().map(|problem| self.resolve(problem)).collect();
-        Problems { omitted, ..Problems::new(self.file.to_owned(), shown) }
-    }
-
-    fn resolve(&self, problem: settings::Problem) -> Problem {
-        let unknown = unknown_key(&problem).is_some_and(secret::is_key_name);
-        let hint = if unknown { Some(secret::HINT.to_owned()) } else { problem.hint.clone() };
-        let path = match is_missing(&problem) {
-            true => problem.path.rsplit_once('.').map_or("", |(table, _)| table),
-            false => &problem.path,
-        };
-        let place = self.source.place(problem.span, subject(self.table, path));
-        let place = if secret::concerns(&problem.path) { place.without_excerpt() } else { place };
-        Problem { place, what: problem.what, hint }
-    }
-}
-
-/// The path that a misspelt key should have had: its absence is the same mistake and needs no message of its own.
-fn meant(problem: &settings::Problem) -> Option<String> {
-    unknown_key(problem)?;
-    let known = problem.hint.as_deref()?.strip_prefix("did you mean \"")?.strip_suffix("\"?")?;
-    Some(match problem.path.as_str() {
-        "" => known.to_owned(),
-        path => format!("{path}.{known}"),
-    })
-}
-
-fn unknown_key(problem: &settings::Problem) -> Option<&str> {
-    problem.what.strip_prefix('"')?.strip_suffix("\" is not a setting")
-}
-
-fn is_missing(problem: &settings::Problem) -> bool {
-    problem.what.ends_with("\" is missing")
-}
-
-fn sha256(text: &str) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
-    hash
 }

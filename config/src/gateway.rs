@@ -12,7 +12,7 @@ pub(crate) struct Gateway {
 }
 
 /// Where systemd's `StateDirectory=lingate` puts it.
-const STATE_DIR: &str = "/var/lib/lingate";
+pub(crate) const STATE_DIR: &str = "/var/lib/lingate";
 
 pub(crate) fn read(root: &mut Table<'_>, problems: &mut Vec<Problem>) -> Option<Gateway> {
     let mut table = require_table(root, "gateway", "id and tenant")?;

@@ -2,6 +2,7 @@ use lingate_drivers::settings::{Key, Table};
 
 /// The value of `key`; if it is absent, the problem says what to write.
 pub(crate) fn require<'t, 'a>(table: &'t mut Table<'a>, key: &'static str, example: &str) -> Key<'t, 'a> {
+    table.note_required(key);
     if !table.has(key) {
         missing(table, key, format!("write {key} = {example}"));
     }
@@ -10,6 +11,7 @@ pub(crate) fn require<'t, 'a>(table: &'t mut Table<'a>, key: &'static str, examp
 
 /// `[key]`; if it is absent, the problem names what belongs into it.
 pub(crate) fn require_table<'a>(root: &mut Table<'a>, key: &'static str, content: &str) -> Option<Table<'a>> {
+    root.note_required(key);
     if !root.has(key) {
         missing(root, key, format!("add a table [{key}] with {content}"));
     }

@@ -19,13 +19,14 @@ pub struct Plan {
     pub sandbox: SandboxPlan,
     pub buffer: BufferPlan,
     pub health: HealthListen,
+    pub reload: ReloadPlan,
     pub export: ExportPlan,
     /// By dataset; one without is not limited.
     pub quotas: BTreeMap<DatasetId, Quota>,
     /// Datasets whose newest records do not wait behind their backlog.
     pub live_first: BTreeSet<DatasetId>,
     pub devices: Vec<DevicePlan>,
-    /// SHA-256 of the file's bytes, shown in status.
+    /// SHA-256 of the file's bytes, shown in status; of several files, of their digests in order.
     pub sha256: [u8; 32],
     /// Where in the file those parts stand that only the daemon can check.
     pub places: Places,
@@ -95,12 +96,21 @@ pub enum HealthListen {
     Unix(PathBuf),
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReloadPlan {
+    /// A start with a file that is wrong goes on with the last one that was good.
+    pub last_good: bool,
+}
+
 pub struct DevicePlan {
     pub name: DeviceName,
     /// `driver = "..."`.
     pub kind: &'static str,
     pub equipment: EquipmentPath,
     pub device: Box<dyn Device>,
+    /// SHA-256 over everything that its driver reads, and over the number of its points: a device whose settings have the
+    /// same digest in another file is read in the same way.
+    pub settings_sha256: [u8; 32],
 }
 
 /// Places of what a file on disk or the sandbox's bundle may contradict.
@@ -132,6 +142,28 @@ pub struct DatasetPlaces {
 }
 
 impl Plan {
+    /// What a running gateway cannot change, by its setting, as text to compare.
+    pub fn fixed(&self) -> Vec<(&'static str, String)> {
+        let Plan { gateway, tenant, state_dir, sandbox, buffer, health, .. } = self;
+        let settings = &buffer.settings;
+        vec![
+            ("gateway.id", gateway.to_string()),
+            ("gateway.tenant", tenant.to_string()),
+            ("gateway.state_dir", format!("{state_dir:?}")),
+            ("sandbox.broker", format!("{:?}", sandbox.brokers)),
+            ("sandbox.ca", format!("{:?}", sandbox.ca)),
+            ("sandbox.certificate", format!("{:?}", sandbox.certificate)),
+            ("sandbox.key", format!("{:?}", sandbox.key)),
+            ("sandbox.signing_key", format!("{:?}", sandbox.signing_key)),
+            ("sandbox.root_sha256", sandbox.root_sha256.clone()),
+            ("sandbox.ack", format!("{:?}", sandbox.ack)),
+            ("sandbox.suites", format!("{:?}", sandbox.suites)),
+            ("buffer.max_size", settings.max_bytes.to_string()),
+            ("buffer.overflow", format!("{:?}", settings.overflow)),
+            ("health.listen", format!("{health:?}")),
+        ]
+    }
+
     /// A problem that was found outside the file. `what` goes on where the place's subject ends: `cannot be read: ...`.
     pub fn problem_at(&self, place: &Place, what: impl Into<String>, hint: Option<String>) -> Problem {
         Problem { place: place.clone(), what: what.into(), hint }

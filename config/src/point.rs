@@ -13,6 +13,10 @@ use crate::keys::require;
 use crate::minimize::{self, Placed, Shape, When, Wish};
 use crate::{class, ucum};
 
+/// The keys that no driver reads.
+pub(crate) const COMMON: [&str; 8] =
+    ["name", "unit", "range", "dataset", "class", "class_after", "context", "minimize"];
+
 /// What every driver's points have in common.
 pub(crate) struct Common {
     pub(crate) name: Option<PointName>,

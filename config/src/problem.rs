@@ -16,6 +16,7 @@ pub struct Problem {
 /// column, the offending line underlined, what is wrong and what to do; plain text, without an end of line at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
+    /// The first of the configuration; each problem names its own.
     pub file: String,
     /// At most 1,000.
     pub problems: Vec<Problem>,
@@ -32,7 +33,7 @@ pub(crate) const PROBLEMS_MAX: usize = 1_000;
 
 impl Problems {
     pub fn new(file: String, mut problems: Vec<Problem>) -> Problems {
-        problems.sort_by_key(|problem| (problem.place.line, problem.place.column));
+        problems.sort_by_key(|problem| (problem.place.number, problem.place.line, problem.place.column));
         let omitted = problems.len().saturating_sub(PROBLEMS_MAX);
         problems.truncate(PROBLEMS_MAX);
         Problems { file, problems, omitted }
@@ -48,7 +49,7 @@ impl std::error::Error for Problems {}
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for problem in &self.problems {
-            problem.render(f, &self.file)?;
+            problem.render(f)?;
             writeln!(f)?;
         }
         match self.count() {
@@ -72,9 +73,16 @@ impl Problem {
         }
     }
 
+    /// All in one line and without a part of the file: `lingate.toml:12:3: device "press", unit is 300, allowed are 0 to 255`.
+    pub fn in_line(&self) -> String {
+        let Place { file, line, column, subject, .. } = &self.place;
+        let hint = self.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
+        format!("{file}:{line}:{column}: {subject}{}{}{hint}", self.separator(), self.what)
+    }
+
     /// As rustc does it, because that layout is known and tools can jump to `file:line:column`.
-    fn render(&self, f: &mut fmt::Formatter<'_>, file: &str) -> fmt::Result {
-        let Place { line, column, subject, excerpt } = &self.place;
+    fn render(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { file, line, column, subject, excerpt, .. } = &self.place;
         let number = line.to_string();
         let gutter = " ".repeat(number.len());
         writeln!(f, "error: {subject}{}{}", self.separator(), self.what)?;

@@ -1,5 +1,6 @@
 use std::cell::Cell;
 use std::ops::Range;
+use std::sync::Arc;
 
 use unicode_width::UnicodeWidthChar;
 
@@ -8,6 +9,10 @@ use crate::secret;
 /// A place in the file, with enough of it to be shown after the file is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
+    /// As the file was named to the loader.
+    pub file: Arc<str>,
+    /// Its number among the files of the configuration.
+    pub(crate) number: usize,
     /// From 1.
     pub line: usize,
     /// From 1, in characters.
@@ -32,8 +37,16 @@ impl Place {
     }
 }
 
+/// The texts of a configuration, one behind the other: an offset counts from the beginning of the first, and between two
+/// texts lies one byte.
+pub(crate) struct Source<'a>(Vec<FileSource<'a>>);
+
 /// A text whose byte offsets can be turned into places.
-pub(crate) struct Source<'a> {
+struct FileSource<'a> {
+    name: Arc<str>,
+    number: usize,
+    /// Of its first byte.
+    start: usize,
     text: &'a str,
     line_starts: Vec<usize>,
     /// (offset, column from 0) of the last place: in a file of one long line, places in order cost one pass together.
@@ -47,9 +60,55 @@ const AFTER: usize = 80;
 const CUT: &str = "...";
 
 impl<'a> Source<'a> {
-    pub(crate) fn new(text: &'a str) -> Source<'a> {
+    pub(crate) fn new(name: &str, text: &'a str) -> Source<'a> {
+        Source::of([(name, text)])
+    }
+
+    /// At least one.
+    pub(crate) fn of<'n>(files: impl IntoIterator<Item = (&'n str, &'a str)>) -> Source<'a> {
+        let mut start = 0;
+        let file = |(number, (name, text)): (usize, (&str, &'a str))| {
+            let source = FileSource::new(name, number, start, text);
+            start += text.len() + 1;
+            source
+        };
+        Source(files.into_iter().enumerate().map(file).collect())
+    }
+
+    pub(crate) fn start_of(&self, number: usize) -> usize {
+        self.0[number].start
+    }
+
+    /// Offsets outside the texts or inside a character move to the left until they are not.
+    pub(crate) fn place(&self, span: Range<usize>, subject: String) -> Place {
+        let file = self.file_of(span.start);
+        let local = |at: usize| at.saturating_sub(file.start);
+        file.place(local(span.start)..local(span.end), subject)
+    }
+
+    /// `line 12`, or `line 12 of lingate.d/press.toml` if there is more than one file.
+    pub(crate) fn where_is(&self, offset: usize) -> String {
+        let file = self.file_of(offset);
+        let line = file.line_of(offset.saturating_sub(file.start));
+        match self.0.len() {
+            1 => format!("line {line}"),
+            _ => format!("line {line} of {}", file.name),
+        }
+    }
+
+    fn file_of(&self, offset: usize) -> &FileSource<'a> {
+        let behind = self.0.partition_point(|file| file.start <= offset);
+        &self.0[behind.saturating_sub(1)]
+    }
+}
+
+impl<'a> FileSource<'a> {
+    fn new(name: &str, number: usize, start: usize, text: &'a str) -> FileSource<'a> {
         let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
-        Source {
+        FileSource {
+            name: name.into(),
+            number,
+            start,
             text,
             line_starts: std::iter::once(0).chain(starts).collect(),
             last: Cell::new((0, 0)),
@@ -58,7 +117,7 @@ impl<'a> Source<'a> {
     }
 
     /// Offsets outside the text or inside a character move to the left until they are not.
-    pub(crate) fn place(&self, span: Range<usize>, subject: String) -> Place {
+    fn place(&self, span: Range<usize>, subject: String) -> Place {
         let start = floor_char(self.text, span.start);
         let end = floor_char(self.text, span.end).max(start);
         let line = self.line_starts.partition_point(|line_start| *line_start <= start);
@@ -68,10 +127,10 @@ impl<'a> Source<'a> {
             true => Excerpt::default(),
             false => self.excerpt(line_start, start..end),
         };
-        Place { line, column, subject, excerpt }
+        Place { file: self.name.clone(), number: self.number, line, column, subject, excerpt }
     }
 
-    pub(crate) fn line_of(&self, offset: usize) -> usize {
+    fn line_of(&self, offset: usize) -> usize {
         self.line_starts.partition_point(|line_start| *line_start <= offset)
     }
 
@@ -138,7 +197,7 @@ mod tests {
 
     fn place(text: &str, part: &str) -> Place {
         let start = text.find(part).expect("the part is in the text");
-        Source::new(text).place(start..start + part.len(), String::new())
+        Source::new("f", text).place(start..start + part.len(), String::new())
     }
 
     #[test]
@@ -146,8 +205,24 @@ mod tests {
         let place = place("a = 1\n# 温度\nname = \"温度计\" # x\n", "温度计");
         assert_eq!((place.line, place.column), (3, 9));
         assert_eq!((place.excerpt.indent, place.excerpt.width), (8, 6));
-        let place = Source::new("温度 = x").place(9..10, String::new());
+        let place = Source::new("f", "温度 = x").place(9..10, String::new());
         assert_eq!((place.column, place.excerpt.indent), (6, 7));
+    }
+
+    #[test]
+    fn an_offset_is_found_in_its_file() {
+        let source = Source::of([("one", "a = 1\nb = 2"), ("two", ""), ("three", "c = 3\nd = 4\n")]);
+        let at = |offset| {
+            let place = source.place(offset..offset + 1, String::new());
+            (place.file.to_string(), place.line, place.column)
+        };
+        assert_eq!(at(6), ("one".to_owned(), 2, 1));
+        assert_eq!(at(11), ("one".to_owned(), 2, 6), "the end of the first");
+        assert_eq!(at(source.start_of(1)), ("two".to_owned(), 1, 1));
+        assert_eq!(at(source.start_of(2) + 6), ("three".to_owned(), 2, 1));
+        assert_eq!(at(1000).0, "three");
+        assert_eq!(source.where_is(source.start_of(2)), "line 1 of three");
+        assert_eq!(Source::new("one", "a\nb").where_is(2), "line 2");
     }
 
     #[test]
@@ -168,8 +243,8 @@ mod tests {
     #[test]
     fn places_in_any_order_have_the_same_columns() {
         let text = "αβγδε = 1, ζηθ = 2\nικ = 3";
-        let source = Source::new(text);
-        let fresh = |at| Source::new(text).place(at..at, String::new());
+        let source = Source::new("f", text);
+        let fresh = |at| Source::new("f", text).place(at..at, String::new());
         for at in [12, 0, 30, 20, 20, 40, 3] {
             assert_eq!(source.place(at..at, String::new()), fresh(at), "{at}");
         }

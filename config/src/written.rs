@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
+use crate::SourceFile;
+
 /// What a file says of its devices, points and datasets, as it is written: by `device`, `device/point` and `dataset ID`, each
 /// key with its value. For comparing two files in what a policy does not hold: scale, byte order, address. Empty: not TOML.
 pub fn as_written(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
@@ -18,6 +20,26 @@ pub fn as_written(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
         written.insert(name, keys(device));
     }
     written
+}
+
+/// What a configuration says, as it is written: by `device NAME`, `point DEVICE/NAME`, `dataset ID` and `[table]`, each key
+/// with its value. For telling a person what differs between two.
+pub fn told_as_written(files: &[SourceFile]) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut told: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for text in files.iter().filter_map(|file| std::str::from_utf8(&file.bytes).ok()) {
+        let root: Table = text.parse().unwrap_or_default();
+        for (name, keys) in as_written(text) {
+            let is_whole = name.starts_with("dataset ");
+            let kind = if name.contains('/') { "point" } else { "device" };
+            told.insert(if is_whole { name } else { format!("{kind} {name}") }, keys);
+        }
+        for (name, table) in &root {
+            if let Value::Table(table) = table {
+                told.entry(format!("[{name}]")).or_default().extend(keys(table));
+            }
+        }
+    }
+    told
 }
 
 fn tables(value: Option<&Value>) -> impl Iterator<Item = &Table> {

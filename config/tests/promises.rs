@@ -176,11 +176,28 @@ fn a_dataset_that_is_full_is_reported_once() {
 
 #[test]
 fn many_wrong_names_are_not_compared_with_many_right_ones() {
-    let mut text = many_points(10_000, "").replace("dataset = \"ds-0\"", "dataset = \"sd-000000000000\"");
+    let mut number = 0;
+    let numbered = |line: &str| match line {
+        "dataset = \"ds-0\"" => {
+            number += 1;
+            format!("dataset = \"sd-{number:012}\"\n")
+        }
+        line => format!("{line}\n"),
+    };
+    let mut text: String = many_points(10_000, "").lines().map(numbered).collect();
     for dataset in 1..1_000 {
         write!(text, "[[dataset]]\nid = \"ds-{dataset:012}\"\npurpose = \"urn:x\"\nclass = \"general\"\n").unwrap();
     }
     assert_eq!(problems(&text).count(), 10_000);
+}
+
+#[test]
+fn a_name_that_no_dataset_has_is_one_problem_however_many_points_give_it() {
+    let text = many_points(19, "").replacen("id = \"ds-0\"", "id = \"ds-00\"", 1);
+    let found = problems(&text).to_string();
+    let told = "there is no dataset \"ds-0\", which 19 points name; this is the first of them";
+    assert!(found.contains(told) && found.contains("did you mean \"ds-00\"?"), "{found}");
+    assert!(found.ends_with("lingate.toml: 1 problem"), "{found}");
 }
 
 #[test]
@@ -198,7 +215,7 @@ fn a_file_on_one_line_has_its_problems_in_one_pass() {
 #[test]
 fn a_file_that_is_too_large_is_not_read() {
     let found = problems(&"#".repeat(FILE_BYTES_MAX + 1));
-    assert_eq!(found.problems[0].what, "the file has 33554433 bytes, the limit is 32MiB");
+    assert_eq!(found.problems[0].what, "the file has 268435457 bytes, the limit is 256MiB");
 }
 
 #[test]

@@ -18,7 +18,9 @@ mod credential;
 mod key;
 mod nearest;
 mod path;
+mod trace;
 mod units;
+mod written;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -31,6 +33,7 @@ pub use credential::Credential;
 pub use key::{Comparable, Key, Literal};
 pub use nearest::nearest;
 pub use path::parse_path;
+pub use trace::{Asked, Kind, Trace};
 pub use units::{parse_duration, parse_size, show_duration, show_size};
 
 /// Something wrong in the file.
@@ -63,12 +66,18 @@ pub struct Table<'a> {
     /// Every key that was asked for, present or not: what an unknown key may have meant.
     known: BTreeMap<&'static str, ()>,
     problems: Vec<Problem>,
+    trace: Option<Trace>,
 }
 
 impl<'a> Table<'a> {
     /// `path` is empty for the whole file. `span`: where a missing key is reported.
     pub fn new(table: &'a DeTable<'a>, span: Range<usize>, path: impl Into<String>) -> Table<'a> {
-        Table { table, span, path: path.into(), known: BTreeMap::new(), problems: Vec::new() }
+        Table { table, span, path: path.into(), known: BTreeMap::new(), problems: Vec::new(), trace: None }
+    }
+
+    /// Everything that is asked of it, and of the tables below, is told to `trace`.
+    pub fn traced(self, trace: &Trace) -> Table<'a> {
+        Table { trace: Some(trace.clone()), ..self }
     }
 
     /// The value of `key`, which may be absent.
@@ -76,16 +85,27 @@ impl<'a> Table<'a> {
         self.known.insert(key, ());
         let value = self.table.get(key).map(|value| (value.get_ref(), value.span()));
         let path = self.path_of(key);
-        Key::new(value, path, &mut self.problems)
+        if let Some(trace) = &self.trace {
+            trace.asked(&path, Kind::Known);
+        }
+        Key::new(value, path, &mut self.problems, self.trace.as_ref())
     }
 
     /// The value of `key`; reported if absent.
     pub fn require(&mut self, key: &'static str) -> Key<'_, 'a> {
+        self.note_required(key);
         if !self.has(key) {
             let what = format!("{key:?} is missing");
             self.problems.push(Problem { span: self.span.clone(), path: self.path_of(key), what, hint: None });
         }
         self.take(key)
+    }
+
+    /// For a caller that reports by itself that `key` is absent.
+    pub fn note_required(&self, key: &str) {
+        if let Some(trace) = &self.trace {
+            trace.asked(&self.path_of(key), Kind::Required);
+        }
     }
 
     pub fn has(&self, key: &str) -> bool {
@@ -119,6 +139,11 @@ impl<'a> Table<'a> {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
+    /// Tells `hear` what the table says, without spaces, comments, order, and these keys: for a digest.
+    pub fn tell(&self, except: &[&str], hear: &mut dyn FnMut(&[u8])) {
+        written::tell(self.table, except, hear);
+    }
+
     /// Where the value of `key` stands; the table itself if it is absent.
     pub fn span_of(&self, key: &str) -> Range<usize> {
         self.table.get(key).map_or_else(|| self.span(), toml::Spanned::span)
@@ -144,7 +169,7 @@ impl<'a> Table<'a> {
     pub fn finish(mut self) -> Vec<Problem> {
         for key in self.table.keys().filter(|key| !self.known.contains_key(key.get_ref().as_ref())) {
             let name = key::quote(key.get_ref());
-            let hint = match nearest(key.get_ref(), self.known.keys().copied()) {
+            let hint = match self.meant_by(key.get_ref()) {
                 Some(known) => format!("did you mean {known:?}?"),
                 None => format!("known here: {}", self.known.keys().copied().collect::<Vec<_>>().join(", ")),
             };
@@ -153,6 +178,18 @@ impl<'a> Table<'a> {
         }
         self.problems.sort_by_key(|problem| problem.span.start);
         self.problems
+    }
+
+    /// Rather a key that is missing than one that need not be there, and that rather than one that is there already.
+    fn meant_by(&self, key: &str) -> Option<&'static str> {
+        let known = || self.known.keys().copied();
+        let is_missed = |known: &&str| {
+            let (path, what) = (self.path_of(known), format!("{known:?} is missing"));
+            self.problems.iter().any(|problem| problem.path == path && problem.what == what)
+        };
+        nearest(key, known().filter(is_missed))
+            .or_else(|| nearest(key, known().filter(|known| !self.has(known))))
+            .or_else(|| nearest(key, known()))
     }
 }
 

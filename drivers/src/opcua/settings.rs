@@ -59,6 +59,7 @@ fn take_max_message(table: &mut Table<'_>) -> u32 {
 fn take_endpoints(table: &mut Table<'_>) -> Vec<Address> {
     let both = table.has("address") && table.has("endpoints");
     if !table.has("endpoints") {
+        let _ = table.take("endpoints");
         return table.require("address").parsed_with(Address::parse).into_iter().collect();
     }
     let one = table.take("address").parsed_with(Address::parse);

@@ -7,6 +7,7 @@ use lingate_model::Decimal;
 use toml::Spanned;
 use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
+use super::trace::{Kind, Trace};
 use super::{Problem, Table, kind_of, nearest, parse_duration, parse_size, show_duration, show_size};
 
 /// A text in the file is never longer.
@@ -36,6 +37,7 @@ pub struct Key<'t, 'a> {
     value: Option<(&'a DeValue<'a>, Range<usize>)>,
     path: String,
     problems: &'t mut Vec<Problem>,
+    trace: Option<&'t Trace>,
 }
 
 #[expect(
@@ -47,12 +49,20 @@ impl<'t, 'a> Key<'t, 'a> {
         value: Option<(&'a DeValue<'a>, Range<usize>)>,
         path: String,
         problems: &'t mut Vec<Problem>,
+        trace: Option<&'t Trace>,
     ) -> Key<'t, 'a> {
-        Key { value, path, problems }
+        Key { value, path, problems, trace }
+    }
+
+    /// The words that its reader takes, if that is not `word`: for whoever describes the file.
+    pub fn one_of(self, words: &[&str]) -> Self {
+        self.asked(|| Kind::Words(words.iter().map(|word| (*word).to_owned()).collect()));
+        self
     }
 
     /// Not empty, at most 4,096 bytes, without control characters.
     pub fn string(mut self) -> Option<String> {
+        self.asked(|| Kind::Text);
         let text = self.text("a text")?;
         if text.is_empty() || text.len() > TEXT_MAX || text.chars().any(char::is_control) {
             return self.wrong(format!("is empty, longer than {TEXT_MAX} bytes or has control characters"), None);
@@ -62,6 +72,7 @@ impl<'t, 'a> Key<'t, 'a> {
 
     /// One text or a list of them: `broker = "..."` or `broker = ["...", "..."]`. Empty if absent or wrong.
     pub fn texts(mut self, count: RangeInclusive<usize>) -> Vec<String> {
+        self.asked_alone(|| Kind::Texts);
         match self.value {
             Some((DeValue::Array(array), _)) => self.each(array, &count, |key| key.string()),
             _ => self.string().into_iter().collect(),
@@ -70,6 +81,7 @@ impl<'t, 'a> Key<'t, 'a> {
 
     /// In any base that TOML knows.
     pub fn integer<T: TryFrom<i64> + PartialOrd + Display>(mut self, range: RangeInclusive<T>) -> Option<T> {
+        self.asked(|| Kind::Integer(range.start().to_string(), range.end().to_string()));
         let integer = self.get("an integer", DeValue::as_integer)?;
         match to_i64(integer).and_then(|number| T::try_from(number).ok()).filter(|number| range.contains(number)) {
             Some(number) => Some(number),
@@ -79,6 +91,7 @@ impl<'t, 'a> Key<'t, 'a> {
 
     /// A fraction or a share; never NaN.
     pub fn number(mut self, range: RangeInclusive<f64>) -> Option<f64> {
+        self.asked(|| Kind::Number(*range.start(), *range.end()));
         let text = self.get("a number", number_text)?;
         match text.parse::<f64>().ok().filter(|number| range.contains(number)) {
             Some(number) => Some(number),
@@ -88,6 +101,7 @@ impl<'t, 'a> Key<'t, 'a> {
 
     /// Exactly what stands in the file, not the double next to it.
     pub fn decimal(mut self) -> Option<Decimal> {
+        self.asked(|| Kind::Decimal);
         let text = self.get("a number", number_text)?;
         match text.parse() {
             Ok(decimal) => Some(decimal),
@@ -97,6 +111,7 @@ impl<'t, 'a> Key<'t, 'a> {
 
     /// One number or a list of them: `invalid = 0x8000` or `invalid = [-9999, 0x7FFF]`. Empty if absent or wrong.
     pub fn literals(mut self, count: RangeInclusive<usize>) -> Vec<Literal> {
+        self.asked_alone(|| Kind::Numbers);
         match self.value {
             Some((DeValue::Array(array), _)) => self.each(array, &count, |key| key.literal()),
             _ => self.literal().into_iter().collect(),
@@ -105,6 +120,7 @@ impl<'t, 'a> Key<'t, 'a> {
 
     /// One text, number or truth value, or a list of them: `is = "RUN"` or `is = [3, 4]`. Empty if absent or wrong.
     pub fn comparables(mut self, count: RangeInclusive<usize>) -> Vec<Comparable> {
+        self.asked_alone(|| Kind::Scalars);
         match self.value {
             Some((DeValue::Array(array), _)) => self.each(array, &count, |key| key.comparable()),
             _ => self.comparable().into_iter().collect(),
@@ -136,6 +152,7 @@ impl<'t, 'a> Key<'t, 'a> {
 
     /// `[0, 400]`, the first below the second.
     pub fn decimal_range(mut self) -> Option<(Decimal, Decimal)> {
+        self.asked_alone(|| Kind::Range);
         let array = self.get("a list of two numbers", DeValue::as_array)?;
         if array.len() != 2 {
             let what = format!("has {}, expected a lower and an upper limit", elements(array.len()));
@@ -150,11 +167,13 @@ impl<'t, 'a> Key<'t, 'a> {
     }
 
     pub fn boolean(mut self) -> Option<bool> {
+        self.asked(|| Kind::Boolean);
         self.get("true or false", DeValue::as_bool)
     }
 
     /// `"500ms"`, `"1s"`, `"5m"`, `"2h"`, `"7d"`.
     pub fn duration(mut self, range: RangeInclusive<Duration>) -> Option<Duration> {
+        self.asked(|| Kind::Duration(*range.start(), *range.end()));
         const HINT: &str = "write a whole number with ms, s, m, h or d, such as \"500ms\"";
         let text = self.get_or_advise("a duration", DeValue::as_str, Some(HINT))?;
         let Some(duration) = parse_duration(text) else {
@@ -168,6 +187,7 @@ impl<'t, 'a> Key<'t, 'a> {
 
     /// `"8GiB"`, in bytes.
     pub fn size(mut self, range: RangeInclusive<u64>) -> Option<u64> {
+        self.asked(|| Kind::Size(*range.start(), *range.end()));
         const HINT: &str = "write a whole number with B, KiB, MiB, GiB or TiB, such as \"8GiB\"";
         let text = self.get_or_advise("a size", DeValue::as_str, Some(HINT))?;
         let Some(size) = parse_size(text) else {
@@ -186,6 +206,7 @@ impl<'t, 'a> Key<'t, 'a> {
 
     /// As `parsed`, by a function that says what is wrong and what to do.
     pub fn parsed_with<T>(mut self, parse: impl FnOnce(&str) -> Result<T, (String, Option<String>)>) -> Option<T> {
+        self.asked(|| Kind::Text);
         let text = self.text("a text")?;
         match parse(text) {
             Ok(parsed) => Some(parsed),
@@ -198,6 +219,7 @@ impl<'t, 'a> Key<'t, 'a> {
         mut self,
         parse: impl FnOnce(&str) -> Result<T, (String, Option<String>)>,
     ) -> Option<T> {
+        self.asked(|| Kind::TextOrInteger);
         let text = self.get("a text or an integer", |value| match value {
             DeValue::String(text) => Some(text.to_string()),
             DeValue::Integer(_) => number_text(value),
@@ -211,6 +233,7 @@ impl<'t, 'a> Key<'t, 'a> {
 
     /// As `parsed_with`, where a number may also stand without quotes: `server_deadband = 0.5`.
     pub fn parsed_or_number<T>(mut self, parse: impl FnOnce(&str) -> Result<T, (String, Option<String>)>) -> Option<T> {
+        self.asked(|| Kind::TextOrNumber);
         let text = self.get("a text or a number", |value| match value {
             DeValue::String(text) => Some(text.to_string()),
             value => number_text(value),
@@ -223,6 +246,7 @@ impl<'t, 'a> Key<'t, 'a> {
 
     /// One of the given words.
     pub fn word<T: Clone>(mut self, words: &[(&str, T)]) -> Option<T> {
+        self.asked(|| Kind::Words(words.iter().map(|(word, _)| (*word).to_owned()).collect()));
         let text = self.text("a word")?;
         if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
             return Some(meaning.clone());
@@ -235,12 +259,14 @@ impl<'t, 'a> Key<'t, 'a> {
 
     /// `[flush]` or `flush = { ... }`.
     pub fn table(mut self) -> Option<Table<'a>> {
+        self.asked(|| Kind::Table);
         let table = self.get("a table", DeValue::as_table)?;
         Some(self.below(table))
     }
 
     /// `[[device]]` or `minimize = [ { ... }, { ... } ]`; what is not a table is reported and left out.
     pub fn tables(mut self, count: RangeInclusive<usize>) -> Vec<Table<'a>> {
+        self.asked(|| Kind::Tables);
         let Some(array) = self.get("a list of tables", DeValue::as_array) else {
             return Vec::new();
         };
@@ -262,13 +288,25 @@ impl<'t, 'a> Key<'t, 'a> {
         let path_of = |index: usize| format!("{}[{index}]", self.path);
         let element = |(index, value): (usize, &'a Spanned<DeValue<'a>>)| {
             let value = Some((value.get_ref(), value.span()));
-            read(Key { value, path: path_of(index), problems: self.problems })
+            read(Key { value, path: path_of(index), problems: self.problems, trace: self.trace })
         };
         array.iter().enumerate().filter_map(element).collect()
     }
 
     fn below(&self, table: &'a DeTable<'a>) -> Table<'a> {
-        Table::new(table, self.span(), self.path.clone())
+        Table { trace: self.trace.cloned(), ..Table::new(table, self.span(), self.path.clone()) }
+    }
+
+    fn asked(&self, kind: impl FnOnce() -> Kind) {
+        if let Some(trace) = self.trace {
+            trace.asked(&self.path, kind());
+        }
+    }
+
+    /// As `asked`, of a value that is read in parts: these are not told.
+    fn asked_alone(&mut self, kind: impl FnOnce() -> Kind) {
+        self.asked(kind);
+        self.trace = None;
     }
 
     fn span(&self) -> Range<usize> {

@@ -1,14 +1,26 @@
 /// The known word that a mistyped one probably meant: at most a third of its letters wrong, missing, added or swapped.
+/// Small and capital letters are the same, and so are `-` and `_`.
 pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let word = &plain(word);
     let letters = word.chars().count();
     let mistakes_max = (letters / 3).max(1);
     known
         .into_iter()
         .filter(|known| known.chars().count().abs_diff(letters) <= mistakes_max)
-        .map(|known| (distance(word, known), known))
-        .filter(|(mistakes, _)| *mistakes <= mistakes_max)
+        .map(|known| (distance(word, &plain(known)), foreign(word, &plain(known)), known))
+        .filter(|(mistakes, ..)| *mistakes <= mistakes_max)
         .min()
-        .map(|(_, known)| known)
+        .map(|(.., known)| known)
+}
+
+/// Letters of the word that the known one does not have: of two that are as near, the one that has them all was meant.
+fn foreign(word: &str, known: &str) -> usize {
+    let count = |text: &str, letter: char| text.chars().filter(|c| *c == letter).count();
+    word.chars().filter(|letter| count(word, *letter) > count(known, *letter)).count()
+}
+
+fn plain(word: &str) -> String {
+    word.chars().map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect()
 }
 
 /// Damerau-Levenshtein distance in its optimal string alignment form: swapped neighbours count once.
