@@ -59,7 +59,7 @@ kinds! {
     SourceDown "source.down" "A device does not answer.",
     ClockAnomaly "clock.anomaly" "The wall clock jumped, or stands before the newest line.",
     BufferHigh "buffer.high" "The disk buffer is nearly full.",
-    ConfigChanged "config.changed" "The daemon began with another configuration than before.",
+    ConfigChanged "config.changed" "Another configuration than before is in force, or was refused.",
     OperatorCommand "operator.command" "Somebody at the plant gave an order.",
     AuditFile "audit.file" "First line of a file: what came before it.",
     AuditGap "audit.gap" "Lines that could not be written, or are lost.",

@@ -110,6 +110,10 @@ impl Deliver {
         }
     }
 
+    pub(crate) fn set_replay(&mut self, replay: Replay) {
+        self.share.set_replay(replay);
+    }
+
     /// `ends`: where each class ends; what is before is backlog. True if the link was up already: the caller rewinds the
     /// store.
     pub(crate) fn link_up(&mut self, limits: LinkLimits, ends: [u64; Priority::ALL.len()]) -> bool {

@@ -11,10 +11,8 @@ const EVERY: Duration = Duration::from_secs(300);
 /// device that changes its mind all the time costs an epoch every five minutes and no more.
 #[derive(Default)]
 pub(crate) struct Description {
-    /// Numbers of the devices, ascending; the two lists are parallel to it.
-    numbers: Vec<u32>,
     devices: Vec<DescribedDevice>,
-    /// By the newest epoch; empty before the first.
+    /// By the newest epoch, parallel; empty before the first.
     told: Vec<DescribedDevice>,
     due_at: Option<Duration>,
     /// Not before this monotonic time.
@@ -22,14 +20,13 @@ pub(crate) struct Description {
 }
 
 impl Description {
-    /// `devices` with their numbers, ascending.
-    pub(crate) fn new(devices: Vec<(u32, DescribedDevice)>) -> Description {
-        let (numbers, devices) = devices.into_iter().unzip();
-        Description { numbers, devices, ..Description::default() }
+    pub(crate) fn new(devices: Vec<DescribedDevice>) -> Description {
+        Description { devices, ..Description::default() }
     }
 
-    pub(crate) fn change(&mut self, monotonic: Duration, number: u32, device: &DescribedDevice) {
-        let Ok(place) = self.numbers.binary_search(&number) else { return };
+    /// Nothing happens if the stream has no point of the device.
+    pub(crate) fn change(&mut self, monotonic: Duration, device: &DescribedDevice) {
+        let Some(place) = self.devices.iter().position(|known| known.name == device.name) else { return };
         self.devices[place] = device.clone();
         if self.told.get(place).is_some_and(|told| told != device) {
             self.due_at.get_or_insert(monotonic.saturating_add(SETTLE).max(self.earliest));
@@ -57,12 +54,8 @@ impl Description {
 mod tests {
     use super::*;
 
-    fn device(security: &str) -> DescribedDevice {
-        DescribedDevice {
-            name: "press-1".to_owned(),
-            security: Some(security.to_owned()),
-            ..DescribedDevice::default()
-        }
+    fn device(name: &str, security: &str) -> DescribedDevice {
+        DescribedDevice { name: name.to_owned(), security: Some(security.to_owned()), ..DescribedDevice::default() }
     }
 
     fn seconds(seconds: u64) -> Duration {
@@ -71,28 +64,28 @@ mod tests {
 
     #[test]
     fn a_change_is_told_soon_and_only_if_it_is_one() {
-        let mut description = Description::new(vec![(3, device("")), (7, device(""))]);
-        description.change(seconds(1), 7, &device("a"));
+        let mut description = Description::new(vec![device("3", ""), device("7", "")]);
+        description.change(seconds(1), &device("7", "a"));
         assert_eq!(description.due_at(), None, "the first epoch tells it anyway");
-        assert_eq!(description.tell(seconds(2)), [device(""), device("a")]);
-        description.change(seconds(10), 3, &device(""));
-        description.change(seconds(10), 5, &device("b"));
+        assert_eq!(description.tell(seconds(2)), [device("3", ""), device("7", "a")]);
+        description.change(seconds(10), &device("3", ""));
+        description.change(seconds(10), &device("5", "b"));
         assert_eq!(description.due_at(), None, "nothing changed, and number 5 is another stream's");
-        description.change(seconds(11), 3, &device("b"));
-        description.change(seconds(12), 7, &device("b"));
+        description.change(seconds(11), &device("3", "b"));
+        description.change(seconds(12), &device("7", "b"));
         assert_eq!(description.due_at(), Some(seconds(16)));
-        description.change(seconds(13), 3, &device(""));
-        description.change(seconds(14), 7, &device("a"));
+        description.change(seconds(13), &device("3", ""));
+        description.change(seconds(14), &device("7", "a"));
         assert_eq!(description.due_at(), None, "all is again as it was told");
     }
 
     #[test]
     fn a_device_that_changes_its_mind_costs_an_epoch_in_five_minutes() {
-        let mut description = Description::new(vec![(0, device(""))]);
+        let mut description = Description::new(vec![device("0", "")]);
         description.tell(seconds(0));
         let mut epochs = 0;
         for second in 1..=3600 {
-            description.change(seconds(second), 0, &device(&second.to_string()));
+            description.change(seconds(second), &device("0", &second.to_string()));
             if description.due_at().is_some_and(|at| at <= seconds(second)) {
                 description.tell(seconds(second));
                 epochs += 1;

@@ -58,6 +58,21 @@ impl Devices {
         }
     }
 
+    /// What is known of the devices that stay, by their names; of points for which `is_same`, whether they are bad.
+    pub(crate) fn carry(&mut self, before: Devices, is_same: &dyn Fn(PointId) -> bool) {
+        let Devices { devices, bad, described, .. } = before;
+        for (status, described) in devices.into_iter().zip(described) {
+            if let Some(number) = self.by_name.get(&status.name).map(|number| *number as usize) {
+                (self.devices[number], self.described[number]) = (status, described);
+            }
+        }
+        for (point, status) in bad.into_values().flatten().filter(|(point, _)| is_same(*point)) {
+            if let Some(number) = self.of_point.get(point.index()) {
+                self.bad.entry(*number).or_default().insert(point, status);
+            }
+        }
+    }
+
     pub(crate) fn points_of(&self, name: &DeviceName) -> impl Iterator<Item = PointId> {
         let device = self.by_name.get(name.as_str()).copied();
         let is_of = move |(place, of): (usize, &u32)| {
@@ -112,10 +127,10 @@ impl Devices {
         &self.described[number as usize]
     }
 
-    /// Of these points, with their numbers, ascending.
-    pub(crate) fn of_points<'a>(&self, points: impl Iterator<Item = &'a PointPlan>) -> Vec<(u32, DescribedDevice)> {
+    /// Of these points, in the order of the plan.
+    pub(crate) fn of_points<'a>(&self, points: impl Iterator<Item = &'a PointPlan>) -> Vec<DescribedDevice> {
         let numbers: BTreeSet<u32> = points.filter_map(|point| self.of_point.get(point.id.index()).copied()).collect();
-        let described = |number: u32| Some((number, self.described.get(number as usize)?.clone()));
+        let described = |number: u32| self.described.get(number as usize).cloned();
         numbers.into_iter().filter_map(described).collect()
     }
 

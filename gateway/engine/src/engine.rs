@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use lingate_buffer::{Buffer, Disk, DiskError, Recovery};
+use lingate_buffer::{Buffer, Disk, DiskError, Loss, Recovery};
 use lingate_model::defect::{Defect, make_stale, strikes};
 use lingate_model::{
-    DeviceName, DeviceReport, DeviceState, GatewayId, Missed, Now, PointId, Priority, Reading, TenantId,
+    DatasetId, DeviceName, DeviceReport, DeviceState, GatewayId, Missed, Now, PointId, Reading, TenantId,
 };
 use lingate_refine::{Batch, DatasetIndex, ExportPlan, Minimized, PseudonymKey, Refinery};
 use lingate_seal::{Entropy, SigningKey, VerifiedBundle};
@@ -20,7 +20,7 @@ use crate::sealing::Sealing;
 use crate::status::{BundleStatus, LossCounter, RightsStatus, Status};
 use crate::store::Store;
 use crate::stream::Stream;
-use crate::{Input, Level, Notice, Output, Reserved, Rules};
+use crate::{Input, Level, Notice, Output, Quota, Reserved, Rules};
 
 /// Everything that an engine starts with.
 pub struct Setup<D: Disk> {
@@ -55,13 +55,17 @@ pub struct Engine<D: Disk> {
     pub(crate) rules: Rules,
     /// Of the quotas, as far as it is durable.
     pub(crate) reserved: Reserved,
+    /// Quotas of a reload whose first part is not reserved yet.
+    pub(crate) awaited_quotas: BTreeMap<DatasetId, Quota>,
     pub(crate) bundle: Option<VerifiedBundle>,
     pub(crate) endings: Endings,
     pub(crate) purging: Purging,
     pub(crate) store: Store<D>,
     pub(crate) deliver: Deliver,
-    devices: Devices,
+    pub(crate) devices: Devices,
     lost: LossCounter,
+    /// Losses that no stream of their class can declare.
+    pub(crate) orphans: Vec<Loss>,
     pub(crate) audit: Auditor,
     pub(crate) outputs: VecDeque<Output>,
     draining: bool,
@@ -87,6 +91,7 @@ impl<D: Disk> Engine<D> {
                 heads: Heads::new(&setup.recovery.heads),
             },
             reserved: setup.rules.ledger.reserved().clone(),
+            awaited_quotas: BTreeMap::new(),
             rules: setup.rules,
             bundle: setup.bundle,
             endings: Endings::default(),
@@ -96,6 +101,7 @@ impl<D: Disk> Engine<D> {
             devices,
             export: setup.export,
             lost: LossCounter::default(),
+            orphans: Vec::new(),
             audit: Auditor::default(),
             outputs: VecDeque::new(),
             draining: false,
@@ -127,6 +133,7 @@ impl<D: Disk> Engine<D> {
             Input::Purge(dataset) => self.purge(now, dataset),
             Input::Reserved(reserved) => self.take_reserved(now, reserved),
             Input::Retry(records) => self.retry(&records),
+            Input::Reload(plan) => self.reload(now, *plan),
             Input::Wake => {}
             Input::Drain => self.drain(now),
         }
@@ -158,7 +165,7 @@ impl<D: Disk> Engine<D> {
     }
 
     pub fn status(&self) -> Status {
-        let datasets = self.streams.iter().zip(&self.export.datasets);
+        let datasets = self.streams.iter().zip(&self.export.datasets).filter(|(stream, _)| !stream.is_retired());
         Status {
             devices: self.devices.status(&self.export.points),
             datasets: datasets.map(|(stream, plan)| stream.status(plan, &self.refinery)).collect(),
@@ -355,15 +362,6 @@ impl<D: Disk> Engine<D> {
         }
     }
 
-    /// What no gap record says yet is told again at the next start.
-    fn hold_losses(&mut self) {
-        for priority in Priority::ALL {
-            let mut of_class = self.streams.iter().zip(&self.export.datasets).filter(|it| it.1.priority == priority);
-            let holds = of_class.any(|(stream, _)| !stream.has_declared_all());
-            self.store.hold_losses(priority, holds);
-        }
-    }
-
     fn drain(&mut self, now: Now) {
         for index in 0..self.streams.len() {
             self.end_stream(now, index);
@@ -382,7 +380,7 @@ impl<D: Disk> Engine<D> {
         let Some(changed) = self.devices.reported(name, report) else { return };
         if changed.is_described_anew {
             let device = self.devices.described(changed.number);
-            self.streams.iter_mut().for_each(|stream| stream.describe(now.monotonic, changed.number, device));
+            self.streams.iter_mut().for_each(|stream| stream.describe(now.monotonic, device));
         }
         if changed.lost_protection {
             self.outputs.push_back(Output::Notice(Notice { level: Level::Warning, text: unprotected(name) }));
@@ -424,27 +422,5 @@ impl<D: Disk> Engine<D> {
             let lost = self.streams[index].stopped_uncleanly(&self.export.datasets[index], from, now.utc);
             self.lose(lost);
         }
-    }
-
-    fn take_losses(&mut self) {
-        loop {
-            let losses = self.store.losses();
-            if losses.is_empty() {
-                return;
-            }
-            for loss in losses.into_iter().filter(|_| !strikes(Defect::GapMissing, 3)) {
-                let named = loss.alias.as_ref().and_then(|alias| self.stream_of(alias));
-                let of_class = || self.export.datasets.iter().position(|dataset| dataset.priority == loss.priority);
-                let lost = match named.or_else(of_class) {
-                    Some(index) => self.streams[index].lost_on_disk(&loss),
-                    None => Lost::undeclared(&loss),
-                };
-                self.lose(lost);
-            }
-        }
-    }
-
-    pub(crate) fn stream_of(&self, alias: &lingate_model::DatasetAlias) -> Option<usize> {
-        self.streams.iter().position(|stream| stream.alias() == Some(alias))
     }
 }

@@ -46,6 +46,13 @@ impl PendingGaps {
         next
     }
 
+    /// Those over records, which any stream of their class can declare.
+    pub(crate) fn take_records(&mut self) -> Vec<GapRecord> {
+        let (records, slots) = self.0.drain(..).partition(|gap| matches!(gap, GapRecord::Records { .. }));
+        self.0 = slots;
+        records.into()
+    }
+
     /// The gap over this record comes before all others.
     pub(crate) fn put_first(&mut self, kid: Kid, seq: u64) {
         let at = self.0.iter().position(|gap| covers(gap, kid, &(seq..=seq)));

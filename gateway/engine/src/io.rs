@@ -7,7 +7,7 @@ use lingate_buffer::RecordId;
 use lingate_model::{DatasetId, DeviceName, DeviceReport, DeviceState, Missed, Reading};
 use lingate_seal::{Kid, Sealed, VerifiedBundle, Veto};
 
-use crate::Reserved;
+use crate::{NewPlan, Reserved};
 
 pub enum Input {
     /// One answer of one device.
@@ -36,6 +36,8 @@ pub enum Input {
     Reserved(Reserved),
     /// Tries these records of the quarantine once more; all of them if none is named.
     Retry(Vec<RecordId>),
+    /// Another configuration. The pollers of devices that are gone or changed have stopped, and what they told is in.
+    Reload(Box<NewPlan>),
     /// Time passed: `wake_at` is reached.
     Wake,
     /// Put everything on disk, close the epochs, then say `Drained`.

@@ -81,6 +81,9 @@ impl<D: Disk> Engine<D> {
 
     fn grant(&self, now: Now, index: usize) -> Result<Grant, Denied> {
         let plan = &self.export.datasets[index];
+        if self.streams[index].is_retired() {
+            return Err(Denied::retired());
+        }
         let Some(bundle) = &self.bundle else {
             return Err(Denied::before_a_bundle());
         };
@@ -100,13 +103,15 @@ impl<D: Disk> Engine<D> {
 
     pub(crate) fn take_reserved(&mut self, now: Now, reserved: Reserved) {
         self.reserved = reserved;
+        self.begin_awaited_quotas();
         self.regrant(now);
     }
 
     /// Ends of what the plan uses.
     pub(crate) fn endings(&self) -> Vec<lingate_seal::Ending> {
         let Some(bundle) = &self.bundle else { return Vec::new() };
-        bundle.endings(self.export.datasets.iter().map(|plan| (&plan.id, &plan.purpose)))
+        let datasets = self.streams.iter().zip(&self.export.datasets).filter(|(stream, _)| !stream.is_retired());
+        bundle.endings(datasets.map(|(_, plan)| (&plan.id, &plan.purpose)))
     }
 
     /// The epoch ends at once. What is pending passed under the old ceiling: it goes under the new grant if that is

@@ -43,6 +43,13 @@ impl Share {
         Share { replay, owed: 0, tokens, filled_at: Duration::ZERO }
     }
 
+    pub(crate) fn set_replay(&mut self, replay: Replay) {
+        if replay != self.replay {
+            self.tokens = self.tokens.min(replay.backlog_rate.map_or(0, signed));
+            self.replay = replay;
+        }
+    }
+
     /// Both flows, the one whose turn it is first.
     pub(crate) fn turns(&self) -> [Flow; 2] {
         if self.owed > 0 { [Flow::Backlog, Flow::Live] } else { [Flow::Live, Flow::Backlog] }

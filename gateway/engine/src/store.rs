@@ -66,6 +66,11 @@ impl<D: Disk> Store<D> {
         }
     }
 
+    /// From the next commit on.
+    pub(crate) fn commit_every(&mut self, every: Duration) {
+        self.commit_every = every;
+    }
+
     pub(crate) fn append(
         &mut self,
         monotonic: Duration,

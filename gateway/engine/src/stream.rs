@@ -1,5 +1,6 @@
 //! One dataset's stream: its epoch, what it still has to declare, and its counters.
 
+mod replan;
 mod status;
 mod withheld;
 
@@ -149,8 +150,8 @@ impl Stream {
     }
 
     /// Its catalogue tells it: at the latest a few minutes later, with an epoch of its own.
-    pub(crate) fn describe(&mut self, monotonic: Duration, number: u32, device: &DescribedDevice) {
-        self.description.change(monotonic, number, device);
+    pub(crate) fn describe(&mut self, monotonic: Duration, device: &DescribedDevice) {
+        self.description.change(monotonic, device);
     }
 
     /// KEY, catalogue and lineage of a new epoch, then the gaps that wait to be declared; empty if one is open.

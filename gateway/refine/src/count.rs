@@ -14,7 +14,7 @@ pub struct StepCount {
 pub struct Totals {
     pub read: u64,
     pub kept: u64,
-    /// Ascending by step; the steps that the dataset's batches name.
+    /// The steps that the dataset's batches name, ascending; behind them those that they named under an earlier plan.
     pub suppressed: Vec<(StepId, u64)>,
 }
 
@@ -39,6 +39,19 @@ impl Tally {
         let suppressed = used.iter().map(|&step| (step, 0)).collect();
         let pending = used.iter().map(|&step| StepCount { step, seen: 0, kept: 0 }).collect();
         Tally { pending, totals: Totals { suppressed, ..Totals::default() }, place }
+    }
+
+    /// Goes on with the totals of before, whose steps may be others.
+    pub(crate) fn carry(&mut self, before: &Totals) {
+        self.totals.read += before.read;
+        self.totals.kept += before.kept;
+        for (step, count) in &before.suppressed {
+            match self.totals.suppressed.iter_mut().find(|(known, _)| known == step) {
+                Some((_, total)) => *total += count,
+                None if *count > 0 => self.totals.suppressed.push((*step, *count)),
+                None => {}
+            }
+        }
     }
 
     /// The fate of an item that bears so many readings: it left (`None`) or was suppressed by a step of `path`, its point's

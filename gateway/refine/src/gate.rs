@@ -135,6 +135,16 @@ impl Known {
         known
     }
 
+    /// Of the points for which `holds`, what was known before.
+    pub(crate) fn carry(&mut self, before: &Known, holds: &dyn Fn(PointId) -> bool) {
+        let points = (0..).zip(&before.slots).filter(|(_, slot)| **slot != NONE);
+        for (point, slot) in points.map(|(point, slot)| (PointId(point), *slot as usize)).filter(|(id, _)| holds(*id)) {
+            if let Some(here) = self.slot(point) {
+                self.values[here].clone_from(&before.values[slot]);
+            }
+        }
+    }
+
     fn slot(&self, point: PointId) -> Option<usize> {
         self.slots.get(point.index()).filter(|slot| **slot != NONE).map(|slot| *slot as usize)
     }

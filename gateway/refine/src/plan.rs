@@ -17,15 +17,16 @@ impl DatasetIndex {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ExportPlan {
     /// By [`DatasetIndex`].
     pub datasets: Vec<DatasetPlan>,
-    /// By [`PointId`]; one entry per configured point, whether it may leave or not.
+    /// By [`PointId`]; one entry per configured point, whether it may leave or not. After a reload there may be places
+    /// without a point ([`PointPlan::vacant`]).
     pub points: Vec<Arc<PointPlan>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DatasetPlan {
     pub id: DatasetId,
     pub purpose: PurposeId,
@@ -47,7 +48,7 @@ pub struct Flush {
     pub age: Duration,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PointPlan {
     pub id: PointId,
     /// `device/point`: what the catalogue calls it.
@@ -70,7 +71,7 @@ pub struct PointPlan {
     pub source: String,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Export {
     pub dataset: DatasetIndex,
     /// The point's number in its dataset's catalogue: dense from 0.
@@ -83,6 +84,29 @@ pub struct Export {
     pub lowered: Option<Lowered>,
     /// Its values tell in which batch, phase, lot, recipe or state the dataset's other readings were taken.
     pub context: Option<ContextKind>,
+}
+
+impl PointPlan {
+    /// A place in which no point is: nothing is read for it, and nothing leaves.
+    pub fn vacant(id: PointId) -> PointPlan {
+        PointPlan {
+            id,
+            name: String::new(),
+            export: None,
+            builtin_type: BuiltinType::Variant,
+            rank: 0,
+            places: None,
+            unit: None,
+            range: None,
+            equipment: "none".parse().expect("it is a path"),
+            interval: Duration::MAX,
+            source: String::new(),
+        }
+    }
+
+    pub fn is_vacant(&self) -> bool {
+        self.name.is_empty()
+    }
 }
 
 impl Export {

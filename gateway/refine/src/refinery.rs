@@ -195,6 +195,42 @@ impl Refinery {
         dataset.batcher.clear_contexts();
     }
 
+    /// Goes on with another plan. `keeps`: datasets of which nothing changes, neither their own settings nor a point of theirs
+    /// nor its number; what is pending of them stays pending, and their steps go on. Of the others everything was taken
+    /// by `end`, and their points begin anew. `is_same`: points whose values still mean the same.
+    pub fn replan(
+        &mut self,
+        plan: &ExportPlan,
+        keeps: &dyn Fn(DatasetIndex) -> bool,
+        is_same: &dyn Fn(PointId) -> bool,
+    ) {
+        let before = std::mem::replace(self, Refinery::new(plan.clone()));
+        self.known.carry(&before.known, is_same);
+        (self.ready, self.unassigned) = (before.ready, before.unassigned);
+        for (place, point) in before.points.into_iter().enumerate() {
+            let Some(point) = point.filter(|point| keeps(point.rule.dataset)) else { continue };
+            self.deadlines.extend(point.deadline.map(|at| (at, place)));
+            self.points[place] = Some(point);
+        }
+        for (index, dataset) in (0..).zip(before.datasets) {
+            let Some(here) = self.datasets.get_mut(usize::from(index)) else { continue };
+            if keeps(DatasetIndex(index)) {
+                *here = dataset;
+            } else {
+                here.pseudonyms = dataset.pseudonyms;
+                here.tally.carry(dataset.tally.totals());
+            }
+        }
+    }
+
+    /// The dataset is another one: its counts begin at 0, and it has no key yet.
+    pub fn begin_anew(&mut self, plan: &ExportPlan, index: DatasetIndex) {
+        let fresh = plan.datasets.get(index.index()).map(|plan| Dataset::new(index, plan, &self.points));
+        if let (Some(dataset), Some(fresh)) = (self.datasets.get_mut(index.index()), fresh) {
+            *dataset = fresh;
+        }
+    }
+
     pub fn totals(&self, dataset: DatasetIndex) -> &Totals {
         self.datasets.get(dataset.index()).map_or(&NOTHING, |dataset| dataset.tally.totals())
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lingate_engine::Placed;
 use lingate_model::{BuiltinType, Class, DeviceName, PointId, Priority};
 use lingate_refine::{DatasetIndex, DatasetPlan, Export, ExportPlan, Flush, PointPlan, Step};
 
@@ -47,6 +48,12 @@ pub(crate) fn devices() -> Vec<(DeviceName, PointId)> {
     DEVICES.iter().map(|device| (name(device), PointId(device.points.start))).collect()
 }
 
+pub(crate) fn placed(export: ExportPlan) -> Placed {
+    let count = |device: &Device| device.points.len();
+    let devices = devices().into_iter().zip(&DEVICES).map(|((name, first), device)| (name, first, count(device)));
+    Placed::as_written(export, devices.collect())
+}
+
 /// Where a point's readings go; `None` if they stay.
 pub(crate) fn dataset_of(point: u32) -> Option<usize> {
     match point {
@@ -58,6 +65,22 @@ pub(crate) fn dataset_of(point: u32) -> Option<usize> {
 
 pub fn export_plan() -> ExportPlan {
     export_plan_at(1)
+}
+
+/// What the oven's level must move by.
+pub fn set_level_deadband(plan: &mut ExportPlan, by: &str) {
+    let level = Arc::make_mut(&mut plan.points[point::LEVEL as usize]);
+    let export = level.export.as_mut().expect("the level leaves");
+    export.steps = vec![Step::deadband(by.parse().expect("a decimal"))];
+}
+
+/// The press is read, and nothing of it leaves.
+pub fn without_press(plan: &mut ExportPlan) {
+    plan.datasets.remove(0);
+    for point in plan.points.iter_mut().map(Arc::make_mut) {
+        point.export.take_if(|export| export.dataset == DatasetIndex(0));
+        point.export.iter_mut().for_each(|export| export.dataset = DatasetIndex(0));
+    }
 }
 
 /// A plant so many times slower: what makes a year bearable.

@@ -6,8 +6,8 @@ use lingate_buffer::fake::{Call, Crash};
 use lingate_engine::{Input, LinkLimits, PublishId, ReasonCode};
 use lingate_seal::GapCause;
 
-use crate::plan::DATASETS;
-use crate::{Mood, Rights, Sandbox, Serving, World, roomy, tiny};
+use crate::plan::{self, DATASETS};
+use crate::{Chance, Mood, Rights, Sandbox, Serving, World, roomy, tiny};
 
 pub struct Story<'a> {
     sandbox: &'a Sandbox,
@@ -15,6 +15,8 @@ pub struct Story<'a> {
     version: u64,
     kind: Kind,
     pace: u32,
+    /// Apart from the others, so that a story is the same with and without reloads.
+    reloads: Chance,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,12 +79,17 @@ impl<'a> Story<'a> {
         if kind == Kind::Lossless || !seed.is_multiple_of(3) {
             world.grant(sandbox, &Rights::full(1));
         }
-        let mut story = Story { sandbox, world, version: 1, kind, pace: telling.pace };
+        let reloads = Chance::new(seed ^ 0x5EED_0FF1_CE00_0001);
+        let mut story = Story { sandbox, world, version: 1, kind, pace: telling.pace, reloads };
         story.world.narrate(&format!("seed {seed}, a {kind:?} story begins"));
         story.world.polls();
         for _ in 0..telling.acts {
             let line = story.act();
             story.world.narrate(&line);
+            if story.reloads.once_in(8) {
+                let line = story.reload();
+                story.world.narrate(&line);
+            }
             let pause = story.world.chance.below(telling.pause_max.as_millis() as u64);
             story.world.run_for(Duration::from_millis(pause));
         }
@@ -195,6 +202,23 @@ impl<'a> Story<'a> {
         format!("bundle {} is in force", self.version)
     }
 
+    /// Another configuration: how batches are made and what a step lets pass, or, where losses are told by others, a
+    /// dataset that is gone until the next.
+    fn reload(&mut self) -> String {
+        let mut written = plan::export_plan_at(self.pace);
+        for dataset in &mut written.datasets {
+            dataset.flush.readings = self.reloads.pick(&[5, 12, 12, 30]);
+            dataset.padding = self.reloads.pick(&[0, 64]);
+        }
+        plan::set_level_deadband(&mut written, self.reloads.pick(&["20", "20", "90"]));
+        let is_gone = self.kind != Kind::Lossless && self.reloads.once_in(3);
+        if is_gone {
+            plan::without_press(&mut written);
+        }
+        self.world.reload(written);
+        format!("another configuration is in force, {} the press", if is_gone { "without" } else { "with" })
+    }
+
     fn set_the_clock(&mut self) -> String {
         let jump = self.world.chance.below(6_000_000) as i64 - 2_000_000;
         self.world.jump(jump);
@@ -205,6 +229,7 @@ impl<'a> Story<'a> {
         for device in 0..2 {
             self.world.plant.serve(device, Serving::Values);
         }
+        self.world.reload(plan::export_plan_at(self.pace));
         self.world.run_for(Duration::from_secs(1));
         self.version += 1;
         self.world.end_well(self.sandbox, self.version);

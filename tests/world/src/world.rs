@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use lingate_buffer::fake::{Call, Crash, FakeDisk};
 use lingate_buffer::{Buffer, Overflow, Recovery, Settings};
-use lingate_engine::{Engine, ExportLedger, Input, LinkLimits, LinkLoss, Notice, Output, Rules, Setup, Status};
+use lingate_engine::{Engine, ExportLedger, Input, LinkLimits, LinkLoss, Notice, Output, Placed, Rules, Setup, Status};
 use lingate_model::{ClockState, DatasetId, Now, Priority, UtcMicros};
-use lingate_refine::Step;
+use lingate_refine::{ExportPlan, Step};
 use lingate_seal::{Sealed, VerifiedBundle, Veto};
 
 use crate::broker::{Answer as BrokerAnswer, Taken};
@@ -24,7 +24,6 @@ const STEPS_MAX: u64 = 200_000;
 /// One gateway's process and everything around it. The process may die and start again; the world goes on.
 pub struct World {
     seed: u64,
-    pace: u32,
     /// Says aloud what happens.
     pub narrates: bool,
     /// Since the world began.
@@ -40,10 +39,11 @@ pub struct World {
     /// What the audit log hears, if somebody listens.
     pub audit: Option<Vec<String>>,
     bundle: Option<VerifiedBundle>,
+    /// As the engine numbers it; the next process numbers it as written.
+    pub(crate) placed: Placed,
+    pub(crate) written: ExportPlan,
     /// What the plant decides; the next process starts with it.
     pub rules: Rules,
-    /// Steps that points of the plan have beside their own.
-    steps_beside: Vec<(u32, Step)>,
     /// As the daemon keeps it on disk.
     kept: ExportLedger,
     /// What the engine said that it destroyed.
@@ -77,9 +77,9 @@ impl World {
     }
 
     /// The plan's points have these steps as well.
-    pub fn with_steps(seed: u64, sandbox: &Sandbox, steps: Vec<(u32, Step)>) -> World {
+    pub fn with_steps(seed: u64, sandbox: &Sandbox, steps: &[(u32, Step)]) -> World {
         let mut world = World::without_bundle(seed, sandbox, roomy());
-        world.steps_beside = steps;
+        world.written = plan::with_steps(world.written, steps);
         world.restart();
         world.grant(sandbox, &Rights::full(1));
         world
@@ -103,8 +103,9 @@ impl World {
             entropy_fails: 0,
             audit: None,
             bundle: None,
+            placed: plan::placed(plan::export_plan_at(pace)),
+            written: plan::export_plan_at(pace),
             rules: Rules::default(),
-            steps_beside: Vec::new(),
             kept: ExportLedger::default(),
             purged: Vec::new(),
             disk: FakeDisk::new(),
@@ -113,7 +114,6 @@ impl World {
             broker: Broker::new(),
             receiver: Receiver::new(sandbox.trust()),
             plant: Plant::new(pace),
-            pace,
             narrates: false,
             laws: Laws::new(WINDOW),
             notices: Vec::new(),
@@ -342,6 +342,7 @@ impl World {
 
     fn start(&mut self) {
         self.process_began = self.time;
+        self.placed = plan::placed(self.written.clone());
         let waiting = self.waiting_on_disk();
         self.laws.process_began(waiting.into_iter());
         self.laws.keys_may_stand_alone = self.settings == tiny();
@@ -355,7 +356,7 @@ impl World {
             gateway: GATEWAY.parse().expect("a gateway id"),
             tenant: TENANT.parse().expect("a tenant id"),
             software: "world 1 sha256:00".to_owned(),
-            export: plan::with_steps(plan::export_plan_at(self.pace), &self.steps_beside),
+            export: self.written.clone(),
             devices: plan::devices(),
             signer: gateway_key(),
             rules: self.rules.clone(),

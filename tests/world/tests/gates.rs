@@ -39,7 +39,7 @@ struct Reckoning {
 
 impl Reckoning {
     fn new(seed: u64, sandbox: &Sandbox) -> Reckoning {
-        let world = World::with_steps(seed, sandbox, gate());
+        let world = World::with_steps(seed, sandbox, &gate());
         let chance = Chance::new(seed);
         let (leave, clock) = Default::default();
         Reckoning {

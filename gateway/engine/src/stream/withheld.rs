@@ -14,9 +14,20 @@ pub(crate) struct Denied {
     pub(crate) loses: Option<GapCause>,
 }
 
+const RETIRED: &str = "the configuration no longer has it";
+
 impl Denied {
     pub(crate) fn before_a_bundle() -> Denied {
         Denied { why: "there is no sandbox bundle yet: put it into the inbox folder".to_owned(), loses: None }
+    }
+
+    /// The configuration does not have the dataset any more: nothing is read for it.
+    pub(crate) fn retired() -> Denied {
+        Denied { why: RETIRED.to_owned(), loses: None }
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.why == RETIRED
     }
 
     pub(crate) fn by(refusal: &NotGranted) -> Denied {
