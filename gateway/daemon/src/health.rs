@@ -305,7 +305,7 @@ pub(crate) mod tests {
         View {
             gateway: "gw-1".parse().unwrap(),
             tenant: "acme".parse().unwrap(),
-            configuration_sha256: "ab".repeat(32),
+            reloaded: crate::reload::untold(),
             started: clock.now(),
             recent: crate::recent::Recent::started(clock.now()),
             history: crate::history::History::default(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lingate_buffer::{Disk, DiskError};
 use lingate_drivers::DeviceEvent;
-use lingate_engine::{Accepted, Engine, Input, Level, LinkLimits, Output, PublishId, Setup, Status, Topic};
+use lingate_engine::{Accepted, Engine, Input, Level, LinkLimits, NewPlan, Output, PublishId, Setup, Status, Topic};
 use lingate_model::{Clock, Now};
 use lingate_seal::Sealed;
 use tokio::runtime::Handle;
@@ -36,6 +36,11 @@ pub(crate) enum Message {
     /// The pollers have stopped: put everything on disk, wait so long for the broker to have it, and end.
     Drain {
         deliver_within: Duration,
+    },
+    /// Another configuration, in force when `done` hears of it. What the pollers that stopped for it sent is taken first.
+    Reload {
+        plan: Box<NewPlan>,
+        done: oneshot::Sender<()>,
     },
     /// With the queue of this one connection: what was meant for an older one can never reach it.
     LinkUp(LinkLimits, mpsc::Sender<Publish>),
@@ -228,13 +233,25 @@ impl<D: Disk> Beating<D> {
             }
             Message::Drain { deliver_within } => {
                 self.deliver_until = self.clock.now().monotonic + deliver_within;
-                // What the pollers sent before they stopped is older than this.
-                while let Ok(device) = self.devices.try_recv() {
-                    self.device(device);
-                }
+                self.take_told();
                 self.handle(self.clock.now(), Input::Drain)
             }
+            Message::Reload { plan, done } => {
+                self.take_told();
+                self.snapshot_at = Duration::ZERO;
+                let drained = self.handle(self.clock.now(), Input::Reload(plan));
+                let _ = done.send(());
+                drained
+            }
             Message::Input(input) => self.handle(self.clock.now(), input),
+        }
+    }
+
+    /// What the pollers sent before they stopped is older than the message that tells of it.
+    fn take_told(&mut self) {
+        for _ in 0..self.devices.len() {
+            let Ok(device) = self.devices.try_recv() else { return };
+            self.device(device);
         }
     }
 

@@ -58,6 +58,14 @@ impl Sheet {
         self.gauge("ready", "1 when configuration, buffer, keys and health are up", None, flag(report.ready));
         self.gauge("uptime", "Time since the start", Some(Unit::Seconds), whole(report.uptime_seconds));
         self.gauge("clock_synced", "1 when the system clock is synchronised", None, flag(report.clock == "synced"));
+        let reload = &report.reload;
+        let help = "1 while the configuration in force is what the files said last";
+        self.gauge("config_last_reload_successful", help, None, flag(reload.outcome.is_good()));
+        let help = "When the configuration in force was taken, seconds since 1970";
+        self.gauge("config_last_reload_success_timestamp", help, Some(Unit::Seconds), reload.succeeded_at as f64);
+        let counts = [("applied", reload.applied), ("refused", reload.refused)];
+        let counts = counts.map(|(outcome, count)| (vec![("outcome", outcome.to_owned())], count));
+        self.counters("config_reloads", "Wishes for another configuration since the start", counts);
         let seconds = |days: f64| days * 86_400.0;
         self.maybe(
             "certificate_left",

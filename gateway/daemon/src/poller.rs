@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 use crate::entropy::random_u32;
 use crate::heart::Message;
 use crate::ledger::Ledger;
+use crate::pollers::Numbers;
 use crate::supervise::{Panicked, Stop, guarded};
 
 const REPORT_EVERY: Duration = Duration::from_secs(10);
@@ -44,6 +45,8 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct Poller {
     pub(crate) name: DeviceName,
     pub(crate) device: Arc<dyn Device>,
+    /// Of its points, as the engine knows them.
+    pub(crate) numbers: Numbers,
     pub(crate) site: Arc<Site>,
     pub(crate) heart: mpsc::Sender<Message>,
     pub(crate) events: mpsc::Sender<DeviceEvent>,
@@ -144,7 +147,7 @@ impl Poller {
                 let Ok(place) = self.events.reserve().await else { return };
                 let now = self.clock.now();
                 lock(&self.ledger).as_mut().into_iter().for_each(|ledger| ledger.enter(now, &event));
-                place.send(event);
+                place.send(self.numbers.running(event));
             }
         };
         tokio::join!(running, passing_on).0
@@ -196,7 +199,10 @@ impl Poller {
 
     async fn send(&self, missed: Option<Missed>) -> Result<(), SinkClosed> {
         match missed {
-            Some(missed) => self.events.send(DeviceEvent::Missed(missed)).await.map_err(|_| SinkClosed),
+            Some(missed) => {
+                let event = self.numbers.running(DeviceEvent::Missed(missed));
+                self.events.send(event).await.map_err(|_| SinkClosed)
+            }
             None => Ok(()),
         }
     }
@@ -249,7 +255,7 @@ pub(crate) struct Downtime {
 }
 
 impl Downtime {
-    fn start(device: &dyn Device, now: Now) -> Downtime {
+    pub(crate) fn start(device: &dyn Device, now: Now) -> Downtime {
         let points = device.points().iter().map(|point| (point.id, point.interval, 0)).collect();
         Downtime { since: now.monotonic, reported_at: now.monotonic, reported_utc: now.utc, points }
     }

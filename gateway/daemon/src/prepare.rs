@@ -3,16 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use lingate_config::{Ack, DevicePlan, Plan, Problem, Problems, load_bytes};
+use lingate_config::{Ack, DevicePlan, Plan, Problem, Problems, SourceFile, load_files};
 use lingate_drivers::{Lines, SharedLine, Site, SiteProblem};
 use lingate_model::{Clock, DeviceName, UtcMicros};
 use lingate_seal::{NotGranted, PlantTerms, SignatureAlgorithm, SigningKey, VerifiedBundle};
 
+use crate::configuration;
 use crate::fault::{Fault, Setting, Weight};
 use crate::inbox::{Bundles, Found, tell};
 use crate::keys;
@@ -22,6 +22,10 @@ use crate::veto;
 /// A configuration with everything around it.
 pub(crate) struct Prepared {
     pub(crate) plan: Plan,
+    /// What it was read from.
+    pub(crate) files: Vec<SourceFile>,
+    /// Why the files that were asked for are not used, one sentence each; empty: they are.
+    pub(crate) instead_of: Vec<String>,
     pub(crate) signer: SigningKey,
     pub(crate) bundles: Bundles,
     pub(crate) tls: TlsFiles,
@@ -50,8 +54,33 @@ pub(crate) enum Refused {
 }
 
 pub(crate) fn prepare(config: &Path, clock: &Arc<dyn Clock>, mode: Mode) -> Result<Prepared, Refused> {
+    prepare_files(configuration::read(config).map_err(Refused::Unreadable)?, clock, mode)
+}
+
+/// As `prepare`; if the files are wrong and the last good ones say so, with those.
+pub(crate) fn prepare_to_run(config: &Path, clock: &Arc<dyn Clock>) -> Result<Prepared, Refused> {
+    prepare(config, clock, Mode::Run).or_else(|refused| {
+        let is_wrong = !matches!(refused, Refused::Away(_));
+        let Some(files) = last_good(config).filter(|_| is_wrong) else { return Err(refused) };
+        let mut prepared = prepare_files(files, clock, Mode::Run)?;
+        prepared.instead_of = crate::reload::in_lines(config, &refused);
+        let why = prepared.instead_of.join("; ");
+        tracing::error!("the configuration is wrong, so the last good one is in force (reload.last_good): {why}");
+        Ok(prepared)
+    })
+}
+
+/// The configuration that ran last, if it asks to be used when another is wrong.
+pub(crate) fn last_good(config: &Path) -> Option<Vec<SourceFile>> {
+    let state_dir = lingate_config::state_dir_of(&configuration::read(config).unwrap_or_default());
+    let files = configuration::read(&configuration::copy_path(&state_dir)).ok()?;
+    let plan = load_files(&files).ok()?;
+    (plan.reload.last_good && plan.state_dir == state_dir).then_some(files)
+}
+
+fn prepare_files(files: Vec<SourceFile>, clock: &Arc<dyn Clock>, mode: Mode) -> Result<Prepared, Refused> {
     let utc = clock.now().utc;
-    let plan = load(config)?;
+    let plan = load_files(&files).map_err(Refused::Problems)?;
     let tls = TlsFiles::new(&plan.sandbox, &plan.gateway);
     let mut faults = Vec::new();
     let signer = keep(keys::signing_key(&plan.state_dir, plan.sandbox.signing_key.as_ref()), &mut faults);
@@ -69,7 +98,8 @@ pub(crate) fn prepare(config: &Path, clock: &Arc<dyn Clock>, mode: Mode) -> Resu
     match (signer, bundles, material) {
         (Some(signer), Some(bundles), Some(material)) if !refuses && !awaits => {
             let notes = twins(&plan.devices);
-            Ok(Prepared { plan, signer, bundles, tls, material, warnings: faults, notes })
+            let instead_of = Vec::new();
+            Ok(Prepared { plan, files, instead_of, signer, bundles, tls, material, warnings: faults, notes })
         }
         _ if !refuses && awaits => Err(Refused::Away(problems(&plan, &faults))),
         _ => Err(Refused::Problems(problems(&plan, &faults))),
@@ -77,8 +107,7 @@ pub(crate) fn prepare(config: &Path, clock: &Arc<dyn Clock>, mode: Mode) -> Resu
 }
 
 pub(crate) fn load(config: &Path) -> Result<Plan, Refused> {
-    let bytes = fs::read(config).map_err(Refused::Unreadable)?;
-    load_bytes(&config.display().to_string(), &bytes).map_err(Refused::Problems)
+    load_files(&configuration::read(config).map_err(Refused::Unreadable)?).map_err(Refused::Problems)
 }
 
 /// The faults as problems at their places in the file.

@@ -10,6 +10,7 @@ use crate::about::About;
 use crate::audit;
 use crate::language::Language;
 use crate::recent::Recent;
+use crate::reload::ReloadReport;
 use crate::rights_report::RightsReport;
 use crate::view::View;
 
@@ -46,6 +47,8 @@ pub(crate) struct Report {
     pub(crate) rights: RightsReport,
     #[serde(default)]
     pub(crate) audit: audit::Health,
+    #[serde(default)]
+    pub(crate) reload: ReloadReport,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -177,7 +180,8 @@ impl Report {
             gateway: view.gateway.to_string(),
             tenant: view.tenant.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            configuration_sha256: view.configuration_sha256.clone(),
+            configuration_sha256: view.reloaded.borrow().configuration_sha256.clone(),
+            reload: (**view.reloaded.borrow()).clone(),
             uptime_seconds: uptime.as_secs(),
             time: crate::tls::show_time(now.utc),
             clock: status.clock.to_string(),

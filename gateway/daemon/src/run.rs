@@ -10,16 +10,17 @@ use std::time::Duration;
 
 use lingate_buffer::{Buffer, RealDisk};
 use lingate_config::{Ack, HealthListen, Plan};
-use lingate_drivers::{Device, Site};
-use lingate_engine::{Input, Quota, Rules, Setup};
-use lingate_model::{Clock, DatasetId, DeviceName, PointId, UtcMicros};
+use lingate_drivers::Device;
+use lingate_engine::{Input, Rules, Setup};
+use lingate_model::{Clock, DeviceName, PointId, UtcMicros};
 use lingate_seal::{Acknowledgement, PlantTerms, SigningKey};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::audit::{self, Ear};
 use crate::clock::SystemClock;
+use crate::configuration;
 use crate::entropy::SystemEntropy;
 use crate::export_ledger;
 use crate::health::Health;
@@ -28,12 +29,13 @@ use crate::history::History;
 use crate::inbox::{self, Offered};
 use crate::keys;
 use crate::link::Link;
-use crate::poller::Poller;
-use crate::prepare::{Mode, Prepared, Refused, prepare, site};
+use crate::pollers::Pollers;
+use crate::prepare::{Prepared, Refused, prepare_to_run, site};
 use crate::pseudonyms;
 use crate::recent::Recent;
+use crate::reload::{self, Asked, Reloader};
 use crate::retry;
-use crate::supervise::{Restarted, Stop, Stopper, stop};
+use crate::supervise::{Restarted, Stopper, stop};
 use crate::systemd;
 use crate::token;
 use crate::veto::{self, Said, Vetoes};
@@ -80,7 +82,7 @@ pub(crate) fn run(config: &Path, once: Option<Duration>) -> Result<(), Failure> 
         .enable_all()
         .build()
         .map_err(Failure::System)?;
-    let outcome = runtime.block_on(daemon(prepared, clock, once));
+    let outcome = runtime.block_on(daemon(config.to_owned(), prepared, clock, once));
     // A look-up that hangs must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
@@ -94,7 +96,7 @@ fn prepare_when_there(config: &Path, clock: &Arc<dyn Clock>) -> Result<Prepared,
     let (_sender, nothing) = std::sync::mpsc::channel::<()>();
     let mut told = None;
     loop {
-        match prepare(config, clock, Mode::Run) {
+        match prepare_to_run(config, clock) {
             Err(Refused::Away(problems)) if clock.now().monotonic < give_up => {
                 let problems = problems.to_string();
                 if told.replace(problems.clone()).as_ref() != Some(&problems) {
@@ -108,15 +110,26 @@ fn prepare_when_there(config: &Path, clock: &Arc<dyn Clock>) -> Result<Prepared,
     }
 }
 
-async fn daemon(prepared: Prepared, clock: Arc<dyn Clock>, once: Option<Duration>) -> Result<(), Failure> {
+async fn daemon(
+    config: PathBuf,
+    prepared: Prepared,
+    clock: Arc<dyn Clock>,
+    once: Option<Duration>,
+) -> Result<(), Failure> {
     // First, so that a signal during the start is not missed.
     let mut ended_by = Signals::listen().map_err(Failure::System)?;
-    let mut running = Running::start(prepared, clock).await?;
+    reload::forget(&prepared.plan.state_dir);
+    let mut asked = Asked::listen(&prepared.plan.state_dir).map_err(Failure::System)?;
+    let mut running = Running::start(config, prepared, clock).await?;
     systemd::ready();
-    let outcome = tokio::select! {
-        signal = ended_by.next() => { tracing::info!(signal, "stopping"); Ok(()) }
-        () = pause(once) => { tracing::info!("the time of --once is over, stopping"); Ok(()) }
-        failure = running.failed() => Err(failure),
+    let mut over = std::pin::pin!(pause(once));
+    let outcome = loop {
+        tokio::select! {
+            signal = ended_by.next() => { tracing::info!(signal, "stopping"); break Ok(()) }
+            () = &mut over => { tracing::info!("the time of --once is over, stopping"); break Ok(()) }
+            failure = running.failed() => break Err(failure),
+            request = asked.next() => running.reloader.reload(&mut running.pollers, request).await,
+        }
     };
     systemd::stopping();
     // A run of a given length is for trying out: whoever waits for its end wants to see all of it arrive.
@@ -151,7 +164,8 @@ impl Signals {
 
 /// Everything that is alive, by the order of its end.
 struct Running {
-    pollers: (Stopper, Restarted),
+    pollers: Pollers,
+    reloader: Reloader,
     heart: Heart,
     link: (Stopper, Restarted),
     health: (Stopper, JoinHandle<std::io::Result<()>>),
@@ -160,8 +174,8 @@ struct Running {
 }
 
 impl Running {
-    async fn start(prepared: Prepared, clock: Arc<dyn Clock>) -> Result<Running, Failure> {
-        let Prepared { plan, signer, bundles, tls, material, .. } = prepared;
+    async fn start(config: PathBuf, prepared: Prepared, clock: Arc<dyn Clock>) -> Result<Running, Failure> {
+        let Prepared { plan, files, instead_of, signer, bundles, tls, material, .. } = prepared;
         let started = clock.now();
         let pseudonyms = pseudonyms::keys(&plan.state_dir, &plan.export, &mut SystemEntropy::new());
         let pseudonyms = pseudonyms.map_err(Failure::Pseudonyms)?;
@@ -180,6 +194,8 @@ impl Running {
             .iter()
             .for_each(|why| tracing::error!("{why}, so everything is forbidden until it is mended"));
         let rules = rules(&plan, &signer, &said, started.utc);
+        let (fixed, placed) = (plan.fixed(), reload::as_placed(&plan));
+        let settings = plan.devices.iter().map(|device| (device.name.clone(), device.settings_sha256)).collect();
         let devices: Vec<(DeviceName, Arc<dyn Device>)> =
             plan.devices.into_iter().map(|plan| (plan.name, Arc::from(plan.device))).collect();
         let origin = audit::origin(&plan.tenant, &plan.gateway);
@@ -224,10 +240,23 @@ impl Running {
             clock: clock.clone(),
             certificate_expires: certificate.clone(),
         };
+        let (told, reloaded) = watch::channel(Arc::new(reload::started(&plan.sha256, started.utc, instead_of)));
+        configuration::keep_or_warn(&plan.state_dir, &files);
+        let reloader = Reloader {
+            config,
+            state_dir: plan.state_dir.clone(),
+            fixed,
+            placed,
+            devices: settings,
+            told,
+            audit: audit.clone(),
+            clock: clock.clone(),
+            heart: heart.messages.clone(),
+        };
         let view = View {
             gateway: plan.gateway,
             tenant: plan.tenant,
-            configuration_sha256: crate::software::hex(&plan.sha256),
+            reloaded,
             started,
             clock: clock.clone(),
             beat: heart.beat.clone(),
@@ -240,12 +269,16 @@ impl Running {
         };
         let keeping = Keeping { state_dir: plan.state_dir, bundles, offered, vetoes };
         let link = start_link(link, keeping, &heart, &clock, &view);
-        let pollers = start_pollers(devices, &site, &heart, &clock);
+        let mut pollers = Pollers::new(site, &heart, clock);
+        for (name, device) in devices {
+            let first = first_point(&*device);
+            pollers.start(name, device, first, None);
+        }
         let stopping = view.stopping.clone();
         tracing::info!(address = health.address(), "the health endpoint listens");
         let (stopper, told) = stop();
         let health = (stopper, tokio::spawn(health.serve(view, told)));
-        Ok(Running { pollers, heart, link, health, auditing, stopping })
+        Ok(Running { pollers, reloader, heart, link, health, auditing, stopping })
     }
 
     /// Something ended that must not end.
@@ -261,10 +294,9 @@ impl Running {
     }
 
     async fn stop(self, outcome: Result<(), Failure>, deliver_within: Duration) -> Result<(), Failure> {
-        let Running { pollers, mut heart, link, health, auditing, stopping } = self;
+        let Running { pollers, reloader: _, mut heart, link, health, auditing, stopping } = self;
         stopping.store(true, Ordering::Relaxed);
-        pollers.0.stop();
-        if pollers.1.ended(POLLERS_END).await > 0 {
+        if pollers.stop_all(POLLERS_END).await > 0 {
             tracing::warn!("a device did not let go in time; its connection is cut");
         }
         let drained = match outcome {
@@ -338,11 +370,8 @@ struct Keeping {
 }
 
 fn rules(plan: &Plan, signer: &SigningKey, said: &Said, utc: UtcMicros) -> Rules {
-    let quota = |(id, quota): (&DatasetId, &lingate_config::Quota)| {
-        (id.clone(), Quota { records: quota.records, bytes: quota.bytes })
-    };
     let veto = said.carried_out.clone();
-    let quotas = plan.quotas.iter().map(quota).collect();
+    let quotas = reload::quotas(plan);
     Rules {
         plant: PlantTerms { suites: plan.sandbox.suites.clone(), signature: signer.algorithm(), veto },
         acknowledgement: match plan.sandbox.ack {
@@ -350,10 +379,7 @@ fn rules(plan: &Plan, signer: &SigningKey, said: &Said, utc: UtcMicros) -> Rules
             Ack::Receipt => Acknowledgement::Receipt,
         },
         live_first: plan.live_first.clone(),
-        replay: lingate_engine::Replay {
-            backlog_share: plan.buffer.replay.backlog_share,
-            backlog_rate: plan.buffer.replay.backlog_rate,
-        },
+        replay: reload::replay(&plan.buffer),
         ledger: export_ledger::begin(&plan.state_dir, utc, &quotas),
         quotas,
     }
@@ -389,33 +415,6 @@ fn start_link(
     tasks.spawn("recent".to_owned(), move || Recent::watch(recent.clone(), stop.clone()));
     let view = view.clone();
     tasks.spawn("watchdog".to_owned(), move || systemd::watchdog(view.clone(), told.clone()));
-    (stopper, tasks)
-}
-
-fn start_pollers(
-    devices: Vec<(DeviceName, Arc<dyn Device>)>,
-    site: &Arc<Site>,
-    heart: &Heart,
-    clock: &Arc<dyn Clock>,
-) -> (Stopper, Restarted) {
-    let (stopper, told) = stop();
-    let mut tasks = Restarted::new(told.clone());
-    for (name, device) in devices {
-        let task = format!("poller {name}");
-        let poller = Poller {
-            name,
-            device,
-            site: Arc::clone(site),
-            heart: heart.messages.clone(),
-            events: heart.devices.clone(),
-            clock: clock.clone(),
-            downtime: Arc::default(),
-            ledger: Arc::default(),
-            handed_over: Arc::default(),
-        };
-        let stop: Stop = told.clone();
-        tasks.spawn(task, move || poller.clone().run(stop.clone()));
-    }
     (stopper, tasks)
 }
 

@@ -10,6 +10,7 @@ use crate::audit::Audit;
 use crate::heart::Beat;
 use crate::history::History;
 use crate::recent::Recent;
+use crate::reload::ReloadReport;
 
 /// A heart that beat longer ago than this is not alive.
 pub(crate) const ALIVE: Duration = Duration::from_secs(15);
@@ -19,7 +20,8 @@ pub(crate) const ALIVE: Duration = Duration::from_secs(15);
 pub(crate) struct View {
     pub(crate) gateway: GatewayId,
     pub(crate) tenant: TenantId,
-    pub(crate) configuration_sha256: String,
+    /// Which configuration is in force, and what became of the newest.
+    pub(crate) reloaded: watch::Receiver<Arc<ReloadReport>>,
     pub(crate) started: Now,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) beat: Beat,

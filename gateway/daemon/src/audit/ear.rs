@@ -5,7 +5,7 @@ use std::time::Duration;
 use lingate_audit::{Event, Kind, Verifier, hex};
 use lingate_engine::Input;
 use lingate_model::{DeviceName, DeviceState, Now};
-use lingate_refine::{ExportPlan, PointPlan};
+use lingate_refine::{DatasetPlan, ExportPlan, PointPlan};
 use lingate_seal::{Kid, VerifiedBundle, Veto, policy_sha256};
 
 use super::Audit;
@@ -20,13 +20,16 @@ pub(crate) struct Ear {
     revoked: BTreeSet<Kid>,
     roots: Option<u64>,
     veto: Veto,
+    /// Digest of each dataset's.
+    policies: BTreeMap<String, String>,
 }
 
 impl Ear {
     pub(crate) fn new(audit: Audit, now: Now, plan: &ExportPlan, bundle: Option<&VerifiedBundle>) -> Ear {
         let (away, up, veto) = (BTreeMap::new(), BTreeSet::new(), Veto::default());
-        let mut ear = Ear { audit, away, up, revoked: BTreeSet::new(), roots: None, veto };
-        loaded(plan).into_iter().for_each(|event| ear.audit.tell(now.utc, event));
+        let (revoked, policies) = Default::default();
+        let mut ear = Ear { audit, away, up, revoked, roots: None, veto, policies };
+        ear.policies(plan, &BTreeSet::new()).into_iter().for_each(|event| ear.audit.tell(now.utc, event));
         if let Some(bundle) = bundle {
             ear.roots = Some(bundle.roots().version());
             ear.revoked = bundle.revoked().collect();
@@ -51,9 +54,29 @@ impl Ear {
             Input::Device(name, DeviceState::Connected) => self.found(now, name),
             Input::Bundle(bundle) => self.bundle(bundle),
             Input::Veto(veto) => self.vetoed(veto),
+            Input::Reload(plan) => self.policies(&plan.export, &plan.retired),
             Input::Purge(dataset) => vec![order("purge in force").text("what", dataset.as_str())],
             _ => Vec::new(),
         }
+    }
+
+    /// Of each dataset whose policy is another than it was.
+    fn policies(&mut self, plan: &ExportPlan, retired: &BTreeSet<usize>) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut policies = BTreeMap::new();
+        for (index, dataset) in plan.datasets.iter().enumerate().filter(|(index, _)| !retired.contains(index)) {
+            let is_member =
+                |point: &&Arc<PointPlan>| point.export.as_ref().is_some_and(|it| it.dataset.index() == index);
+            let mut points: Vec<Arc<PointPlan>> = plan.points.iter().filter(is_member).cloned().collect();
+            points.sort_by_key(|point| point.export.as_ref().map(|export| export.alias));
+            let (id, policy) = (dataset.id.to_string(), hex(&policy_sha256(dataset, &points)));
+            if self.policies.get(&id) != Some(&policy) {
+                events.push(loaded(dataset, &points, &policy));
+            }
+            policies.insert(id, policy);
+        }
+        self.policies = policies;
+        events
     }
 
     fn lost(&mut self, now: Now, name: &DeviceName, reason: &str) -> Vec<Event> {
@@ -100,6 +123,17 @@ impl Ear {
     }
 }
 
+fn loaded(dataset: &DatasetPlan, points: &[Arc<PointPlan>], policy: &str) -> Event {
+    let steps: usize = points.iter().flat_map(|point| &point.export).map(|export| export.steps.len()).sum();
+    Event::new(Kind::PolicyLoaded)
+        .text("dataset", dataset.id.as_str())
+        .text("purpose", dataset.purpose.as_str())
+        .text("class", dataset.ceiling.to_string())
+        .count("points", points.len() as u64)
+        .count("steps", steps as u64)
+        .text("policy", policy)
+}
+
 fn order(command: &str) -> Event {
     Event::new(Kind::OperatorCommand).text("command", command)
 }
@@ -108,23 +142,6 @@ fn order(command: &str) -> Event {
 fn witnesses(bundle: &VerifiedBundle) -> Vec<Verifier> {
     let keys = bundle.witness_keys();
     keys.filter_map(|public| Verifier::witness(bundle.sandbox(), public).ok()).collect()
-}
-
-fn loaded(plan: &ExportPlan) -> Vec<Event> {
-    let of_dataset = |(index, dataset): (usize, &lingate_refine::DatasetPlan)| {
-        let is_member = |point: &&Arc<PointPlan>| point.export.as_ref().is_some_and(|it| it.dataset.index() == index);
-        let mut points: Vec<Arc<PointPlan>> = plan.points.iter().filter(is_member).cloned().collect();
-        points.sort_by_key(|point| point.export.as_ref().map(|export| export.alias));
-        let steps: usize = points.iter().flat_map(|point| &point.export).map(|export| export.steps.len()).sum();
-        Event::new(Kind::PolicyLoaded)
-            .text("dataset", dataset.id.as_str())
-            .text("purpose", dataset.purpose.as_str())
-            .text("class", dataset.ceiling.to_string())
-            .count("points", points.len() as u64)
-            .count("steps", steps as u64)
-            .text("policy", hex(&policy_sha256(dataset, &points)))
-    };
-    plan.datasets.iter().enumerate().map(of_dataset).collect()
 }
 
 #[cfg(test)]

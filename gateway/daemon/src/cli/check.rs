@@ -6,7 +6,7 @@ use lingate_model::Clock;
 
 use crate::cli::exit::{Code, Failed};
 use crate::clock::SystemClock;
-use crate::prepare::{Mode, Refused, prepare, problems};
+use crate::prepare::{Mode, Refused, last_good, prepare, problems};
 use crate::words::plural;
 
 /// All problems at once, with their places.
@@ -17,7 +17,13 @@ pub(crate) fn check(config: &Path, start: bool) -> Result<ExitCode, Failed> {
             eprintln!("{problems}\n`lingate run` waits for it");
             return Ok(ExitCode::SUCCESS);
         }
-        prepared => prepared.map_err(|refused| Failed::refused(config, &refused))?,
+        Ok(prepared) => prepared,
+        Err(refused) if start && last_good(config).is_some() => {
+            eprintln!("{}", Failed::refused(config, &refused).message);
+            eprintln!("`lingate run` starts with the last good configuration instead (reload.last_good)");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(refused) => return Err(Failed::refused(config, &refused)),
     };
     prepared.notes.iter().for_each(|note| eprintln!("note: {note}"));
     if !prepared.warnings.is_empty() {

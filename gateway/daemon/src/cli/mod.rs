@@ -15,8 +15,10 @@ mod plan;
 mod preview;
 mod probe;
 mod profile;
+mod reload;
 mod run;
 pub(crate) mod sample;
+mod schema;
 mod status;
 mod trust;
 mod veto;
@@ -45,6 +47,9 @@ enum Command {
         #[arg(long, value_name = "SECONDS")]
         once: Option<u64>,
     },
+    /// Takes the files anew without a restart: checks them, shows what differs, asks the daemon, and tells what happened.
+    /// Only devices that changed are touched; a file that is wrong changes nothing. The same as SIGHUP
+    Reload(reload::Reload),
     /// Everything that `run` would refuse, and everything that keeps data from being sealed; offline
     Check {
         #[arg(long, value_name = "FILE")]
@@ -61,6 +66,10 @@ enum Command {
     Preview(preview::Preview),
     /// A complete, commented configuration for a driver; without one, the list of drivers
     Sample { driver: Option<String> },
+    /// The JSON Schema of the configuration: VS Code, Neovim and others complete and check with it (taplo)
+    ///
+    /// Write it to a file and name it in the first line of lingate.toml: #:schema ./lingate.schema.json
+    Schema,
     /// What a device tells of itself; changes nothing
     Probe {
         #[command(subcommand)]
@@ -154,10 +163,12 @@ pub fn main() -> ExitCode {
     };
     let outcome = match arguments.command {
         Command::Run { config, once } => run::run(&config, once),
+        Command::Reload(reload) => reload.run(),
         Command::Check { config, start } => check::check(&config, start),
         Command::Plan(plan) => plan.run(),
         Command::Preview(preview) => preview.run(),
         Command::Sample { driver } => sample::sample(driver.as_deref()),
+        Command::Schema => schema::schema(),
         Command::Probe { what } => what.run(),
         Command::Profile { name } => profile::profile(name.as_deref()),
         Command::Import { file, from } => import::import(&file, &from),

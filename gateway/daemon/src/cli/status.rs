@@ -127,6 +127,9 @@ fn in_words(report: &Report) -> String {
     let _ = writeln!(text, "link     {}", link(report));
     let _ = writeln!(text, "buffer   {}", buffer(report));
     let _ = writeln!(text, "keys     {}", keys(report));
+    if let Some(warning) = report.reload.warning() {
+        let _ = writeln!(text, "config   {warning}");
+    }
     report.devices.iter().for_each(|device| {
         let _ = writeln!(text, "{}", in_line(device));
         device.notes(Language::English).iter().for_each(|note| {

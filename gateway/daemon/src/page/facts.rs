@@ -15,12 +15,26 @@ pub(super) fn facts(sight: &Sight) -> String {
         (language.of("Rights", "权利"), report.rights.in_words()),
         (language.of("Certificate", "证书"), certificate(report, language)),
         (language.of("Clock", "时钟"), format!("{}, {}", report.clock, report.time)),
-        (language.of("Configuration", "配置"), format!("sha256 {}", report.configuration_sha256)),
+        (language.of("Configuration", "配置"), configuration(report, language)),
         (language.of("Not ready because", "未就绪原因"), report.reasons.join("; ")),
     ];
     let row = |(name, fact): &(&str, String)| format!("<tr><th scope=row>{name}<td>{}", escape(fact));
     let rows: String = rows.iter().filter(|(_, fact)| !fact.is_empty()).map(row).collect();
     format!("<h2>{}</h2><table class=facts>{rows}</table>", language.of("Gateway", "网关"))
+}
+
+fn configuration(report: &Report, language: Language) -> String {
+    let sha256 = format!("sha256 {}", report.configuration_sha256);
+    match (report.reload.warning(), language) {
+        (None, _) => sha256,
+        (Some(warning), Language::English) => format!("{sha256}; {warning}"),
+        (Some(_), Language::Chinese) => {
+            format!(
+                "{sha256}；最新配置被拒绝，仍使用原配置：{}",
+                report.reload.problems.first().map_or("", String::as_str)
+            )
+        }
+    }
 }
 
 fn link(report: &Report, language: Language) -> String {

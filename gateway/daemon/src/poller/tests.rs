@@ -169,6 +169,7 @@ async fn follow_device(device: Scripted, time: Duration) -> Outcome {
     let poller = Poller {
         name: "press-1".parse().unwrap(),
         device: Arc::new(device),
+        numbers: Numbers::default(),
         site: Arc::new(Site::bare(std::env::temp_dir())),
         heart,
         events,

@@ -14,6 +14,7 @@ use crate::entropy::SystemEntropy;
 use crate::heart::Message;
 use crate::policy::{Policy, State};
 use crate::poller::Poller;
+use crate::pollers::Numbers;
 use crate::preview::split::split;
 use crate::preview::{DeviceSeen, PointSeen, Preview};
 use crate::supervise::{Restarted, Stopper, stop};
@@ -91,6 +92,7 @@ fn start(
         let poller = Poller {
             name,
             device,
+            numbers: Numbers::default(),
             site,
             heart,
             events,
