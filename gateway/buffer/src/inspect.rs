@@ -59,7 +59,18 @@ pub struct Walked {
 
 /// Takes no lock. A segment that its daemon removes meanwhile is not in the view.
 pub fn inspect(disk: &mut dyn Disk, walks: bool) -> Result<Vec<ClassView>, DiskError> {
-    Priority::ALL.into_iter().map(|class| view(disk, class, walks)).collect()
+    Priority::ALL.into_iter().map(|class| view(disk, class, walks, &mut |_| ())).collect()
+}
+
+/// As [`inspect`] with walks; `watch` hears after each segment how many bytes of how many were read.
+pub fn inspect_watched(disk: &mut dyn Disk, watch: &mut dyn FnMut(u64, u64)) -> Result<Vec<ClassView>, DiskError> {
+    let total = inspect(disk, false)?.iter().flat_map(|class| &class.segments).map(|segment| segment.bytes).sum();
+    let mut done = 0_u64;
+    let mut read = |bytes: u64| {
+        done = done.saturating_add(bytes);
+        watch(done, total);
+    };
+    Priority::ALL.into_iter().map(|class| view(disk, class, true, &mut read)).collect()
 }
 
 /// What was set aside because a broker refused it; what is not whole is left out.
@@ -94,7 +105,7 @@ pub(crate) fn whole(disk: &mut dyn Disk, file: FileId) -> Result<Vec<u8>, DiskEr
     }
 }
 
-fn view(disk: &mut dyn Disk, class: Priority, walks: bool) -> Result<ClassView, DiskError> {
+fn view(disk: &mut dyn Disk, class: Priority, walks: bool, read: &mut dyn FnMut(u64)) -> Result<ClassView, DiskError> {
     let mut view = ClassView { priority: class, cursor: None, segments: Vec::new(), ledgers: 0, ledger_bytes: 0 };
     let entries = match disk.list(class.name()) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(view),
@@ -108,6 +119,7 @@ fn view(disk: &mut dyn Disk, class: Priority, walks: bool) -> Result<ClassView, 
         let next = firsts.get(at + 1).map(|(next, _)| *next);
         let durable = next.or(view.cursor.map(|cursor| cursor.durable));
         view.segments.extend(segment_view(disk, class, (*first, *bytes), durable, walks)?);
+        read(*bytes);
     }
     for entry in entries.iter().filter(|entry| crate::ledger::parse_name(&entry.name).is_some()) {
         view.ledgers += 1;

@@ -68,7 +68,9 @@ mod space;
 mod store;
 
 pub use disk::{Disk, DiskError, Entry, FileId};
-pub use inspect::{ClassView, CursorView, SegmentView, Walked, inspect, quarantined, read_quarantined};
+pub use inspect::{
+    ClassView, CursorView, SegmentView, Walked, inspect, inspect_watched, quarantined, read_quarantined,
+};
 pub use purge::Purged;
 pub use quarantine::Quarantined;
 pub use real_disk::RealDisk;
