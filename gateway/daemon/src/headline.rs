@@ -8,6 +8,9 @@ use crate::words::plural;
 const STALLED_SECONDS: f64 = 30.0;
 /// Data that is older than this is not fresh.
 const FRESH_SECONDS: f64 = 60.0;
+/// A night: whoever reads it in the evening must know whether it lasts.
+const SOON_FULL_HOURS: f64 = 24.0;
+const NEARLY_FULL_PERCENT: u64 = 80;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Light {
@@ -71,7 +74,7 @@ impl Teller<'_> {
         let (report, language) = (self.report, self.language);
         if !report.link.up {
             let unknown = || language.of("no connection to the broker yet", "还没有连接到消息代理").to_owned();
-            return Some(report.link.reason.clone().unwrap_or_else(unknown));
+            return Some(report.link.reason.as_ref().map_or_else(unknown, |reason| language.told(reason)));
         }
         if !report.link.others_read || report.stalled_seconds > STALLED_SECONDS {
             let unread = self.unread();
@@ -103,11 +106,31 @@ impl Teller<'_> {
     }
 
     fn kept(&self) -> String {
-        match (self.report.buffer.records_waiting, self.language) {
-            (0, _) => String::new(),
+        let kept = match (self.report.buffer.records_waiting, self.language) {
+            (0, _) => return String::new(),
             (waiting, Language::English) => format!(" Kept on disk: {}.", plural(waiting, "record")),
             (waiting, Language::Chinese) => format!("磁盘上保存着 {waiting} 条记录。"),
-        }
+        };
+        kept + &self.filling().unwrap_or_default()
+    }
+
+    /// While it fills there is time to act, and this says how much.
+    fn filling(&self) -> Option<String> {
+        let buffer = &self.report.buffer;
+        let (percent, hours) = (buffer.percent(), buffer.autonomy_hours.filter(|hours| *hours < SOON_FULL_HOURS)?);
+        Some(match self.language {
+            Language::English => format!(" The buffer is {percent} % full and lasts {hours:.1} h more."),
+            Language::Chinese => format!("缓冲区已用 {percent} %，还能保存 {hours:.1} 小时。"),
+        })
+    }
+
+    /// More is read than is taken, although the link is up.
+    fn nearly_full(&self) -> Option<String> {
+        let percent = self.report.buffer.percent();
+        (percent >= NEARLY_FULL_PERCENT).then(|| match self.language {
+            Language::English => format!("the buffer is {percent} % full: more is read than the broker takes"),
+            Language::Chinese => format!("缓冲区已用 {percent} %：读取的数据比消息代理接收的多"),
+        })
     }
 
     fn unread(&self) -> Option<String> {
@@ -122,6 +145,7 @@ impl Teller<'_> {
     fn flaw(&self) -> Option<String> {
         self.unread()
             .or_else(|| self.away())
+            .or_else(|| self.nearly_full())
             .or_else(|| self.all_bad())
             .or_else(|| self.still())
             .or_else(|| self.denied())
@@ -135,7 +159,7 @@ impl Teller<'_> {
         let name = &device.name;
         Some(match (&device.reason, self.language) {
             (Some(reason), Language::English) => format!("device {name} is not connected: {reason}"),
-            (Some(reason), Language::Chinese) => format!("设备 {name} 未连接：{reason}"),
+            (Some(reason), Language::Chinese) => format!("设备 {name} 未连接：{}", self.language.told(reason)),
             (None, Language::English) => format!("device {name} is not connected yet"),
             (None, Language::Chinese) => format!("设备 {name} 还没有连接"),
         })
@@ -163,7 +187,7 @@ impl Teller<'_> {
         let (id, why) = (&dataset.id, dataset.denied.as_deref().unwrap_or_default());
         Some(match self.language {
             Language::English => format!("dataset {id}: {why}"),
-            Language::Chinese => format!("数据集 {id}：{why}"),
+            Language::Chinese => format!("数据集 {id}：{}", self.language.told(why)),
         })
     }
 
@@ -311,6 +335,24 @@ mod tests {
         });
         assert!(light == Light::Red && words.contains("press-1 is not connected: no answer"), "{words}");
         assert_eq!(told(|report| report["datasets"][0]["denied"] = json!("expired")).0, Light::Red);
+    }
+
+    #[test]
+    fn a_buffer_that_fills_says_for_how_long_it_lasts() {
+        let down = |report: &mut Value, bytes: u64, hours: f64| {
+            report["link"]["up"] = json!(false);
+            report["buffer"]["bytes"] = json!(bytes);
+            report["buffer"]["max_bytes"] = json!(1000);
+            report["buffer"]["autonomy_hours"] = json!(hours);
+        };
+        let (light, words) = told(|report| down(report, 640, 3.26));
+        assert!(light == Light::Red && words.ends_with("The buffer is 64 % full and lasts 3.3 h more."), "{words}");
+        assert!(!told(|report| down(report, 640, 500.0)).1.contains("full"));
+        let (light, words) = told(|report| {
+            report["buffer"]["bytes"] = json!(800);
+            report["buffer"]["max_bytes"] = json!(1000);
+        });
+        assert!(light == Light::Amber && words.contains("the buffer is 80 % full"), "{words}");
     }
 
     fn status(readings: u64, bad: u64, waiting: u64, acknowledged: u64) -> lingate_engine::Status {

@@ -14,9 +14,11 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audit::Ear;
-use crate::changes::Changes;
+use crate::changes::{Change, Changes};
+use crate::journal;
 use crate::limiter::Limiter;
 use crate::pseudonyms::PseudonymKeys;
+use crate::pulse::Pulse;
 use crate::receipt_queue::ReceiptQueue;
 use crate::supervise::words;
 use crate::veto::Destroyed;
@@ -41,6 +43,11 @@ pub(crate) enum Message {
     Reload {
         plan: Box<NewPlan>,
         done: oneshot::Sender<()>,
+    },
+    /// A heartbeat that a device's task passed on.
+    Beat {
+        seat: u64,
+        beat: u64,
     },
     /// With the queue of this one connection: what was meant for an older one can never reach it.
     LinkUp(LinkLimits, mpsc::Sender<Publish>),
@@ -73,6 +80,7 @@ pub(crate) struct Heart {
     pub(crate) receipts: ReceiptQueue,
     pub(crate) status: watch::Receiver<Arc<Status>>,
     pub(crate) beat: Beat,
+    pub(crate) pulse: Pulse,
     pub(crate) end: oneshot::Receiver<End>,
     /// For the keeper of the veto folder.
     pub(crate) destroyed: Option<mpsc::Receiver<Destroyed>>,
@@ -110,6 +118,7 @@ pub(crate) fn start<D: Disk + 'static>(
     let (devices, device_queue) = mpsc::channel(DEVICE_QUEUE);
     let (end_sender, end) = oneshot::channel();
     let (destroyed_sender, destroyed) = mpsc::channel(DESTROYED_QUEUE);
+    let (pulse, commit_every) = (Pulse::default(), setup.commit_every);
     let mut engine = Engine::new(clock.now(), setup);
     pseudonyms.into_iter().for_each(|(dataset, key)| engine.set_pseudonym_key(dataset, key));
     let (status_sender, status) = watch::channel(Arc::new(engine.status()));
@@ -125,6 +134,8 @@ pub(crate) fn start<D: Disk + 'static>(
         status: status_sender,
         snapshot_at: Duration::ZERO,
         beat: beat.clone(),
+        pulse: pulse.clone(),
+        commit_every,
         notices: Limiter::new(20, Duration::from_secs(1)),
         changes: Changes::default(),
         ear,
@@ -137,7 +148,7 @@ pub(crate) fn start<D: Disk + 'static>(
         };
         let _ = end_sender.send(end);
     })?;
-    Ok(Heart { messages, devices, receipts, status, beat, end, destroyed: Some(destroyed) })
+    Ok(Heart { messages, devices, receipts, status, beat, pulse, end, destroyed: Some(destroyed) })
 }
 
 struct Beating<D: Disk> {
@@ -151,6 +162,8 @@ struct Beating<D: Disk> {
     status: watch::Sender<Arc<Status>>,
     snapshot_at: Duration,
     beat: Beat,
+    pulse: Pulse,
+    commit_every: Duration,
     notices: Limiter,
     changes: Changes,
     ear: Ear,
@@ -175,6 +188,7 @@ impl<D: Disk> Beating<D> {
             drained |= self.turn(event);
             let now = self.clock.now();
             self.beat.mark(now);
+            self.pulse.turn(now, self.commit_every);
             if drained || now.monotonic >= self.snapshot_at {
                 self.snapshot_at = now.monotonic + SNAPSHOT_EVERY;
                 self.status.send_replace(Arc::new(self.engine.status()));
@@ -227,6 +241,10 @@ impl<D: Disk> Beating<D> {
                 self.link = Some(queue);
                 self.handle(self.clock.now(), Input::LinkUp(limits))
             }
+            Message::Beat { seat, beat } => {
+                self.pulse.read(seat, beat);
+                false
+            }
             Message::Input(Input::LinkDown(loss)) => {
                 self.link = None;
                 self.handle(self.clock.now(), Input::LinkDown(loss))
@@ -265,8 +283,11 @@ impl<D: Disk> Beating<D> {
     }
 
     fn handle(&mut self, now: Now, input: Input) -> bool {
-        if let Some((level, line)) = self.changes.of(&input, now.monotonic) {
-            self.tell(level, &line);
+        if let Some(change) = self.changes.of(&input, now.monotonic)
+            && self.may_tell()
+        {
+            let Change { level, text, device, cause } = change;
+            journal::change(level, &text, device.as_deref(), cause.as_deref());
         }
         self.ear.hear(now, &input);
         self.engine.handle(now, input);
@@ -301,16 +322,18 @@ impl<D: Disk> Beating<D> {
     }
 
     fn tell(&mut self, level: Level, text: &str) {
+        if self.may_tell() {
+            journal::change(level, text, None, None);
+        }
+    }
+
+    fn may_tell(&mut self) -> bool {
         match self.notices.allows(self.clock.now().monotonic) {
-            None => return,
+            None => return false,
             Some(0) => {}
             Some(withheld) => tracing::warn!(withheld, "notices were withheld, because there were too many"),
         }
-        match level {
-            Level::Info => tracing::info!("{text}"),
-            Level::Warning => tracing::warn!("{text}"),
-            Level::Error => tracing::error!("{text}"),
-        }
+        true
     }
 }
 

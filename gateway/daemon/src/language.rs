@@ -30,6 +30,14 @@ impl Language {
         self.of("en", "zh-Hans")
     }
 
+    /// A sentence that was made in English, where something happened.
+    pub(crate) fn told(self, english: &str) -> String {
+        match self {
+            Language::English => english.to_owned(),
+            Language::Chinese => crate::chinese::told(english),
+        }
+    }
+
     pub(crate) fn of<'a>(self, english: &'a str, chinese: &'a str) -> &'a str {
         match self {
             Language::English => english,

@@ -25,6 +25,7 @@ use crate::audit::Audit;
 use crate::entropy::random_u32;
 use crate::heart::Message;
 use crate::inbox::Offered;
+use crate::pulse::Pulse;
 use crate::receipt_queue::ReceiptQueue;
 use crate::supervise::Stop;
 use crate::tls::{Stamp, TlsFiles};
@@ -65,11 +66,16 @@ pub(crate) struct Link {
     /// Where a bundle from the retained topic goes.
     pub(crate) offered: Offered,
     pub(crate) audit: Audit,
+    pub(crate) pulse: Pulse,
 }
 
 impl Link {
     /// Connects, serves and connects again, until told to stop.
-    pub(crate) async fn run(self, mut stop: Stop) {
+    pub(crate) async fn run(self, stop: Stop) {
+        self.pulse.publisher("the link").alongside(self.work(stop)).await;
+    }
+
+    async fn work(&self, mut stop: Stop) {
         let mut weather = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut refusal = Backoff::new(FIRST_REFUSED_PAUSE, LONGEST_REFUSED_PAUSE);
         loop {
@@ -101,7 +107,7 @@ impl Link {
         let mut losses: Vec<Loss> = Vec::new();
         let stamp = self.tls.stamp();
         for broker in &self.brokers {
-            let connecting = Connection::open(&self.gateway, broker, tls.clone(), self.inbound());
+            let connecting = Connection::open(&self.gateway, broker, tls.clone(), self.inbound(), &self.pulse);
             let opened = tokio::select! {
                 biased;
                 () = stop.told() => return (stopping(), false),

@@ -70,9 +70,12 @@ pub(crate) fn page(sight: &Sight) -> String {
     }
     let _ = write!(
         html,
-        "</main><footer><span>lingate {}</span><a href=/status>status</a><a href=/metrics>metrics</a><a href=/ready>ready\
+        "</main><footer><span>lingate {}</span><a href=/status>{}</a><a href=/metrics>{}</a><a href=/ready>{}\
          </a></footer><script>{SCRIPT}</script></html>",
-        escape(&report.version)
+        escape(&report.version),
+        language.of("status", "状态"),
+        language.of("metrics", "指标"),
+        language.of("ready", "就绪检查")
     );
     html
 }

@@ -25,6 +25,7 @@ use crate::entropy::random_u32;
 use crate::heart::Message;
 use crate::ledger::Ledger;
 use crate::pollers::Numbers;
+use crate::pulse::{Pulse, Seat};
 use crate::supervise::{Panicked, Stop, guarded};
 
 const REPORT_EVERY: Duration = Duration::from_secs(10);
@@ -56,12 +57,13 @@ pub(crate) struct Poller {
     pub(crate) ledger: Arc<Mutex<Option<Ledger>>>,
     /// The downtime that the session may take, as long as it did not.
     pub(crate) handed_over: Arc<Mutex<Option<Missed>>>,
+    pub(crate) pulse: Pulse,
 }
 
 impl Poller {
     /// Until told to stop, or until the heart is gone.
     pub(crate) async fn run(self, mut stop: Stop) {
-        let mut polling = Box::pin(self.poll(stop.clone()));
+        let mut polling = Box::pin(self.seat("device").alongside(self.poll(stop.clone())));
         tokio::select! {
             biased;
             () = stop.told() => {
@@ -118,9 +120,14 @@ impl Poller {
         }
     }
 
+    fn seat(&self, what: &str) -> Seat {
+        self.pulse.reader(format!("{what} {}", self.name), self.heart.clone(), self.events.clone())
+    }
+
     async fn connect(&self) -> Result<Box<dyn Session>, String> {
         let (device, site) = (self.device.clone(), self.site.clone());
-        let connecting = guarded(async move { device.connect(&site).await });
+        let seat = self.seat("connecting to device");
+        let connecting = guarded(seat.alongside(async move { device.connect(&site).await }));
         match tokio::time::timeout(CONNECT_DEADLINE, connecting).await {
             Ok(Ok(Ok(session))) => Ok(session),
             Ok(Ok(Err(error))) => Err(in_words(&error)),
@@ -135,10 +142,11 @@ impl Poller {
         let sink = Sink::new(events, self.clock.clone()).stopped_by(stop.watched());
         let sink = sink.after_shared(self.handed_over.clone());
         let (ledger, handed_over) = (self.ledger.clone(), self.handed_over.clone());
+        let seat = self.seat("session of device");
         let running = guarded(async move {
             let downtime = lock(&handed_over).clone();
             *lock(&ledger) = Some(Ledger::start(sink.now(), downtime));
-            let error = session.run(&sink).await;
+            let error = seat.alongside(session.run(&sink)).await;
             lock(&ledger).as_mut().into_iter().for_each(Ledger::ended);
             error
         });

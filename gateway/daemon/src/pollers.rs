@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::heart::{Heart, Message};
 use crate::poller::{Downtime, Poller};
+use crate::pulse::Pulse;
 use crate::supervise::{Restarted, Stopper, stop};
 
 pub(crate) struct Pollers {
@@ -18,13 +19,14 @@ pub(crate) struct Pollers {
     heart: mpsc::Sender<Message>,
     events: mpsc::Sender<DeviceEvent>,
     clock: Arc<dyn Clock>,
+    pulse: Pulse,
     running: BTreeMap<DeviceName, (Stopper, Restarted)>,
 }
 
 impl Pollers {
     pub(crate) fn new(site: Arc<Site>, heart: &Heart, clock: Arc<dyn Clock>) -> Pollers {
-        let (heart, events) = (heart.messages.clone(), heart.devices.clone());
-        Pollers { site, heart, events, clock, running: BTreeMap::new() }
+        let (heart, events, pulse) = (heart.messages.clone(), heart.devices.clone(), heart.pulse.clone());
+        Pollers { site, heart, events, clock, pulse, running: BTreeMap::new() }
     }
 
     /// `first`: the number of its first point for the engine. `down_since`: slots from then on belong to this device, although
@@ -42,6 +44,7 @@ impl Pollers {
             downtime: Arc::new(downtime.into()),
             ledger: Arc::default(),
             handed_over: Arc::default(),
+            pulse: self.pulse.clone(),
         };
         let (stopper, told) = stop();
         let mut tasks = Restarted::new(told.clone());

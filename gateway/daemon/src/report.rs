@@ -86,6 +86,13 @@ pub(crate) struct BufferReport {
     pub(crate) autonomy_hours: Option<f64>,
 }
 
+impl BufferReport {
+    /// Of what it may use.
+    pub(crate) fn percent(&self) -> u64 {
+        self.bytes.saturating_mul(100).checked_div(self.max_bytes).unwrap_or(0).min(100)
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct BundleReport {
     pub(crate) sandbox: String,

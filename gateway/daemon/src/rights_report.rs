@@ -85,12 +85,12 @@ impl RightsReport {
         }
     }
 
-    /// One line for the page: what ends next and what is forbidden.
-    pub(crate) fn in_words(&self) -> String {
+    /// For the page: what is forbidden, and what ends next.
+    pub(crate) fn in_words(&self) -> Vec<String> {
         let next = self.endings.first().map(|next| format!("{} ends in {:.0} days", next.what, next.days_left));
         let receipts = self.receipts.asked.then(|| format!("{} records await a receipt", self.receipts.awaiting));
         let veto = (self.has_veto || next.is_none()).then(|| self.veto.clone());
-        [veto, next, receipts].into_iter().flatten().collect::<Vec<_>>().join("; ")
+        [veto, next, receipts].into_iter().flatten().collect()
     }
 }
 
@@ -105,13 +105,17 @@ mod tests {
     #[test]
     fn one_line_names_what_is_forbidden_what_ends_next_and_what_waits_for_receipts() {
         let mut rights = RightsReport { veto: "nothing is forbidden".to_owned(), ..RightsReport::default() };
-        assert_eq!(rights.in_words(), "nothing is forbidden");
+        assert_eq!(rights.in_words().join("; "), "nothing is forbidden");
         rights.endings = vec![ending("purpose urn:a", 6.6), ending("the sandbox bundle of version 3", 80.0)];
-        assert_eq!(rights.in_words(), "purpose urn:a ends in 7 days", "what is not forbidden needs no word then");
+        assert_eq!(
+            rights.in_words().join("; "),
+            "purpose urn:a ends in 7 days",
+            "what is not forbidden needs no word then"
+        );
         (rights.has_veto, rights.veto) = (true, "forbidden: dataset ds-1".to_owned());
         rights.receipts = ReceiptsReport { asked: true, awaiting: 41, ..ReceiptsReport::default() };
         assert_eq!(
-            rights.in_words(),
+            rights.in_words().join("; "),
             "forbidden: dataset ds-1; purpose urn:a ends in 7 days; 41 records await a receipt"
         );
     }

@@ -234,6 +234,7 @@ impl Running {
             takes_unread: plan.sandbox.ack == Ack::BrokerAlone,
             offered: offered.clone(),
             audit: audit.clone(),
+            pulse: heart.pulse.clone(),
             tls,
             heart: heart.messages.clone(),
             receipts: heart.receipts.clone(),
@@ -413,8 +414,8 @@ fn start_link(
     tasks.spawn("ledger".to_owned(), keep);
     let (recent, stop) = (view.clone(), told.clone());
     tasks.spawn("recent".to_owned(), move || Recent::watch(recent.clone(), stop.clone()));
-    let view = view.clone();
-    tasks.spawn("watchdog".to_owned(), move || systemd::watchdog(view.clone(), told.clone()));
+    let pulse = heart.pulse.clone();
+    tasks.spawn("watchdog".to_owned(), move || systemd::watchdog(pulse.clone(), told.clone()));
     (stopper, tasks)
 }
 

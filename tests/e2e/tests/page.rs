@@ -24,6 +24,8 @@ async fn the_page_answers_first_in_every_state_and_both_languages() {
     let plant = Plant::start([DeviceSpec::new("load-1", Kind::Numbered(20), Mode::SelfDescribing)]).await.unwrap();
     let mut rig = Rig::new(env!("CARGO_BIN_EXE_lingate-e2e-gateway")).unwrap();
     shorten(&rig, "valid_days = 90", "valid_days = 6");
+    // Small enough to fill within a day at this rate.
+    rig.surroundings.buffer = "64MiB";
     let mut broker = Broker::start(&rig.authority, (Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
     let labels = Labels { every: "100ms", equipment: Some("acme/lingang/load-1"), ..Labels::new("ds-extr-07") };
     let devices = plant.devices()[0].toml(&labels);
@@ -44,6 +46,7 @@ async fn the_page_answers_first_in_every_state_and_both_languages() {
     }
     let chinese = look(&daemon, "good-zh", "zh", PHONE, "dark", 0);
     assert!(words(&chinese, "headline").starts_with("数据正在到达沙箱"), "{chinese}");
+    assert_eq!(english_words(&words(&chinese, "text")), Vec::<String>::new(), "{chinese}");
     assert!(words(&chinese, "advice").contains("沙箱授权包即将到期"), "{chinese}");
 
     broker.stop().await;
@@ -58,6 +61,13 @@ async fn the_page_answers_first_in_every_state_and_both_languages() {
     );
     let down = look(&daemon, "broker-down-zh", "zh", DESK, "light", 0);
     assert!(words(&down, "headline").starts_with("沙箱没有收到数据"), "{down}");
+    let lasts = || status("/buffer/autonomy_hours").is_some_and(|hours| hours.as_f64() < Some(24.0));
+    wait_for("a buffer that fills", PATIENCE, lasts).await.unwrap();
+    let filling = look(&daemon, "buffer-filling-en", "en", DESK, "dark", 0);
+    let (headline, advice) = (words(&filling, "headline"), words(&filling, "advice"));
+    assert!(headline.contains(" % full and lasts ") && advice.contains("The buffer is full in about "), "{filling}");
+    let filling = look(&daemon, "buffer-filling-zh", "zh", PHONE, "light", 0);
+    assert!(words(&filling, "headline").contains("还能保存"), "{filling}");
     broker.start_again().await.unwrap();
 
     plant.devices()[0].stop().await;
@@ -69,6 +79,14 @@ async fn the_page_answers_first_in_every_state_and_both_languages() {
         words(&away, "headline").contains("设备 load-1") && words(&away, "advice").contains("lingate probe"),
         "{away}"
     );
+}
+
+/// Runs of three words in Latin letters: names and numbers are not, a sentence that nobody translated is.
+fn english_words(text: &str) -> Vec<String> {
+    let is_word = |word: &&str| word.len() > 1 && word.chars().all(|letter| letter.is_ascii_lowercase());
+    let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let runs = lines.flat_map(|words| words.windows(3).map(<[&str]>::to_vec).collect::<Vec<_>>());
+    runs.filter(|run| run.iter().all(is_word)).map(|run| run.join(" ")).collect()
 }
 
 fn shorten(rig: &Rig, from: &str, to: &str) {
@@ -103,6 +121,13 @@ fn look(daemon: &Daemon, name: &str, language: &str, width: u32, scheme: &str, l
         (&false.into(), &false.into(), &0.into()),
         "{name}: {seen}"
     );
+    assert_eq!(seen["violations"], Value::Array(vec![]), "{name}: what axe-core finds: {seen}");
+    assert!(seen["checks"].as_u64() > Some(15), "{name}: axe-core looked at hardly anything: {seen}");
+    let reached = seen["reached"].as_array().unwrap();
+    assert!(reached.len() >= 6, "{name}: the keyboard reaches the other language, two tables and three links: {seen}");
+    for part in reached {
+        assert!(part["shown"] == true && part["name"] != "", "{name}: what has the focus shows it: {part}");
+    }
     assert_eq!(seen["focus"], "A", "{name}: the first thing that the keyboard reaches is the other language");
     seen
 }

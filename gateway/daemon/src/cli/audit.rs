@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::audit::{checkpoint_path, files, folder, key_path};
 use crate::cli::exit::{Code, Failed};
+use crate::cli::progress::Progress;
 use crate::files::read;
 use crate::prepare::load;
 
@@ -122,16 +123,24 @@ impl Verify {
         let (keys, trust) = self.keys(state.as_deref())?;
         let notes = self.notes(state.as_deref())?;
         let mut verification = Verification::new(notes, keys);
-        for path in self.source.files()? {
+        let paths = self.source.files()?;
+        let size = |path: &PathBuf| fs::metadata(path).map_or(0, |entry| entry.len());
+        let (total, mut done, mut progress) = (paths.iter().map(size).sum::<u64>(), 0_u64, Progress::new());
+        for path in paths {
             verification.begin_file(&name(&path));
-            each_line(&path, &mut |line, is_whole| match is_whole {
-                true => {
-                    Line::parse(line).iter().for_each(&mut *each);
-                    verification.line(line);
+            each_line(&path, &mut |line, is_whole| {
+                done = done.saturating_add(line.len() as u64 + 1);
+                progress.bar("reading the audit log", done, total);
+                match is_whole {
+                    true => {
+                        Line::parse(line).iter().for_each(&mut *each);
+                        verification.line(line);
+                    }
+                    false => verification.torn(line.len()),
                 }
-                false => verification.torn(line.len()),
             })?;
         }
+        progress.clear();
         Ok((verification.finish(), trust))
     }
 

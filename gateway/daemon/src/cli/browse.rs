@@ -3,6 +3,7 @@ use std::process::ExitCode;
 use clap::Args;
 use lingate_drivers::opcua::browse::{Limits, Tree, browse};
 use lingate_drivers::opcua::preset::{PRESETS, Preset};
+use serde_json::{Value, json};
 
 use crate::cli::exit::{Code, Failed};
 use crate::cli::opcua::{Reach, wait_for};
@@ -12,8 +13,11 @@ pub(crate) struct Browse {
     #[command(flatten)]
     reach: Reach,
     /// Device tables to paste and to label
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     toml: bool,
+    /// For programs
+    #[arg(long)]
+    json: bool,
     /// Only what this companion specification makes worth reading: extruder, laboratory, bioreactor
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
@@ -37,6 +41,7 @@ impl Browse {
         let limits = Limits { depth: self.depth, nodes: self.nodes, ..Limits::default() };
         let tree = wait_for(browse(&tool, &place.site, limits, preset))?;
         match self.toml {
+            false if self.json => println!("{:#}", in_json(&tree)),
             true => print!("{}", tree.to_toml(&tool, preset)),
             false => print!("{}", drawn(&tree)),
         }
@@ -49,6 +54,17 @@ fn named(name: &str) -> Result<&'static Preset, Failed> {
         let known: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
         Failed::new(Code::Usage, format!("there is no preset {name:?}; known: {}", known.join(", ")))
     })
+}
+
+fn in_json(tree: &Tree) -> Value {
+    let mut order: Vec<_> = tree.nodes.iter().collect();
+    order.sort_by_key(|found| found.sort_key());
+    let nodes = order.into_iter().map(|found| {
+        json!({"name": found.name(), "node": found.node(), "depth": found.depth(), "is_variable": found.is_variable,
+            "is_property": found.is_property, "type": found.value_type, "unit": found.unit,
+            "unit_text": found.unit_text, "range": found.range})
+    });
+    json!({"nodes": nodes.collect::<Vec<_>>(), "left_out_because_of_people": tree.people, "ended_at": tree.cut})
 }
 
 fn drawn(tree: &Tree) -> String {

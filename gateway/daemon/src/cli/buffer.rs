@@ -1,16 +1,21 @@
 //! `lingate buffer`: a look at what lies on disk, also while the daemon runs. Changes nothing.
 
+pub(crate) mod as_json;
+
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use lingate_buffer::{ClassView, Quarantined, RealDisk, RecordId, inspect, quarantined, read_quarantined};
+use lingate_buffer::{ClassView, Quarantined, RealDisk, RecordId, inspect_watched, quarantined, read_quarantined};
 use lingate_engine::ReasonCode;
 use lingate_model::UtcMicros;
+use serde_json::json;
 
 use crate::cli::exit::{Code, Failed, is_free};
+use crate::cli::progress::Progress;
+use crate::cli::told::tell;
 use crate::prepare::load;
 use crate::{files, retry};
 
@@ -57,6 +62,9 @@ pub(crate) enum Aside {
 pub(crate) struct At {
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// For programs
+    #[arg(long)]
+    json: bool,
 }
 
 /// Damage was found.
@@ -65,11 +73,15 @@ const DAMAGED: u8 = 1;
 impl What {
     pub(crate) fn run(self) -> Result<ExitCode, Failed> {
         match self {
-            What::Ls(at) => at.look(|disk| Ok(print(&list(&inspect(disk, true)?)))),
+            What::Ls(at) => {
+                let views = at.look(walk)?;
+                tell(at.json, &list(&views), json!({"classes": as_json::classes(&views)}));
+                Ok(ExitCode::SUCCESS)
+            }
             What::Verify(at) => {
-                let views = at.look(|disk| inspect(disk, true))?;
+                let views = at.look(walk)?;
                 let (text, is_whole) = verdict(&views);
-                print!("{text}");
+                tell(at.json, &text, json!({"is_whole": is_whole, "classes": as_json::classes(&views)}));
                 Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(DAMAGED) })
             }
             What::Quarantine { what } => what.run(),
@@ -80,18 +92,21 @@ impl What {
 impl Aside {
     fn run(self) -> Result<ExitCode, Failed> {
         match self {
-            Aside::List(at) => at.look(|disk| Ok(print(&aside(&quarantined(disk)?)))),
+            Aside::List(at) => {
+                let held = at.look(|disk| quarantined(disk))?;
+                tell(at.json, &aside(&held), json!({"quarantined": as_json::quarantined(&held)}));
+                Ok(ExitCode::SUCCESS)
+            }
             Aside::Retry { at, records } => at.retry(&records),
             Aside::Export { at, record, output, force } => {
                 is_free(&output, force)?;
                 let sealed = at.look(|disk| read_quarantined(disk, record))?.ok_or_else(|| unknown(&[record]))?;
                 files::replace_all(&[(output.clone(), sealed.bytes())])
                     .map_err(|error| Failed::io("write", &output, &error))?;
-                println!(
-                    "{} bytes in {}: one sealed message, as it would be published",
-                    sealed.bytes().len(),
-                    output.display()
-                );
+                let bytes = sealed.bytes().len();
+                let words =
+                    format!("{bytes} bytes in {}: one sealed message, as it would be published", output.display());
+                tell(at.json, &words, json!({"output": output, "bytes": bytes}));
                 Ok(ExitCode::SUCCESS)
             }
         }
@@ -117,17 +132,19 @@ impl At {
             return Err(unknown(&strangers));
         }
         if held.is_empty() {
-            println!("The quarantine is empty: there is nothing to retry.");
+            let words = "The quarantine is empty: there is nothing to retry.";
+            tell(self.json, words, json!({"retried": 0, "quarantined": 0}));
             return Ok(ExitCode::SUCCESS);
         }
         let state_dir = self.state_dir()?;
         retry::ask(&state_dir, records).map_err(|error| Failed::io("write into", &state_dir, &error))?;
         let count = if records.is_empty() { held.len() } else { records.len() };
-        println!(
+        let words = format!(
             "{count} of {} are tried once more: by a running daemon within seconds and while its link is up, by a stopped \
              one when it starts. What the broker takes leaves the quarantine.",
             held.len()
         );
+        tell(self.json, &words, json!({"retried": count, "quarantined": held.len()}));
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -150,9 +167,10 @@ fn unknown(records: &[RecordId]) -> Failed {
     Failed::new(Code::Usage, text)
 }
 
-fn print(text: &str) -> ExitCode {
-    print!("{text}");
-    ExitCode::SUCCESS
+/// Reads all of it, and shows how far it is.
+fn walk(disk: &mut RealDisk) -> io::Result<Vec<ClassView>> {
+    let mut progress = Progress::new();
+    inspect_watched(disk, &mut |done, total| progress.bar("reading the buffer", done, total))
 }
 
 fn list(views: &[ClassView]) -> String {

@@ -8,6 +8,7 @@ use lingate_seal::VerifiedBundle;
 use serde_json::{Value, json};
 
 use crate::cli::exit::{Code, Failed};
+use crate::cli::told::tell;
 use crate::clock::SystemClock;
 use crate::fault::Fault;
 use crate::inbox::{Bundles, Verdict};
@@ -42,6 +43,9 @@ pub(crate) enum BundleCommand {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
         bundle: PathBuf,
+        /// For programs
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -57,16 +61,18 @@ pub(crate) fn bundle(command: &BundleCommand) -> Result<ExitCode, Failed> {
             let (_, bundles) = open(config, utc)?;
             print(&judge(&bundles, &read(bundle)?, bundle, utc)?.0, utc, *json);
         }
-        BundleCommand::Install { config, bundle } => {
+        BundleCommand::Install { config, bundle, json } => {
             let (plan, bundles) = open(config, utc)?;
             let bytes = read(bundle)?;
             let (verified, told) = judge(&bundles, &bytes, bundle, utc)?;
             if bundles.current().is_some_and(|current| current.sha256() == verified.sha256()) {
-                println!("Version {} is in force already.", verified.version());
+                let words = format!("Version {} is in force already.", verified.version());
+                tell(*json, &words, json!({"version": verified.version(), "installed": false, "in_force": true}));
                 return Ok(ExitCode::SUCCESS);
             }
             install(&plan, &verified, &bytes)?;
-            println!("{told} A running daemon takes it within seconds; a stopped one when it starts.");
+            let words = format!("{told} A running daemon takes it within seconds; a stopped one when it starts.");
+            tell(*json, &words, json!({"version": verified.version(), "installed": true, "in_force": false}));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::audit::{self, spool};
 use crate::cli::exit::{Code, Failed};
+use crate::cli::told::tell;
 use crate::clock::SystemClock;
 use crate::entropy::SystemEntropy;
 use crate::prepare::load;
@@ -24,7 +25,7 @@ use crate::token::{Token, Unusable};
 use crate::{files, keys, software};
 
 /// Makes what is missing and never overwrites: a second call with the same keys writes the same request again.
-pub(crate) fn enroll(config: &Path, output: &Path) -> Result<ExitCode, Failed> {
+pub(crate) fn enroll(config: &Path, output: &Path, json: bool) -> Result<ExitCode, Failed> {
     let plan = load(config).map_err(|refused| Failed::refused(config, &refused))?;
     let state = &plan.state_dir;
     for directory in [state.clone(), state.join("identity"), state.join("inbox"), state.join("veto")] {
@@ -47,7 +48,9 @@ pub(crate) fn enroll(config: &Path, output: &Path) -> Result<ExitCode, Failed> {
     let event = Event::new(Kind::Enroll).text("kid", signing_key.kid().to_string());
     let event = event.text("audit_key", audit_key.verifier().to_string()).text("software", software::name());
     spool::put(state, SystemClock::start().now().utc, &event);
-    print!("{}", next_steps(&plan, &tls_key_path(&plan), output));
+    let value = json!({"request": output, "signing_key": signing_key.kid().to_string(),
+        "audit_key": audit_key.verifier().to_string()});
+    tell(json, &next_steps(&plan, &tls_key_path(&plan), output), value);
     Ok(ExitCode::SUCCESS)
 }
 

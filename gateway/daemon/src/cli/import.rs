@@ -4,15 +4,17 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use lingate_drivers::modbus::import::{Format, Import, import as convert};
+use serde_json::json;
 
 use crate::cli::exit::{Code, Failed};
+use crate::cli::told::tell;
 use crate::words::plural;
 
 /// A register list of a hundred thousand lines has about 10 MiB.
 const LARGEST_FILE: u64 = 64 << 20;
 
 /// The tables go to standard output, how much was converted to standard error.
-pub(crate) fn import(file: &Path, from: &str) -> Result<ExitCode, Failed> {
+pub(crate) fn import(file: &Path, from: &str, json: bool) -> Result<ExitCode, Failed> {
     let text = read(file)?;
     let format = match Format::NAMES.iter().find(|(name, _)| *name == from) {
         Some((_, format)) => *format,
@@ -21,7 +23,10 @@ pub(crate) fn import(file: &Path, from: &str) -> Result<ExitCode, Failed> {
     let name = file.file_stem().map_or("device".into(), |stem| stem.to_string_lossy());
     let imported = convert(&text, format, &name, &lingate_config::ucum_of)
         .map_err(|error| Failed::new(Code::Configuration, format!("{}: {error}", file.display())))?;
-    print!("{}", imported.toml);
+    let refusal = imported.first_refusal.as_ref().map(|(name, why)| json!({"name": name, "why": why}));
+    let value = json!({"toml": imported.toml, "points": imported.points, "refused": imported.refused,
+        "first_refusal": refusal, "ignored": imported.ignored});
+    tell(json, &imported.toml, value);
     if !imported.ignored.is_empty() {
         eprintln!("columns that mean nothing here and were left out: {}", imported.ignored.join(", "));
     }
@@ -86,7 +91,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tags.csv");
         std::fs::write(&path, "name,register,area,type\nzone,1,holding,COMPLEX\nother,2,holding,COMPLEX\n").unwrap();
-        let failed = import(&path, "auto").unwrap_err();
+        let failed = import(&path, "auto", false).unwrap_err();
         assert_eq!(failed.code, Code::Configuration);
         assert!(failed.message.contains("nothing was converted, 2 points"), "{}", failed.message);
         assert!(failed.message.ends_with("zone: its type \"COMPLEX\" is not known here"), "{}", failed.message);
@@ -97,7 +102,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tags.csv");
         std::fs::write(&path, b"name,register\n\xB2\xE2,1\n").unwrap();
-        assert!(import(&path, "auto").unwrap_err().message.contains("not UTF-8"));
-        assert_eq!(import(&folder.path().join("none"), "auto").unwrap_err().code, Code::Io);
+        assert!(import(&path, "auto", false).unwrap_err().message.contains("not UTF-8"));
+        assert_eq!(import(&folder.path().join("none"), "auto", false).unwrap_err().code, Code::Io);
     }
 }

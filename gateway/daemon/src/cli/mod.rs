@@ -5,6 +5,8 @@ mod browse;
 mod buffer;
 mod bundle;
 mod check;
+mod diag;
+pub(crate) mod door;
 mod enroll;
 pub(crate) mod exit;
 mod import;
@@ -15,18 +17,23 @@ mod plan;
 mod preview;
 mod probe;
 mod profile;
+pub(crate) mod progress;
 mod reload;
 mod run;
 pub(crate) mod sample;
 mod schema;
+mod selftest;
+mod shell;
 mod status;
+mod told;
+mod top;
 mod trust;
 mod veto;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Edge telemetry gateway: reads machines, minimizes, seals for a trusted sandbox, and delivers.
 #[derive(Parser)]
@@ -58,6 +65,9 @@ enum Command {
         /// but must not keep the daemon from storing what it reads
         #[arg(long)]
         start: bool,
+        /// For programs
+        #[arg(long)]
+        json: bool,
     },
     /// What leaves the plant and what does not, and why: every point with dataset, purpose, class, recipients, steps and
     /// expected volume; offline, on the terminal or as a page to sign
@@ -65,7 +75,12 @@ enum Command {
     /// Reads the devices and shows, side by side, what was read and what would leave; sends nothing, stores nothing
     Preview(preview::Preview),
     /// A complete, commented configuration for a driver; without one, the list of drivers
-    Sample { driver: Option<String> },
+    Sample {
+        driver: Option<String>,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
     /// The JSON Schema of the configuration: VS Code, Neovim and others complete and check with it (taplo)
     ///
     /// Write it to a file and name it in the first line of lingate.toml: #:schema ./lingate.schema.json
@@ -76,12 +91,20 @@ enum Command {
         what: probe::What,
     },
     /// Ready-made device tables of common Modbus devices, to paste and to label; without a name, the list
-    Profile { name: Option<String> },
+    Profile {
+        name: Option<String>,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Device tables out of a register list (CSV), Telegraf's configuration or Neuron's export
     Import {
         file: PathBuf,
         #[arg(long, value_parser = ["auto", "csv", "telegraf", "neuron"], default_value = "auto")]
         from: String,
+        /// For programs
+        #[arg(long)]
+        json: bool,
     },
     /// The address space of an OPC UA server, as a tree or as device tables with every point denied until labelled
     Browse(browse::Browse),
@@ -106,6 +129,8 @@ enum Command {
         #[arg(long)]
         url: Option<String>,
     },
+    /// The running daemon, live in the terminal: devices, rates, buffer, link, and what stands in the way
+    Top(top::Top),
     /// The sandbox's bundle: what it allows, whether a file is one, and how it gets in
     Bundle {
         #[command(subcommand)]
@@ -122,6 +147,9 @@ enum Command {
         config: PathBuf,
         #[arg(long, value_name = "ID")]
         dataset: String,
+        /// For programs
+        #[arg(long)]
+        json: bool,
     },
     /// What lies on disk: looks at it, also while the daemon runs
     Buffer {
@@ -152,6 +180,25 @@ enum Command {
         config: PathBuf,
         #[arg(long, value_name = "FILE", default_value = "enroll.json")]
         output: PathBuf,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Is this machine fit for the work? Cryptography against known answers on this CPU, the disk's syncs, randomness,
+    /// clock, and who may read the keys
+    ///
+    /// Without --config and --state only what needs no files. Exit code 0, or that of the gravest finding: 70
+    /// cryptography or randomness, 77 permissions, 74 disk. A clock that nobody synchronises is a warning.
+    Selftest(selftest::Selftest),
+    /// A file for whoever helps: configuration, status, metrics, buffer, audit log and journal, without secret and
+    /// process value
+    Diag(diag::Diag),
+    /// Completion for a shell, on standard output
+    Completions { shell: clap_complete::Shell },
+    /// Manual pages, one for each command, into a folder; without one: the first page on standard output
+    Man {
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
     },
 }
 
@@ -164,25 +211,30 @@ pub fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Run { config, once } => run::run(&config, once),
         Command::Reload(reload) => reload.run(),
-        Command::Check { config, start } => check::check(&config, start),
+        Command::Check { config, start, json } => check::check(&config, start, json),
         Command::Plan(plan) => plan.run(),
         Command::Preview(preview) => preview.run(),
-        Command::Sample { driver } => sample::sample(driver.as_deref()),
+        Command::Sample { driver, json } => sample::sample(driver.as_deref(), json),
         Command::Schema => schema::schema(),
         Command::Probe { what } => what.run(),
-        Command::Profile { name } => profile::profile(name.as_deref()),
-        Command::Import { file, from } => import::import(&file, &from),
+        Command::Profile { name, json } => profile::profile(name.as_deref(), json),
+        Command::Import { file, from, json } => import::import(&file, &from, json),
         Command::Browse(browse) => browse.run(),
         Command::Trust { what } => what.run(),
         Command::Status { json, config, url } => status::status(json, config.as_deref(), url.as_deref()),
         Command::Bundle { command } => bundle::bundle(&command),
         Command::Veto { command } => veto::veto(&command),
-        Command::Purge { config, dataset } => veto::purge(&config, &dataset),
+        Command::Purge { config, dataset, json } => veto::purge(&config, &dataset, json),
         Command::Buffer { what } => what.run(),
         Command::Ledger { config, json } => ledger::ledger(&config, json),
         Command::Audit { command } => command.run(),
         Command::Lineage { command } => command.run(),
-        Command::Enroll { config, output } => enroll::enroll(&config, &output),
+        Command::Enroll { config, output, json } => enroll::enroll(&config, &output, json),
+        Command::Selftest(selftest) => selftest.run(),
+        Command::Diag(diag) => diag.run(),
+        Command::Top(top) => top.run(),
+        Command::Completions { shell } => shell::completions(Arguments::command(), shell),
+        Command::Man { folder } => shell::man(Arguments::command(), folder.as_deref()),
     };
     outcome.unwrap_or_else(|failed| failed.tell())
 }
@@ -203,6 +255,40 @@ mod tests {
                     panic!("{command}: {error}");
                 }
             }
+        }
+    }
+
+    /// Their output is a file for another program, or they go on until they are stopped.
+    const WITHOUT_JSON: [&str; 6] = ["run", "top", "completions", "man", "schema", "reload"];
+
+    #[test]
+    fn every_command_that_prints_speaks_json() {
+        let (mut open, mut leaves) = (vec![Arguments::command()], 0);
+        while let Some(command) = open.pop() {
+            open.extend(command.get_subcommands().cloned());
+            if command.has_subcommands() || WITHOUT_JSON.contains(&command.get_name()) {
+                continue;
+            }
+            leaves += 1;
+            let speaks = command.get_arguments().any(|argument| argument.get_long() == Some("json"));
+            assert!(speaks, "{} has no --json", command.get_name());
+        }
+        assert!(leaves > 25, "{leaves}");
+    }
+
+    #[test]
+    fn every_shell_gets_its_completion_and_every_command_its_page() {
+        use clap::ValueEnum;
+        Arguments::command().debug_assert();
+        for shell in clap_complete::Shell::value_variants() {
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "lingate", &mut text);
+            assert!(String::from_utf8(text).unwrap().contains("selftest"), "{shell}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        shell::man(Arguments::command(), Some(folder.path())).unwrap();
+        for page in ["lingate.1", "lingate-run.1", "lingate-buffer-quarantine-retry.1"] {
+            assert!(folder.path().join(page).exists(), "{page}");
         }
     }
 }

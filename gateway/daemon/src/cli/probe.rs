@@ -1,5 +1,4 @@
 mod modbus;
-mod progress;
 mod show;
 
 use std::fmt::Write as _;

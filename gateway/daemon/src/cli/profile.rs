@@ -1,19 +1,23 @@
 use std::process::ExitCode;
 
 use lingate_drivers::modbus::profile::PROFILES;
+use serde_json::json;
 
 use crate::cli::exit::{Code, Failed};
+use crate::cli::told::tell;
 
-pub(crate) fn profile(name: Option<&str>) -> Result<ExitCode, Failed> {
+pub(crate) fn profile(name: Option<&str>, json: bool) -> Result<ExitCode, Failed> {
     let Some(name) = name else {
-        PROFILES.iter().for_each(|profile| println!("{:<28}{}", profile.name, profile.about));
+        let lines = PROFILES.iter().map(|profile| format!("{:<28}{}\n", profile.name, profile.about));
+        let known = PROFILES.iter().map(|profile| json!({"name": profile.name, "about": profile.about}));
+        tell(json, &lines.collect::<String>(), json!({"profiles": known.collect::<Vec<_>>()}));
         return Ok(ExitCode::SUCCESS);
     };
     let Some(profile) = PROFILES.iter().find(|profile| profile.name == name) else {
         let known: Vec<_> = PROFILES.iter().map(|profile| profile.name).collect();
         return Err(Failed::new(Code::Usage, format!("there is no profile {name:?}; known: {}", known.join(", "))));
     };
-    print!("{}", profile.toml);
+    tell(json, profile.toml, json!({"name": profile.name, "about": profile.about, "toml": profile.toml}));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,12 +1,15 @@
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use lingate_config::HealthListen;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::exit::{Code, Failed};
+use crate::journal;
 use crate::run::Failure;
 
 pub(crate) fn run(config: &Path, once: Option<u64>) -> Result<ExitCode, Failed> {
@@ -17,13 +20,18 @@ pub(crate) fn run(config: &Path, once: Option<u64>) -> Result<ExitCode, Failed> 
     }
 }
 
-/// To stderr: `RUST_LOG`, or everything from info on.
+/// To the journal with its fields, where standard error leads there, else to standard error: `RUST_LOG`, or everything
+/// from info on.
 fn log() {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new(format!("info,{},{}", crate::link::QUIET, lingate_drivers::opcua::QUIET)));
-    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let journal = journal::layer();
+    let text = journal.is_none().then(|| {
+        let has_colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+        tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(has_colour)
+    });
     // A second call in one process (tests, the demo) keeps the first logger.
-    let _ = logger.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(journal).with(text).try_init();
 }
 
 fn failed(config: &Path, failure: &Failure) -> Failed {

@@ -1,21 +1,24 @@
 use std::process::ExitCode;
 
 use lingate_drivers::{DRIVERS, driver};
+use serde_json::json;
 
 use crate::cli::exit::{Code, Failed};
+use crate::cli::told::tell;
 
 const HEAD: &str = include_str!("sample.toml");
 
-pub(crate) fn sample(kind: Option<&str>) -> Result<ExitCode, Failed> {
+pub(crate) fn sample(kind: Option<&str>, json: bool) -> Result<ExitCode, Failed> {
     let Some(kind) = kind else {
-        println!("{}", kinds().join("\n"));
+        tell(json, &kinds().join("\n"), json!({"drivers": kinds()}));
         return Ok(ExitCode::SUCCESS);
     };
     let Some(driver) = driver(kind) else {
         let known = kinds().join(", ");
         return Err(Failed::new(Code::Usage, format!("there is no driver {kind:?}; known: {known}")));
     };
-    print!("{}", complete(driver.sample));
+    let sample = complete(driver.sample);
+    tell(json, &sample, json!({"driver": kind, "toml": &sample}));
     Ok(ExitCode::SUCCESS)
 }
 

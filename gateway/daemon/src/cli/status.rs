@@ -1,40 +1,17 @@
 use std::fmt::Write as _;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use lingate_config::HealthListen;
-
+use crate::cli::door::Door;
 use crate::cli::exit::{Code, Failed};
 use crate::headline::{Light, headline};
 use crate::language::Language;
-use crate::prepare::load;
 use crate::report::{DatasetReport, DeviceReport, Report};
 use crate::words::{bytes, plural};
 
-/// Where the daemon listens if the configuration does not say it.
-const DEFAULT: &str = "http://127.0.0.1:9273";
-const PATIENCE: Duration = Duration::from_secs(5);
-/// A gateway with 10,000 devices reports about 3 MiB.
-const LARGEST_ANSWER: u64 = 64 << 20;
-
 /// Exit code 0 when data arrives, even if not all of it; 69 when none does, or when no daemon answered.
 pub(crate) fn status(json: bool, config: Option<&Path>, url: Option<&str>) -> Result<ExitCode, Failed> {
-    let door = match (config, url) {
-        (_, Some(url)) => Door::parse(url)?,
-        (Some(config), None) => Door::of(&load(config).map_err(|refused| Failed::refused(config, &refused))?.health),
-        (None, None) => Door::parse(DEFAULT)?,
-    };
-    let body = door.ask("/status").map_err(|error| {
-        let what =
-            format!("no lingate answers at {}: {error}; is it running? Try `systemctl status lingate`", door.name());
-        Failed::new(Code::Unavailable, what)
-    })?;
-    let report: Report = serde_json::from_slice(&body)
-        .map_err(|error| Failed::new(Code::Unavailable, format!("{} is no lingate: {error}", door.name())))?;
+    let (report, body) = Door::find(config, url)?.report()?;
     match json {
         true => println!("{}", String::from_utf8_lossy(&body)),
         false => print!("{}", in_words(&report)),
@@ -49,70 +26,6 @@ fn exit_code(light: Light) -> u8 {
     }
 }
 
-enum Door {
-    Tcp(String),
-    Unix(PathBuf),
-}
-
-impl Door {
-    fn parse(url: &str) -> Result<Door, Failed> {
-        if let Some(path) = url.strip_prefix("unix:") {
-            return Ok(Door::Unix(path.into()));
-        }
-        match url.strip_prefix("http://") {
-            Some(address) => Ok(Door::Tcp(address.split('/').next().unwrap_or_default().to_owned())),
-            None => Err(Failed::new(Code::Usage, format!("{url:?} is neither http://HOST:PORT nor unix:/PATH"))),
-        }
-    }
-
-    fn of(listen: &HealthListen) -> Door {
-        match listen {
-            HealthListen::Tcp(address) => Door::Tcp(address.to_string()),
-            HealthListen::Unix(path) => Door::Unix(path.clone()),
-        }
-    }
-
-    fn name(&self) -> String {
-        match self {
-            Door::Tcp(address) => format!("http://{address}"),
-            Door::Unix(path) => format!("unix:{}", path.display()),
-        }
-    }
-
-    /// The body of a successful answer.
-    fn ask(&self, path: &str) -> io::Result<Vec<u8>> {
-        match self {
-            Door::Tcp(address) => {
-                let stream = TcpStream::connect(address)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                ask(stream, path, address)
-            }
-            Door::Unix(socket) => {
-                let stream = UnixStream::connect(socket)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                ask(stream, path, "localhost")
-            }
-        }
-    }
-}
-
-/// HTTP/1.0, so that the answer ends with the connection and is never chunked.
-fn ask(mut stream: impl Read + Write, path: &str, host: &str) -> io::Result<Vec<u8>> {
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.take(LARGEST_ANSWER).read_to_end(&mut answer)?;
-    let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
-    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").ok_or_else(|| bad("not an HTTP answer"))?;
-    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-    match head.split_whitespace().nth(1) {
-        Some("200") => Ok(answer.split_off(end + 4)),
-        Some(code) => Err(bad(&format!("HTTP status {code}"))),
-        None => Err(bad("not an HTTP answer")),
-    }
-}
-
 fn in_words(report: &Report) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{}\n", headline(report, Language::English).1);
@@ -121,8 +34,12 @@ fn in_words(report: &Report) -> String {
     }
     let _ = writeln!(
         text,
-        "gateway  {} of {}, lingate {}, up {} s, clock {}",
-        report.gateway, report.tenant, report.version, report.uptime_seconds, report.clock
+        "gateway  {} of {}, lingate {}, up {}, clock {}",
+        report.gateway,
+        report.tenant,
+        report.version,
+        duration(report.uptime_seconds),
+        report.clock
     );
     let _ = writeln!(text, "link     {}", link(report));
     let _ = writeln!(text, "buffer   {}", buffer(report));
@@ -145,7 +62,18 @@ fn in_words(report: &Report) -> String {
     text
 }
 
-fn link(report: &Report) -> String {
+/// `59 s`, `12 min`, `3 h 7 min`, `12 d 3 h`.
+pub(crate) fn duration(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match () {
+        () if minutes == 0 => format!("{seconds} s"),
+        () if hours == 0 => format!("{minutes} min"),
+        () if days == 0 => format!("{hours} h {} min", minutes % 60),
+        () => format!("{days} d {} h", hours % 24),
+    }
+}
+
+pub(crate) fn link(report: &Report) -> String {
     let link = &report.link;
     match (link.up, &link.reason) {
         (true, _) => format!("up, {} in flight, {} refused", plural(link.in_flight, "record"), link.refused),
@@ -169,7 +97,7 @@ fn buffer(report: &Report) -> String {
     )
 }
 
-fn keys(report: &Report) -> String {
+pub(crate) fn keys(report: &Report) -> String {
     let certificate = report
         .certificate_days_left
         .map_or("no certificate".to_owned(), |days| format!("certificate {days:.0} days left"));
@@ -213,5 +141,11 @@ mod tests {
     #[test]
     fn only_red_is_a_failure() {
         assert_eq!([Light::Green, Light::Amber, Light::Red].map(exit_code), [0, 0, 69]);
+    }
+
+    #[test]
+    fn a_time_is_told_in_its_two_largest_units() {
+        let told = [0, 59, 60, 3599, 3600, 11_220, 86_400, 1_047_600].map(duration);
+        assert_eq!(told, ["0 s", "59 s", "1 min", "59 min", "1 h 0 min", "3 h 7 min", "1 d 0 h", "12 d 3 h"]);
     }
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::audit::spool;
 use crate::cli::exit::{Code, Failed};
+use crate::cli::told::tell;
 use crate::clock::SystemClock;
 use crate::files;
 use crate::prepare::load;
@@ -21,9 +22,6 @@ pub(crate) enum What {
     List {
         #[command(flatten)]
         place: Place,
-        /// For programs
-        #[arg(long)]
-        json: bool,
     },
     /// Believe a certificate: a file, or the thumbprint of a stranger after it was compared with the one on the device
     Add {
@@ -49,6 +47,9 @@ pub(crate) enum What {
 pub(crate) struct Place {
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// For programs
+    #[arg(long)]
+    json: bool,
 }
 
 const KINDS: [(Kind, &str); 4] = [
@@ -61,10 +62,10 @@ const KINDS: [(Kind, &str); 4] = [
 impl What {
     pub(crate) fn run(self) -> Result<ExitCode, Failed> {
         match self {
-            What::List { place, json } => {
+            What::List { place } => {
                 let (store, _) = place.store()?;
                 let now = SystemClock::start().now().utc;
-                print!("{}", if json { as_json(&store, now) } else { in_words(&store, now) });
+                print!("{}", if place.json { as_json(&store, now) } else { in_words(&store, now) });
             }
             What::Add { what, place, issuer, crl } => {
                 let (store, owner) = place.store()?;
@@ -73,13 +74,15 @@ impl What {
                     (_, true) => Kind::Revocations,
                     _ => Kind::Trusted,
                 };
-                println!("{}", add(&store, kind, &what)?);
+                let done = add(&store, kind, &what)?;
+                tell(place.json, &done, json!({"done": done}));
                 owner.give(store.folder())?;
                 owner.note("trust add", &what);
             }
             What::Reject { thumbprint, place } => {
                 let (store, owner) = place.store()?;
-                println!("{}", reject(&store, &parse(&thumbprint)?)?);
+                let done = reject(&store, &parse(&thumbprint)?)?;
+                tell(place.json, &done, json!({"done": done}));
                 owner.give(store.folder())?;
                 owner.note("trust reject", &thumbprint);
             }

@@ -5,9 +5,11 @@ use clap::Subcommand;
 use lingate_config::Plan;
 use lingate_drivers::settings::nearest;
 use lingate_model::{Clock, DatasetId};
+use serde_json::{Value, json};
 
 use crate::audit::spool;
 use crate::cli::exit::{Code, Failed};
+use crate::cli::told::tell;
 use crate::clock::SystemClock;
 use crate::inbox::Bundles;
 use crate::keys;
@@ -28,6 +30,9 @@ pub(crate) enum VetoCommand {
 pub(crate) struct Where {
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// For programs
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(clap::Args)]
@@ -55,12 +60,18 @@ pub(crate) struct What {
 /// Works on the folder `veto/`, without the daemon; a running one follows within seconds.
 pub(crate) fn veto(command: &VetoCommand) -> Result<ExitCode, Failed> {
     match command {
-        VetoCommand::List(at) => print!("{}", list(&plan_of(&at.config)?)),
+        VetoCommand::List(at) => {
+            let plan = plan_of(&at.config)?;
+            tell(at.json, &list(&plan), in_json(&plan));
+        }
         VetoCommand::Add(Change { at, what }) => {
             let plan = plan_of(&at.config)?;
             put(&plan, &order(&plan, what)?, "veto add")?;
-            println!("Forbidden. A running daemon follows within seconds; a stopped one when it starts.");
-            what.recipient.iter().for_each(|name| tell_unknown(&plan, name));
+            let warning = what.recipient.as_ref().and_then(|name| unknown(&plan, name));
+            let mut words =
+                "Forbidden. A running daemon follows within seconds; a stopped one when it starts.".to_owned();
+            warning.iter().for_each(|warning| words.push_str(&format!("\n{warning}")));
+            tell(at.json, &words, json!({"forbidden": true, "warning": warning}));
         }
         VetoCommand::Remove(Change { at, what }) => {
             let plan = plan_of(&at.config)?;
@@ -68,38 +79,35 @@ pub(crate) fn veto(command: &VetoCommand) -> Result<ExitCode, Failed> {
             note(&plan, "veto remove", &order);
             let removed = veto::remove(&plan.state_dir, &order)
                 .map_err(|error| Failed::io("remove the veto in", &veto::folder(&plan.state_dir), &error))?;
-            println!(
-                "{}",
-                if removed { "Allowed again, as far as the bundle allows it." } else { "It was not forbidden." }
-            );
+            let words =
+                if removed { "Allowed again, as far as the bundle allows it." } else { "It was not forbidden." };
+            tell(at.json, words, json!({"removed": removed}));
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// A veto works without a bundle, so this is only a word of warning.
-fn tell_unknown(plan: &Plan, name: &str) {
+fn unknown(plan: &Plan, name: &str) -> Option<String> {
     let utc = SystemClock::start().now().utc;
     let bundles = keys::pinned(&plan.state_dir, &plan.sandbox.root_sha256)
         .and_then(|pinned| Bundles::open(&plan.state_dir, pinned, &plan.gateway, utc));
     let Some(names) = bundles.ok().and_then(|(bundles, _)| Some(bundles.current()?.recipient_names())) else {
-        println!(
-            "No bundle is in force here, so nobody can say yet whether it knows this name; an unknown one forbids nothing."
-        );
-        return;
+        let nobody = "No bundle is in force here, so nobody can say yet whether it knows this name; an unknown one forbids nothing.";
+        return Some(nobody.to_owned());
     };
     if names.iter().any(|known| known == name) {
-        return;
+        return None;
     }
-    match nearest(name, names.iter().map(String::as_str)) {
-        Some(near) => println!(
+    Some(match nearest(name, names.iter().map(String::as_str)) {
+        Some(near) => format!(
             "WARNING: the bundle in force knows no recipient {name:?}, so this forbids nothing yet; did you mean {near:?}?"
         ),
-        None => println!(
+        None => format!(
             "WARNING: the bundle in force knows no recipient {name:?}, so this forbids nothing yet; it knows {}",
             names.join(", ")
         ),
-    }
+    })
 }
 
 fn plan_of(config: &Path) -> Result<Plan, Failed> {
@@ -107,14 +115,15 @@ fn plan_of(config: &Path) -> Result<Plan, Failed> {
 }
 
 /// Asks for what was read for a dataset so far to be destroyed.
-pub(crate) fn purge(config: &Path, dataset: &str) -> Result<ExitCode, Failed> {
+pub(crate) fn purge(config: &Path, dataset: &str, json: bool) -> Result<ExitCode, Failed> {
     let plan = plan_of(config)?;
     put(&plan, &Order::Purge(known(&plan, dataset)?), "purge")?;
-    println!(
+    let words = format!(
         "A running daemon destroys within seconds what waits of {dataset}, and declares it lost; a stopped one when it \
          starts. Reading goes on; to end that as well: lingate veto add --config {} --dataset {dataset}",
         config.display()
     );
+    tell(json, &words, json!({"asked": true, "dataset": dataset}));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -162,6 +171,13 @@ fn known(plan: &Plan, id: &str) -> Result<DatasetId, Failed> {
         };
         Failed::new(Code::Usage, format!("there is no dataset {id:?} in the configuration; {hint}"))
     })
+}
+
+fn in_json(plan: &Plan) -> Value {
+    let said = veto::read(&plan.state_dir);
+    json!({"forbids": !said.veto.is_empty(), "words": veto::in_words(&said.veto), "misunderstood": said.misunderstood,
+        "carried_out": said.carried_out == said.veto,
+        "purges": said.purges.iter().map(ToString::to_string).collect::<Vec<_>>()})
 }
 
 fn list(plan: &Plan) -> String {

@@ -16,6 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::explain::{Kind, Loss, explain, named, stopping, unreached};
 use super::inbound::Inbound;
 use crate::heart::{Message, Publish};
+use crate::pulse::Pulse;
 use crate::supervise::Stop;
 
 const WINDOW: u16 = 64;
@@ -59,6 +60,7 @@ impl Connection {
         broker: &Broker,
         tls: Arc<ClientConfig>,
         inbound: Inbound,
+        pulse: &Pulse,
     ) -> Result<Connection, Loss> {
         let builder = AsyncClient::builder(options(gateway, broker, tls)).capacity(QUEUE);
         let (client, events) = builder.try_build().map_err(|error| {
@@ -66,7 +68,11 @@ impl Connection {
             named(broker, Loss { text, kind: Kind::Refusal })
         })?;
         let (connected, limits) = oneshot::channel();
-        let mut driver = Driver(tokio::spawn(drive(events, connected, inbound.clone())));
+        let mut driver = Driver(tokio::spawn(pulse.publisher("the MQTT client").alongside(drive(
+            events,
+            connected,
+            inbound.clone(),
+        ))));
         match limits.await {
             Ok(limits) => {
                 let limits = limits.map_err(|loss| named(broker, loss))?;

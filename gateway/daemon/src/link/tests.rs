@@ -181,6 +181,7 @@ impl Bench {
             tenant: "acme".parse().unwrap(),
             offered: Arc::default(),
             audit: Audit::deaf(),
+            pulse: Default::default(),
             brokers: ports.iter().map(|port| Broker { host: "localhost".to_owned(), port: *port }).collect(),
             takes_unread,
             tls,

@@ -6,6 +6,7 @@ use crate::report::Report;
 /// A warning comes as early as those of the log: 30 days before the end.
 const SOON_DAYS: f64 = 30.0;
 const SOON_HOURS: f64 = 24.0;
+const FULL_PERCENT: u64 = 90;
 
 pub(super) fn advice(report: &Report, language: Language) -> Vec<String> {
     let all = [
@@ -32,6 +33,14 @@ fn disk(report: &Report, language: Language) -> Option<String> {
 }
 
 fn room(report: &Report, language: Language) -> Option<String> {
+    if report.lost.contains_key("overflow") && report.buffer.percent() >= FULL_PERCENT {
+        let advice = language.of(
+            "The buffer is full: the oldest data of the lowest priority is being lost and declared. Bring the broker back, \
+             or raise buffer.max_size.",
+            "缓冲区已写满：优先级最低的最旧数据正在丢失，并被声明。请恢复消息代理，或增大 buffer.max_size。",
+        );
+        return Some(advice.to_owned());
+    }
     let hours = report.buffer.autonomy_hours.filter(|hours| !report.link.up && *hours < SOON_HOURS)?;
     Some(match language {
         Language::English => format!(
@@ -107,8 +116,27 @@ fn clock(report: &Report, language: Language) -> Option<String> {
     (report.clock != "synced").then(|| advice.to_owned())
 }
 
+/// The causes of the status, in words of the reader.
+fn cause_in(language: Language, cause: &str) -> &str {
+    match (language, cause) {
+        (Language::Chinese, "overflow") => "缓冲区溢出",
+        (Language::Chinese, "undeclared") => "数据集已不再配置",
+        (Language::Chinese, "policy") => "不允许离开",
+        (Language::Chinese, "overload") => "过载",
+        (Language::Chinese, "withheld") => "被工厂扣留",
+        (Language::Chinese, "seal") => "无法加密",
+        (Language::Chinese, "unclean_stop") => "异常停止",
+        (Language::Chinese, "buffer_refused") => "缓冲区拒绝",
+        (Language::Chinese, "corruption") => "磁盘上的记录损坏",
+        (Language::Chinese, "purge") => "按指令销毁",
+        (Language::Chinese, "quarantine") => "被消息代理拒绝",
+        (_, cause) => cause,
+    }
+}
+
 fn lost(report: &Report, language: Language) -> Option<String> {
-    let lost: Vec<String> = report.lost.iter().map(|(cause, count)| format!("{cause} {count}")).collect();
+    let lost: Vec<String> =
+        report.lost.iter().map(|(cause, count)| format!("{} {count}", cause_in(language, cause))).collect();
     let readings =
         language.of("Lost since the start, and declared to the sandbox: ", "启动以来丢失并已向沙箱声明的读数：");
     (!lost.is_empty()).then(|| format!("{readings}{}", lost.join(", ")))

@@ -12,11 +12,11 @@ pub(super) fn facts(sight: &Sight) -> String {
         (language.of("Link to the broker", "与消息代理的连接"), link(report, language)),
         (language.of("Buffer on disk", "磁盘缓冲区"), buffer(report, language)),
         (language.of("Sandbox bundle", "沙箱授权包"), bundle(report, language)),
-        (language.of("Rights", "权利"), report.rights.in_words()),
+        (language.of("Rights", "权利"), rights(report, language)),
         (language.of("Certificate", "证书"), certificate(report, language)),
-        (language.of("Clock", "时钟"), format!("{}, {}", report.clock, report.time)),
+        (language.of("Clock", "时钟"), format!("{}, {}", clock(report, language), report.time)),
         (language.of("Configuration", "配置"), configuration(report, language)),
-        (language.of("Not ready because", "未就绪原因"), report.reasons.join("; ")),
+        (language.of("Not ready because", "未就绪原因"), told(&report.reasons, language)),
     ];
     let row = |(name, fact): &(&str, String)| format!("<tr><th scope=row>{name}<td>{}", escape(fact));
     let rows: String = rows.iter().filter(|(_, fact)| !fact.is_empty()).map(row).collect();
@@ -37,6 +37,24 @@ fn configuration(report: &Report, language: Language) -> String {
     }
 }
 
+fn told(sentences: &[String], language: Language) -> String {
+    let told: Vec<String> = sentences.iter().map(|sentence| language.told(sentence)).collect();
+    told.join(language.of("; ", "；"))
+}
+
+fn rights(report: &Report, language: Language) -> String {
+    told(&report.rights.in_words(), language)
+}
+
+fn clock(report: &Report, language: Language) -> &str {
+    match (language, report.clock.as_str()) {
+        (Language::Chinese, "synced") => "已同步",
+        (Language::Chinese, "holdover") => "保持（长时间未同步）",
+        (Language::Chinese, "unsynced") => "未同步",
+        (_, clock) => clock,
+    }
+}
+
 fn link(report: &Report, language: Language) -> String {
     let link = &report.link;
     match (link.up, language) {
@@ -46,7 +64,7 @@ fn link(report: &Report, language: Language) -> String {
         (true, Language::Chinese) => format!("已连接，{} 条记录在途，{} 条被拒绝", link.in_flight, link.refused),
         (false, _) => {
             let none = || language.of("no connection yet", "还没有连接").to_owned();
-            let why = link.reason.clone().unwrap_or_else(none);
+            let why = link.reason.as_ref().map_or_else(none, |reason| language.told(reason));
             format!("{}{why}", language.of("down: ", "已断开："))
         }
     }

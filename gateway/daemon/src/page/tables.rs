@@ -78,8 +78,8 @@ fn device_row(device: &DeviceReport, language: Language) -> [Cell; 7] {
 /// overlooked.
 fn notes(device: &DeviceReport, language: Language) -> String {
     let shown = device.reason.iter().cloned().chain(device.notes(language)).map(|note| match note.as_str() {
-        About::UNPROTECTED => format!("<b class=bad>{}</b>", escape(&note)),
-        note => escape(note),
+        About::UNPROTECTED => format!("<b class=bad>{}</b>", escape(&language.told(&note))),
+        note => escape(&language.told(note)),
     });
     shown.collect::<Vec<_>>().join("<br>")
 }
@@ -89,7 +89,8 @@ fn dataset_row(dataset: &DatasetReport, language: Language) -> [Cell; 7] {
         true => language.of("nobody", "无").to_owned(),
         false => dataset.recipient_roles.join(", "),
     };
-    let denied = dataset.denied.as_ref().map(|why| format!("<br><b class=bad>{}</b>", escape(why)));
+    let denied = dataset.denied.as_ref();
+    let denied = denied.map(|why| format!("<br><b class=bad>{}</b>", escape(&language.told(why))));
     let purpose = format!("{}<br>{}{}", escape(&roles), escape(&dataset.purpose), denied.unwrap_or_default());
     [
         Cell::Html(escape(&dataset.id)),

@@ -177,6 +177,7 @@ async fn follow_device(device: Scripted, time: Duration) -> Outcome {
         downtime: Arc::default(),
         ledger: Arc::default(),
         handed_over: Arc::default(),
+        pulse: Pulse::default(),
     };
     let (stopper, told) = stop();
     let task = tokio::spawn(poller.run(told));

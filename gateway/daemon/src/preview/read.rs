@@ -100,6 +100,7 @@ fn start(
             downtime: Arc::default(),
             ledger: Arc::default(),
             handed_over: Arc::default(),
+            pulse: Default::default(),
         };
         let stop = told.clone();
         tasks.spawn(task, move || poller.clone().run(stop.clone()));

@@ -1,7 +1,11 @@
 // Opens the health page as a person does and says what is there, as one line of JSON.
 // node page.js URL PICTURE WIDTH SCHEME [SECONDS]
 'use strict';
+const fs = require('fs');
 const { chromium } = require('playwright-core');
+
+// Rules for WCAG 2.2, levels A and AA, and what its makers call best practice.
+const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 const [url, picture, width, scheme, seconds = '0'] = process.argv.slice(2);
 const quiet = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
@@ -35,11 +39,30 @@ async function main() {
     unnamed: [...document.querySelectorAll('a, svg, [role=region]')]
       .filter((node) => !(node.textContent.trim() || node.getAttribute('aria-label'))).length,
   }));
-  await page.keyboard.press('Tab');
-  const focus = await page.evaluate(() => document.activeElement.tagName);
+  // As a person without a mouse goes through it: everything that can be reached shows that it is reached.
+  const reached = [];
+  for (let at = 0; at < 20; at += 1) {
+    await page.keyboard.press('Tab');
+    const here = await page.evaluate(() => {
+      const node = document.activeElement;
+      if (node === document.body) return null;
+      const style = getComputedStyle(node);
+      const shown = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0;
+      return { tag: node.tagName, name: node.getAttribute('aria-label') || node.textContent.trim(), shown };
+    });
+    if (here === null) break;
+    reached.push(here);
+  }
+  const focus = reached.length ? reached[0].tag : null;
+  await page.evaluate(() => document.activeElement.blur());
   await page.screenshot({ path: picture, fullPage: true });
+  // What a screen reader is told, as a tree of roles and names.
+  const tree = await page.locator('body').ariaSnapshot();
+  await page.evaluate(axe);
+  const judged = await page.evaluate(() => window.axe.run(document));
+  const violations = judged.violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes[0].html}`);
   await browser.close();
-  console.log(JSON.stringify({ ...seen, focus, complaints, foreign }));
+  console.log(JSON.stringify({ ...seen, focus, reached, tree, violations, checks: judged.passes.length, complaints, foreign }));
 }
 
 main().catch((error) => { console.error(error); process.exit(1); });

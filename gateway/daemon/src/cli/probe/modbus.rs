@@ -11,9 +11,9 @@ use lingate_drivers::modbus::probe::{
 };
 use lingate_model::Clock;
 
-use super::progress::Progress;
 use super::show;
 use crate::cli::exit::{Code, Failed};
+use crate::cli::progress::Progress;
 use crate::clock::SystemClock;
 
 #[derive(Args)]
