@@ -3,7 +3,7 @@
 //! device's) stays as it came.
 
 /// English with `{}` for what varies, and the same in Chinese with what varies in the same order.
-const SHAPES: [(&str, &str); 49] = [
+const SHAPES: [(&str, &str); 50] = [
     // Readiness.
     ("the daemon is stopping", "守护进程正在停止"),
     ("the engine does not answer; is the disk stuck?", "引擎没有响应；磁盘是否卡住？"),
@@ -31,8 +31,9 @@ const SHAPES: [(&str, &str); 49] = [
     // The plant's orders.
     ("nothing is forbidden", "没有任何禁止"),
     ("forbidden: {}", "已禁止：{}"),
-    ("the last key of {}", "{} 的最后一个密钥"),
+    // The longer shape first: the shorter one would take its end as well.
     ("{} ends in {} days", "{} 将在 {} 天后到期"),
+    ("the last key of {}", "{} 的最后一个密钥"),
     ("{} records await a receipt", "{} 条记录等待回执"),
     // The link.
     ("the gateway is stopping", "网关正在停止"),
@@ -41,6 +42,7 @@ const SHAPES: [(&str, &str); 49] = [
          seconds",
         "消息代理 {} 没有响应：{}；它是否在运行？防火墙是否放行端口 {}？每隔几秒会自动重试",
     ),
+    ("connection refused", "连接被拒绝"),
     ("Connection refused (os error 111)", "连接被拒绝"),
     ("No route to host (os error 113)", "没有到主机的路由"),
     ("Network is unreachable (os error 101)", "网络不可达"),
@@ -155,6 +157,7 @@ mod tests {
         assert_eq!(told(&format!("dataset ds-1: {dataset}")), "数据集 ds-1：沙箱授权包没有列出数据集 ds-1");
         assert_eq!(told(&lingate_seal::NotGranted::BundleExpired.to_string()), "沙箱授权包已过期");
         assert_eq!(told(&crate::veto::in_words(&lingate_seal::Veto::default())), "没有任何禁止");
+        assert_eq!(told("the last key of role:a ends in 6 days"), "role:a 的最后一个密钥 将在 6 天后到期");
         assert_eq!(told("asked 0.003 s late, at worst 2.000 s"), "采集延迟 0.003 秒，最长 2.000 秒");
     }
 
