@@ -192,7 +192,7 @@ impl Running {
         let said = veto::read(&plan.state_dir);
         said.misunderstood
             .iter()
-            .for_each(|why| tracing::error!("{why}, so everything is forbidden until it is mended"));
+            .for_each(|why| tracing::error!("{why}, so nothing is sealed or sent until it is corrected or removed"));
         let rules = rules(&plan, &signer, &said, started.utc);
         let (fixed, placed) = (plan.fixed(), reload::as_placed(&plan));
         let settings = plan.devices.iter().map(|device| (device.name.clone(), device.settings_sha256)).collect();

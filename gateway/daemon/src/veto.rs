@@ -7,9 +7,10 @@
 //! veto/purge:ds-extr-07               destroy what was read so far; the daemon removes the file when it is done
 //! ```
 //!
-//! `/` is written as `%2F` and `%` as `%25`. A file that means none of this, or a folder that cannot be read, forbids
-//! everything: a veto that was misspelt must not be none. Files that begin with a point are not looked at. What a veto
-//! forbids is destroyed where it waits; then the daemon writes [`CARRIED_OUT`] into its file.
+//! `/` is written as `%2F` and `%` as `%25`. Files that begin with a point are not looked at. What a veto forbids is
+//! destroyed where it waits; then the daemon writes [`CARRIED_OUT`] into its file. A file that means none of this, or a
+//! folder that cannot be read, holds everything back: a veto that was misspelt must not be none, so nothing is sealed and
+//! nothing is sent, and what to destroy nobody said, so nothing is destroyed.
 
 use std::fs;
 use std::io;
@@ -29,7 +30,7 @@ use crate::supervise::Stop;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) const CARRIED_OUT: &str = "carried out\n";
 const EVERYTHING: &str = "everything";
-/// Files of one folder at most; more forbid everything.
+/// Files of one folder at most; more hold everything back.
 const FILES_MAX: usize = 10_000;
 
 /// What the engine has destroyed.
@@ -45,7 +46,7 @@ pub(crate) struct Said {
     /// The part of it that has destroyed what it forbids.
     pub(crate) carried_out: Veto,
     pub(crate) purges: Vec<DatasetId>,
-    /// Why everything is forbidden, if nobody wrote that.
+    /// Why everything is held back.
     pub(crate) misunderstood: Vec<String>,
 }
 
@@ -127,7 +128,7 @@ pub(crate) fn read(state_dir: &Path) -> Said {
             order => add(&mut said.veto, &order),
         }
     }
-    said.veto.everything |= !said.misunderstood.is_empty();
+    said.veto.unclear = !said.misunderstood.is_empty();
     said
 }
 
@@ -185,7 +186,7 @@ impl Vetoes {
         }
         for why in said.misunderstood.iter().filter(|why| !self.told.misunderstood.contains(why)) {
             tracing::error!(
-                "{why}, so everything is forbidden until it is corrected or removed; see `lingate veto list`"
+                "{why}, so nothing is sealed or sent until it is corrected or removed; see `lingate veto list`"
             );
         }
         self.asked.retain(|dataset| said.purges.contains(dataset));
@@ -226,8 +227,8 @@ fn tell(written: io::Result<()>) {
 pub(crate) fn in_words(veto: &Veto) -> String {
     let datasets = veto.datasets.iter().map(|id| format!("dataset {id}"));
     let recipients = veto.recipients.iter().map(|name| format!("recipient {name}"));
-    let all: Vec<String> =
-        veto.everything.then(|| EVERYTHING.to_owned()).into_iter().chain(datasets).chain(recipients).collect();
+    let everything = (veto.everything || veto.unclear).then(|| EVERYTHING.to_owned());
+    let all: Vec<String> = everything.into_iter().chain(datasets).chain(recipients).collect();
     if all.is_empty() { "nothing is forbidden".to_owned() } else { format!("forbidden: {}", all.join(", ")) }
 }
 
@@ -277,19 +278,23 @@ mod tests {
     }
 
     #[test]
-    fn a_veto_that_cannot_be_understood_forbids_everything() {
+    fn a_veto_that_cannot_be_understood_holds_everything_back_and_destroys_nothing() {
         let home = tempfile::tempdir().unwrap();
         assert_eq!(read(home.path()), Said::default(), "no folder, no veto");
         write(home.path(), &dataset("ds-1"), "").unwrap();
-        assert!(!read(home.path()).veto.everything);
+        assert!(!read(home.path()).veto.unclear);
         fs::write(folder(home.path()).join(".swp"), "").unwrap();
-        assert!(!read(home.path()).veto.everything);
+        assert!(!read(home.path()).veto.unclear);
         fs::write(folder(home.path()).join("datset:ds-2"), "").unwrap();
         let said = read(home.path());
-        assert!(said.veto.everything && said.misunderstood[0].contains("datset:ds-2"), "{said:?}");
+        assert!(
+            said.veto.unclear && !said.veto.everything && said.misunderstood[0].contains("datset:ds-2"),
+            "{said:?}"
+        );
         fs::remove_dir_all(folder(home.path())).unwrap();
         fs::write(folder(home.path()), "").unwrap();
-        assert!(read(home.path()).veto.everything, "a folder that is none");
+        let said = read(home.path());
+        assert!(said.veto.unclear && !said.veto.everything, "a folder that is none");
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub(crate) struct Deliver {
     topics: String,
     window: usize,
     link: Option<LinkLimits>,
+    /// Nothing is sent while nobody knows what the plant's veto says.
+    pub(crate) is_suspended: bool,
     in_flight: BTreeMap<PublishId, Record>,
     held: HeldStreams,
     /// Records of the quarantine that are to be tried once more.
@@ -93,6 +95,7 @@ impl Deliver {
             topics: format!("lingate/1/{tenant}/{gateway}"),
             window,
             link: None,
+            is_suspended: false,
             in_flight: BTreeMap::new(),
             held: HeldStreams::default(),
             retries: VecDeque::new(),
@@ -287,7 +290,7 @@ impl Deliver {
 
     fn room(&self, limits: LinkLimits) -> usize {
         let window = self.window.min(usize::from(limits.in_flight));
-        if self.receipts.has_room() { window.saturating_sub(self.in_flight.len()) } else { 0 }
+        if self.receipts.has_room() && !self.is_suspended { window.saturating_sub(self.in_flight.len()) } else { 0 }
     }
 
     fn is_held(&self, priority: Priority) -> bool {

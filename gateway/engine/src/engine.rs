@@ -79,7 +79,8 @@ impl<D: Disk> Engine<D> {
         let devices = Devices::new(setup.devices, setup.export.points.len());
         let datasets = setup.export.datasets.iter();
         let streams = datasets.map(|dataset| Stream::new(dataset, &setup.export, &devices)).collect();
-        let deliver = Deliver::new(&setup.tenant, &setup.gateway, setup.window, setup.rules.replay);
+        let mut deliver = Deliver::new(&setup.tenant, &setup.gateway, setup.window, setup.rules.replay);
+        deliver.is_suspended = setup.rules.plant.veto.unclear;
         let mut engine = Engine {
             refinery: Refinery::new(setup.export.clone()),
             streams,

@@ -162,6 +162,7 @@ impl<D: Disk> Engine<D> {
 
     /// All of the plant's vetoes as they are from here on. What a new one forbids is destroyed where it still waits.
     pub(crate) fn veto(&mut self, now: Now, veto: Veto) {
+        self.deliver.is_suspended = veto.unclear;
         let before = std::mem::replace(&mut self.rules.plant.veto, veto);
         self.regrant(now);
         self.purge_vetoed(now, &before);

@@ -131,7 +131,7 @@ fn plant() -> impl Strategy<Value = PlantTerms> {
     (prop::collection::btree_set(0..4_usize, 0..=2), names, any::<bool>()).prop_map(|(datasets, roles, by_party)| {
         let name = |at: &usize| if by_party { format!("urn:party:{at}") } else { ROLES[*at].to_owned() };
         let datasets = datasets.iter().map(|at| DATASETS[*at].parse().unwrap()).collect();
-        let veto = Veto { everything: false, datasets, recipients: roles.iter().map(name).collect() };
+        let veto = Veto { everything: false, unclear: false, datasets, recipients: roles.iter().map(name).collect() };
         PlantTerms { veto, ..PlantTerms::default() }
     })
 }

@@ -57,6 +57,30 @@ fn a_vetoed_dataset_is_destroyed_where_it_waits_and_declared_when_it_may_be() {
 }
 
 #[test]
+fn a_veto_that_nobody_understands_holds_everything_back_and_destroys_nothing() {
+    let sandbox = Sandbox::new();
+    let mut world = World::new(120, &sandbox);
+    world.polls();
+    world.run_for(10 * SECOND);
+    let waiting = world.status().buffer.records_waiting;
+    world.veto(Veto { unclear: true, ..Veto::default() });
+    world.link_up();
+    world.run_for(10 * SECOND);
+    world.crash(Crash::KeepAll);
+    world.link_up();
+    world.run_for(10 * SECOND);
+    assert_eq!(world.receiver.readings(), 0);
+    assert!(world.status().buffer.records_waiting >= waiting && waiting > 10, "{waiting}");
+    assert!(world.status().datasets.iter().all(|dataset| dataset.denied.is_some()));
+
+    world.veto(Veto::default());
+    world.run_for(5 * SECOND);
+    assert!(opened(&world, "press") > 50 && opened(&world, "oven") > 50);
+    world.end_well(&sandbox, 2);
+    assert_eq!(world.receiver.declared(GapCause::Purge), 0);
+}
+
+#[test]
 fn a_vetoed_recipient_gets_nothing_from_then_on_also_over_a_crash_and_without_a_link() {
     for name in [ROLE, "urn:lingate:party:oem"] {
         let sandbox = Sandbox::new();

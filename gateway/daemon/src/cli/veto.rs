@@ -5,6 +5,7 @@ use clap::Subcommand;
 use lingate_config::Plan;
 use lingate_drivers::settings::nearest;
 use lingate_model::{Clock, DatasetId};
+use lingate_seal::Veto;
 use serde_json::{Value, json};
 
 use crate::audit::spool;
@@ -176,17 +177,21 @@ fn known(plan: &Plan, id: &str) -> Result<DatasetId, Failed> {
 fn in_json(plan: &Plan) -> Value {
     let said = veto::read(&plan.state_dir);
     json!({"forbids": !said.veto.is_empty(), "words": veto::in_words(&said.veto), "misunderstood": said.misunderstood,
-        "carried_out": said.carried_out == said.veto,
+        "carried_out": said.carried_out == Veto { unclear: false, ..said.veto.clone() },
         "purges": said.purges.iter().map(ToString::to_string).collect::<Vec<_>>()})
 }
 
 fn list(plan: &Plan) -> String {
     let said = veto::read(&plan.state_dir);
     let mut text = format!("{}\n", veto::in_words(&said.veto));
-    said.misunderstood.iter().for_each(|why| text.push_str(&format!("{why}, so everything is forbidden\n")));
-    if !said.veto.is_empty() {
-        let done =
-            if said.carried_out == said.veto { "destroyed" } else { "not yet destroyed: is the daemon running?" };
+    said.misunderstood.iter().for_each(|why| {
+        text.push_str(&format!(
+            "{why}, so nothing is sealed or sent until it is corrected or removed; nothing is destroyed\n"
+        ));
+    });
+    let clear = Veto { unclear: false, ..said.veto.clone() };
+    if !clear.is_empty() {
+        let done = if said.carried_out == clear { "destroyed" } else { "not yet destroyed: is the daemon running?" };
         text.push_str(&format!("what waited of it: {done}\n"));
     }
     let unknown = said.veto.datasets.iter().chain(&said.purges).filter_map(|id| known(plan, id.as_str()).err());
