@@ -57,7 +57,7 @@ async fn a_bundle_for_support_holds_no_secret_and_no_value() {
     for key in keys {
         match String::from_utf8(fs::read(&key).unwrap()) {
             Ok(pem) => {
-                secrets.extend(pem.lines().filter(|line| line.len() > 30 && !line.contains("---")).map(str::to_owned))
+                secrets.extend(pem.lines().filter(|line| line.len() > 30 && !line.contains("---")).map(str::to_owned));
             }
             Err(binary) => secrets.push(binary.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()),
         }
