@@ -3,14 +3,16 @@
 //! ```text
 //!   0 magic "LGcur", version 1, class u8, clean u8     48 retired u64: readings that need nothing more
 //!   8 crc32c of all the rest                             56 condemned u64: given up below, but for what is done
-//!  12 u16 length of dead                               64 handed u64: handed out below, perhaps delivered
+//!  12 u16 length of dead, u16 bytes of the slot that count  64 handed u64: handed out below, perhaps delivered
 //!  16 generation u64                                   72 last commit i64, i64::MIN for none
 //!  24 floor u64: everything below needs nothing more   80 dead: epochs without KEY or catalogue, each
 //!  32 durable u64: everything below was reported            length u8 and alias, kid 8 bytes
 //!  40 total u64: readings of everything below durable   then a bitmap: bit i is position floor + i, done
 //! ```
 //!
-//! The slot that was synced last is never written over: the other one is, until a sync makes it the last.
+//! The slot that was synced last is never written over: the other one is, until a sync makes it the last. Of a bitmap
+//! nothing is written behind its last bit, so that a cursor that is written with every commit costs about a hundred bytes;
+//! whatever an older one left in the slot behind that does not count. A length of 0 stands for the whole slot.
 
 use std::collections::BTreeMap;
 
@@ -138,6 +140,10 @@ fn encode(cursor: &Cursor, class: Priority, generation: u64) -> Vec<u8> {
             bitmap[(bit / 8) as usize] |= 1 << (bit % 8);
         }
     }
+    let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    bytes.truncate(used.max(DEAD + dead.len()));
+    let length = u16::try_from(bytes.len()).expect("a slot has 4 KiB");
+    bytes[14..16].copy_from_slice(&length.to_le_bytes());
     seal(&mut bytes);
     bytes
 }
@@ -177,6 +183,11 @@ fn checksum(bytes: &[u8]) -> u32 {
 }
 
 fn decode(bytes: &[u8], class: Priority) -> Option<(u64, Cursor)> {
+    let length = match u16::from_le_bytes(bytes.get(14..16)?.try_into().expect("two bytes")) {
+        0 => SLOT_BYTES,
+        length => usize::from(length),
+    };
+    let bytes = bytes.get(..length).filter(|bytes| bytes.len() >= DEAD)?;
     let is_whole = bytes[0..6] == MAGIC && bytes[6] == class as u8 && bytes[8..12] == checksum(bytes).to_le_bytes();
     if !is_whole {
         return None;
@@ -241,6 +252,27 @@ mod tests {
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(decode(&damaged, Priority::Low), None, "bit {bit}");
         }
+    }
+
+    #[test]
+    fn without_acknowledgements_out_of_order_a_cursor_is_small_and_what_lies_behind_it_does_not_count() {
+        let plain = Cursor { done: Positions::below(100), dead: BTreeMap::new(), ..cursor() };
+        let mut slot = encode(&cursor(), Priority::Low, 1);
+        let bytes = encode(&plain, Priority::Low, 2);
+        assert_eq!(bytes.len(), DEAD);
+        slot[..bytes.len()].copy_from_slice(&bytes);
+        assert_eq!(decode(&slot, Priority::Low), Some((2, plain)));
+        slot.truncate(DEAD - 1);
+        assert_eq!(decode(&slot, Priority::Low), None);
+    }
+
+    #[test]
+    fn a_slot_without_a_length_counts_as_a_whole() {
+        let mut slot = encode(&cursor(), Priority::Low, 3);
+        slot.resize(SLOT_BYTES, 0);
+        slot[14..16].fill(0);
+        seal(&mut slot);
+        assert_eq!(decode(&slot, Priority::Low), Some((3, cursor())));
     }
 
     #[test]

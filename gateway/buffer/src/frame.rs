@@ -10,11 +10,14 @@
 //! ```
 //!
 //! The header has a checksum of its own, so that a damaged payload still tells who it was, and a damaged header can be
-//! told from a damaged length. One flipped bit in a header is repaired: at 100 bytes CRC32C has distance 6.
+//! told from a damaged length. One flipped bit in a header is repaired: at 100 bytes CRC32C has distance 6. One in a
+//! payload on which other records depend is found by the change that it makes in the other checksum.
 
 use lingate_model::{DatasetAlias, Priority, UtcMicros};
-use lingate_seal::Kid;
+use lingate_seal::{Kid, RecordKind};
 
+/// Of CRC32C (Castagnoli), reflected.
+const POLYNOMIAL: u32 = 0x82F6_3B78;
 pub(crate) const HEADER_BYTES: usize = 104;
 pub(crate) const MAGIC: [u8; 4] = *b"LGf1";
 const ALIAS_BYTES: usize = 32;
@@ -146,11 +149,42 @@ impl Header {
 
     /// Do header and payload belong together, to the bit? `frame` starts with the header.
     pub(crate) fn matches(&self, payload: &[u8]) -> bool {
+        payload.len() == self.length as usize && self.body_checksum(payload) == self.checksum
+    }
+}
+
+impl Header {
+    /// Other records depend on this one: nobody opens an epoch without its KEY, nobody understands it without its
+    /// catalogue, and a gap record speaks for records that are gone.
+    pub(crate) fn is_depended_on(&self) -> bool {
+        let kinds = [RecordKind::Key, RecordKind::Catalogue, RecordKind::Gap];
+        kinds.iter().any(|kind| *kind as u8 == self.identity.kind)
+    }
+
+    /// Flips the one bit that makes the payload match, if there is one. Each bit of a frame shorter than 2^31 bits
+    /// changes CRC32C in a way of its own; damage of another sort passes for such a bit once in 2^32 / bits.
+    pub(crate) fn put_right(&self, payload: &mut [u8]) -> bool {
+        if payload.len() != self.length as usize {
+            return false;
+        }
+        let wanted = self.checksum ^ self.body_checksum(payload);
+        // The last bit's change, then that of the bit before, and so on.
+        let mut change = POLYNOMIAL;
+        for bit in (0..payload.len() * 8).rev() {
+            if change == wanted {
+                payload[bit / 8] ^= 1 << (bit % 8);
+                return self.matches(payload);
+            }
+            change = (change >> 1) ^ if change & 1 == 1 { POLYNOMIAL } else { 0 };
+        }
+        false
+    }
+
+    fn body_checksum(&self, payload: &[u8]) -> u32 {
         let mut again = Vec::with_capacity(HEADER_BYTES);
         encode(&self.identity, &self.place, &[], &mut again);
         again[12..16].copy_from_slice(&self.length.to_le_bytes());
-        let body = crc32c::crc32c_append(crc32c::crc32c(&again[12..]), payload);
-        payload.len() == self.length as usize && body == self.checksum
+        crc32c::crc32c_append(crc32c::crc32c(&again[12..]), payload)
     }
 }
 
@@ -222,5 +256,22 @@ mod tests {
                 assert_eq!(Header::decode(&damaged).or_else(|| Header::repair(&damaged)), None, "{first} {second}");
             }
         }
+    }
+
+    #[test]
+    fn any_one_flipped_bit_of_a_payload_is_found_and_no_two() {
+        let payload: Vec<u8> = (0..700_u32).map(|n| (n * 7) as u8).collect();
+        let bytes = frame(9, 3, 0, "q7", &payload);
+        let header = Header::decode(&bytes).unwrap();
+        for bit in 0..payload.len() * 8 {
+            let mut damaged = payload.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(header.put_right(&mut damaged), "bit {bit}");
+            assert_eq!(damaged, payload, "bit {bit}");
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            damaged[(bit / 8 + 13) % 700] ^= 1;
+            assert!(!header.put_right(&mut damaged), "bit {bit} and another");
+        }
+        assert!(!header.put_right(&mut payload[1..].to_vec()));
     }
 }

@@ -9,7 +9,8 @@
 //! - After a crash, records that were acknowledged may come again; records that were not never go missing unnoticed.
 //! - A failed sync makes its segment non-durable from that point for ever: nothing is written to it again, and the
 //!   records are written to a new segment from memory.
-//! - Damage costs the frame that it hit, and is told one frame at a time. One flipped bit in a header costs nothing.
+//! - Damage costs the frame that it hit, and is told one frame at a time. One flipped bit in a header costs nothing, nor
+//!   does one in a KEY, a catalogue or a gap record, on which other records depend.
 //! - Space returns by whole segments, and memory is bounded: uncommitted records by
 //!   [`Settings::uncommitted_bytes`], reading by one record and 64 KiB a class.
 //!
@@ -22,7 +23,8 @@
 //! Losses: whoever takes them from [`Buffer::losses`] appends their gap records before the next commit. Only when that
 //! commit went through, and they are not held by [`Buffer::hold_losses`], does the buffer forget the lost records. An
 //! overflow waits for none of that: it writes the losses of the oldest segment into a ledger, and the segment goes. A
-//! process that ends before they are declared tells them again at its next start. When the KEY or catalogue of an epoch
+//! process that ends before they are declared, or before the cursor that says so is synced, tells them again at its next
+//! start. When the KEY or catalogue of an epoch
 //! is lost, the rest of that epoch is told as lost too, also by later processes, and never handed out.
 //!
 //! [`Buffer::quarantine`] sets a record aside that a broker refuses for ever: it is a [`Loss`] from then on, and its

@@ -71,6 +71,8 @@ pub(crate) struct Log {
     pub(crate) has_begun: bool,
     pub(crate) unsaved: bool,
     pub(crate) unsaved_acknowledgements: u64,
+    /// Losses were retired that the synced cursor does not know of.
+    pub(crate) has_declared: bool,
 }
 
 pub(crate) struct Active {
@@ -284,6 +286,7 @@ impl Log {
     /// A commit went through after these losses were told: their gap records are durable.
     pub(crate) fn retire_declared(&mut self, told: Vec<Lost>) {
         for (positions, readings) in told {
+            self.has_declared = true;
             self.retire(positions, Some(readings));
         }
     }
@@ -341,6 +344,7 @@ impl Log {
         };
         self.cursor.save(disk, &cursor, how)?;
         (self.unsaved, self.unsaved_acknowledgements) = (false, 0);
+        self.has_declared &= how == Save::Write;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use lingate_model::{DatasetAlias, Priority, UtcMicros};
 use lingate_seal::{Kid, RecordKind};
 
 use crate::cursor::{Cursor, CursorFile, Save};
+use crate::frame::Identity;
 use crate::log::{Active, Log};
 use crate::report::{Losses, Recovery};
 use crate::segment::{self, Found, OnError, SEGMENT_HEADER_BYTES, Walk};
@@ -76,6 +77,7 @@ impl Log {
             has_begun: false,
             unsaved: false,
             unsaved_acknowledgements: 0,
+            has_declared: false,
             done: cursor.done,
         }
     }
@@ -103,7 +105,8 @@ impl Log {
         } else {
             disk.close(walk.file);
         }
-        (torn, tail.heads)
+        // Of what was durable behind the last frame nobody knows whose it was.
+        (torn, if is_lost { Heads::new() } else { tail.heads })
     }
 
     /// When the segment that holds a position was begun.
@@ -159,6 +162,12 @@ struct Tail {
     heads: Heads,
 }
 
+/// Whose a record is, and its number; `None` for a KEY or one that was purged.
+fn head(identity: Identity) -> (DatasetAlias, Kid, Option<u64>) {
+    let kind = RecordKind::from_number(identity.kind).filter(|kind| *kind != RecordKind::Key);
+    (identity.alias, identity.kid, kind.map(|_| identity.seq))
+}
+
 type Heads = BTreeMap<DatasetAlias, (Kid, Option<u64>)>;
 
 struct Step {
@@ -191,8 +200,10 @@ fn scan(disk: &mut dyn Disk, walk: &mut Walk, reported: u64) -> Tail {
             tail.bytes.start = step.bytes.end;
         }
         (tail.total, tail.utc) = (step.total, tail.utc.max(step.utc));
-        if let Some((alias, kid, seq)) = step.head {
-            tail.heads.insert(alias, (kid, seq));
+        match step.head {
+            Some((alias, kid, seq)) => drop(tail.heads.insert(alias, (kid, seq))),
+            // Whose it was is not known: it may be newer than what is known of any stream.
+            None => tail.heads.clear(),
         }
     }
     tail
@@ -206,12 +217,9 @@ fn walk_through(disk: &mut dyn Disk, walk: &mut Walk, reported: u64) -> (Vec<Ste
             Ok(Found::Frame { header, .. }) => {
                 let place = header.place;
                 proven = proven.max(place.stable.min(place.position));
-                let seq = RecordKind::from_number(header.identity.kind).filter(|kind| *kind != RecordKind::Key);
-                let seq = seq.map(|_| header.identity.seq);
-                let head = Some((header.identity.alias, header.identity.kid, seq));
-                (place.position..place.position + 1, Some(place.utc), head)
+                (place.position..place.position + 1, Some(place.utc), Some(head(header.identity)))
             }
-            Ok(Found::Damage { from, to, .. }) => (from..to, None, None),
+            Ok(Found::Damage { from, to, header, .. }) => (from..to, None, header.map(|it| head(it.identity))),
             Ok(Found::End) | Err(_) => return (steps, proven),
         };
         steps.push(Step { positions, bytes: before..walk.offset(), total: walk.total(), utc, head });

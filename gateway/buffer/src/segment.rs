@@ -72,7 +72,7 @@ pub(crate) enum Found {
     Frame {
         header: Header,
         payload: Vec<u8>,
-        /// One bit of its header had flipped.
+        /// One bit of its header had flipped, or of a payload on which others depend.
         repaired: bool,
     },
     /// Nothing in `from..to` can be read.
@@ -154,11 +154,11 @@ impl Walk {
                 continue;
             }
             let frame = self.window.fetch(disk, self.file, self.offset, header.frame_bytes() as usize, on_error)?;
-            let payload = frame.get(HEADER_BYTES..).unwrap_or_default();
-            if header.matches(payload) {
-                let payload = payload.to_vec();
+            let mut payload = frame.get(HEADER_BYTES..).unwrap_or_default().to_vec();
+            let is_whole = header.matches(&payload);
+            if is_whole || (!repaired && header.is_depended_on() && header.put_right(&mut payload)) {
                 self.pass(&header);
-                return Ok(Found::Frame { header, payload, repaired });
+                return Ok(Found::Frame { header, payload, repaired: repaired || !is_whole });
             }
             if repaired {
                 return self.resynchronise(disk, limit, on_error);

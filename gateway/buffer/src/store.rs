@@ -83,8 +83,8 @@ impl<D: Disk> Buffer<D> {
         if written.is_ok() {
             self.declare();
         }
-        // The records are durable: a cursor that cannot be saved costs a second delivery at worst, and a segment that
-        // cannot be removed is removed later.
+        // The records are durable: a cursor that cannot be saved costs a second delivery or a second declaration at
+        // worst, and a segment that cannot be removed is removed later.
         let _ = self.save_cursors();
         let _ = self.free();
         match written {
@@ -334,7 +334,11 @@ impl<D: Disk> Buffer<D> {
 
     fn save_cursors(&mut self) -> Result<(), DiskError> {
         let Buffer { logs, disk, .. } = self;
-        logs.iter_mut().filter(|log| log.unsaved).try_for_each(|log| log.save(disk, Save::Write))
+        logs.iter_mut().filter(|log| log.unsaved).try_for_each(|log| {
+            // What was declared is not declared again after a power cut.
+            let how = if log.has_declared { Save::Sync } else { Save::Write };
+            log.save(disk, how)
+        })
     }
 
     fn free(&mut self) -> Result<(), DiskError> {

@@ -91,6 +91,43 @@ fn a_flipped_bit_after_a_crash_is_told_as_well() {
 }
 
 #[test]
+fn one_flipped_bit_of_a_gap_record_is_put_right() {
+    let disk = FakeDisk::new();
+    let (mut buffer, _) = open(&disk, &tiny());
+    buffer.append_noted(Normal, &gap(7, 0), b"what it said").unwrap();
+    buffer.commit(at(1)).unwrap();
+    let (_, written) = buffer.next(Normal).unwrap().unwrap();
+    buffer.close(at(2)).unwrap();
+    // Behind the segment's header and the frame's.
+    let bits = disk.contents(FIRST).unwrap().len() as u64 * 8;
+    for bit in (48 + 104) * 8..bits {
+        disk.flip(FIRST, bit);
+        let (mut buffer, _) = open(&disk.crash(Crash::KeepAll), &tiny());
+        disk.flip(FIRST, bit);
+        let came: Vec<_> = drain(&mut buffer).into_iter().map(|(_, sealed)| sealed).collect();
+        assert_eq!(came, std::slice::from_ref(&written), "bit {bit}");
+        assert_eq!((all_losses(&mut buffer), buffer.usage().repaired), (vec![], 1), "bit {bit}");
+    }
+}
+
+#[test]
+fn a_damaged_last_record_is_still_its_streams_last() {
+    let disk = FakeDisk::new();
+    let (mut buffer, _) = open(&disk, &tiny());
+    fill(&mut buffer, Normal, 7, 0..3);
+    buffer.close(at(2)).unwrap();
+    let bytes = disk.contents(FIRST).unwrap().len() as u64;
+    disk.flip(FIRST, (bytes - 9) * 8);
+    let (_, recovery) = open(&disk.crash(Crash::KeepAll), &tiny());
+    assert_eq!(recovery.heads.values().collect::<Vec<_>>(), [&(Kid([7; 8]), Some(2))]);
+    // Two bits of its header: nobody knows whose it was, so nobody's last record is known.
+    let frame = (bytes - 48) / 3;
+    [20, 40].iter().for_each(|at| disk.flip(FIRST, (bytes - frame + at) * 8));
+    let (_, recovery) = open(&disk.crash(Crash::KeepAll), &tiny());
+    assert!(recovery.heads.is_empty(), "{:?}", recovery.heads);
+}
+
+#[test]
 fn a_wiped_page_costs_the_frames_on_it_and_their_readings_are_counted() {
     for path in segments(&thirty()) {
         for start in (0..3500).step_by(500) {
