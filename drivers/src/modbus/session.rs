@@ -109,8 +109,12 @@ impl Polling {
             self.client.set_aside();
         }
         let now = sink.now();
+        let cause = match loss {
+            LinkError::Protocol { .. } => MissedCause::DecodeFailure,
+            _ => MissedCause::DeviceDown,
+        };
         for lost in schedule.give_up(now.monotonic) {
-            self.tell_missed(sink, lost, MissedCause::DeviceDown, now).await?;
+            self.tell_missed(sink, lost, cause, now).await?;
         }
         self.told.report(&self.plan, self.client.counters(), sink).await?;
         Err(loss)

@@ -89,7 +89,7 @@ impl Poller {
     async fn poll(&self, mut stop: Stop) -> Result<(), SinkClosed> {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let left = self.rest();
-        self.down();
+        self.down(MissedCause::DeviceDown);
         self.send_all(left).await?;
         // Only the first time: from then on the reason of the last failure is worth more.
         self.tell(DeviceState::Connecting).await?;
@@ -104,14 +104,17 @@ impl Poller {
                         return Err(SinkClosed);
                     }
                     let left = self.left_by(&ended);
-                    self.down();
+                    self.down(cause_of(&ended));
                     self.send_all(left).await?;
                     if self.clock.now().monotonic.saturating_sub(started) >= USEFUL_SESSION {
                         backoff.succeeded();
                     }
                     ended.map_or_else(|panicked| defect(&panicked), |error| in_words(&error))
                 }
-                Err(error) => error,
+                Err(error) => {
+                    self.with_downtime(|downtime| downtime.cause = MissedCause::DeviceDown);
+                    error
+                }
             };
             let pause = backoff.next_pause(random_u32());
             tracing::debug!(device = %self.name, reason = error, ?pause, "the device is down");
@@ -228,8 +231,8 @@ impl Poller {
     }
 
     /// A restarted task goes on with the downtime that its predecessor left.
-    fn down(&self) {
-        lock(&self.downtime).get_or_insert_with(|| Downtime::start(&*self.device, self.clock.now()));
+    fn down(&self, cause: MissedCause) {
+        lock(&self.downtime).get_or_insert_with(|| Downtime::start(&*self.device, self.clock.now(), cause));
     }
 
     /// What was missed is told, or handed to the session that can fill it.
@@ -260,12 +263,13 @@ pub(crate) struct Downtime {
     reported_at: Duration,
     reported_utc: UtcMicros,
     points: Vec<(PointId, Duration, u64)>,
+    cause: MissedCause,
 }
 
 impl Downtime {
-    pub(crate) fn start(device: &dyn Device, now: Now) -> Downtime {
+    pub(crate) fn start(device: &dyn Device, now: Now, cause: MissedCause) -> Downtime {
         let points = device.points().iter().map(|point| (point.id, point.interval, 0)).collect();
-        Downtime { since: now.monotonic, reported_at: now.monotonic, reported_utc: now.utc, points }
+        Downtime { since: now.monotonic, reported_at: now.monotonic, reported_utc: now.utc, points, cause }
     }
 
     /// Nothing of it is reported yet, and it is short enough.
@@ -299,7 +303,15 @@ impl Downtime {
         self.reported_utc = now.utc;
         // The wall clock may have been set back meanwhile.
         let (from, to) = (from.min(now.utc), from.max(now.utc));
-        Some(Missed { device: device.clone(), from, to, slots, cause: MissedCause::DeviceDown })
+        Some(Missed { device: device.clone(), from, to, slots, cause: self.cause })
+    }
+}
+
+/// A device that broke its protocol was there; until it cannot be reached, what it said is why nothing was read.
+fn cause_of(ended: &Result<LinkError, Panicked>) -> MissedCause {
+    match ended {
+        Ok(LinkError::Protocol { .. }) => MissedCause::DecodeFailure,
+        _ => MissedCause::DeviceDown,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use lingate_drivers::{Device, DeviceEvent, Site};
-use lingate_model::{Clock, DeviceName, Missed, Now, PointId};
+use lingate_model::{Clock, DeviceName, Missed, MissedCause, Now, PointId};
 use tokio::sync::mpsc;
 
 use crate::heart::{Heart, Message};
@@ -32,7 +32,7 @@ impl Pollers {
     /// `first`: the number of its first point for the engine. `down_since`: slots from then on belong to this device, although
     /// nobody read it.
     pub(crate) fn start(&mut self, name: DeviceName, device: Arc<dyn Device>, first: PointId, down_since: Option<Now>) {
-        let downtime = down_since.map(|since| Downtime::start(&*device, since));
+        let downtime = down_since.map(|since| Downtime::start(&*device, since, MissedCause::DeviceDown));
         let poller = Poller {
             name: name.clone(),
             numbers: Numbers::of(&*device, first),
@@ -105,7 +105,7 @@ impl Numbers {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panic")]
 mod tests {
-    use lingate_model::{MissedCause, Reading, UtcMicros, Value};
+    use lingate_model::{Reading, UtcMicros, Value};
 
     use super::*;
 

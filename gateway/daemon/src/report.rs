@@ -308,3 +308,20 @@ pub(crate) fn age(now: UtcMicros, then: UtcMicros) -> f64 {
 pub(crate) fn days(now: UtcMicros, end: UtcMicros) -> f64 {
     (end.0.saturating_sub(now.0) / 8_640_000_000) as f64 / 10.0
 }
+
+#[cfg(test)]
+mod tests {
+    use lingate_buffer::Usage;
+
+    use super::*;
+
+    #[test]
+    fn hours_of_autonomy_are_the_free_bytes_at_the_mean_rate() {
+        let usage = Usage { bytes: 1 << 30, max_bytes: 3 << 30, committed_bytes: 1 << 30, ..Usage::default() };
+        // A GiB an hour, and room for two.
+        assert_eq!(autonomy_hours(&usage, 3_600.0), Some(2.0));
+        assert_eq!(autonomy_hours(&Usage { bytes: 4 << 30, ..usage.clone() }, 3_600.0), Some(0.0));
+        assert_eq!(autonomy_hours(&usage, 9.0), None, "too short to tell");
+        assert_eq!(autonomy_hours(&Usage { committed_bytes: 0, ..usage }, 3_600.0), None);
+    }
+}

@@ -213,8 +213,6 @@ impl<D: Disk> Engine<D> {
         self.close_spent_epochs(now);
         self.commit_if_due(now);
         self.declare(now);
-        // What was dropped to make room for the declarations must not be taken for sendable.
-        self.take_losses();
         self.publish(now);
         self.declare(now);
         let told = self.audit.due(now.monotonic);

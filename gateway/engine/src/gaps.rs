@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
-use lingate_model::defect::{Defect, is_seeded};
+use lingate_model::defect::is_off_by_one;
 use lingate_model::{MissedCause, UtcMicros};
 use lingate_refine::{Batch, Minimized};
 use lingate_seal::{GapCause, GapRecord, Kid};
@@ -38,8 +38,8 @@ impl PendingGaps {
 
     pub(crate) fn next(&mut self) -> Option<GapRecord> {
         let mut next = self.0.pop_front();
-        if let Some(GapRecord::Slots { readings, .. } | GapRecord::Records { readings, .. }) = &mut next
-            && is_seeded(Defect::GapOffByOne)
+        if let Some(GapRecord::Slots { readings, cause, .. } | GapRecord::Records { readings, cause, .. }) = &mut next
+            && is_off_by_one(cause.name())
         {
             *readings += 1;
         }
@@ -69,6 +69,7 @@ pub(crate) fn cause_of(missed: MissedCause) -> (GapCause, &'static str) {
         MissedCause::Quarantine => (GapCause::Quarantine, "quarantine"),
         MissedCause::DeviceOverflow => (GapCause::DeviceOverflow, "device_overflow"),
         MissedCause::NotificationLost => (GapCause::NotificationLost, "notification_lost"),
+        MissedCause::DecodeFailure => (GapCause::DecodeFailure, "decode_failure"),
     }
 }
 

@@ -7,6 +7,10 @@
 //!   sent on (D2, D3). After a lost link everything unacknowledged is sent again, in order (D5).
 //! - What will not arrive is counted by cause at once and declared by a sealed gap record as soon as the dataset has an
 //!   epoch to carry it (D6). Behind a record that the buffer refused, its epoch keeps nothing before that gap record.
+//!   Counts of gap records add up to what was read and did not arrive, to the unit, but for an unclean stop, which declares
+//!   every slot that may have been lost; a declaration that a power cut repeats has the same range and cause.
+//! - While the link is up, backlog and live data share it by [`Replay`]; a refused record holds up its dataset and no other,
+//!   and one that is refused while others of it are taken is set aside and declared.
 //! - Time, randomness and disk are arguments: the same inputs give the same outputs, byte for byte.
 
 mod audit;

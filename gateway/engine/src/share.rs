@@ -69,12 +69,14 @@ impl Share {
 
     pub(crate) fn refill(&mut self, monotonic: Duration) {
         let Some(rate) = self.replay.backlog_rate else { return };
-        let passed = monotonic.saturating_sub(self.filled_at).as_micros().min(1_000_000);
-        let more = u128::from(rate) * passed / 1_000_000;
-        if more > 0 {
-            self.filled_at = monotonic;
-            self.tokens = self.tokens.saturating_add(more as i64).min(signed(rate));
-        }
+        let rate = rate.max(1);
+        let passed = monotonic.saturating_sub(self.filled_at).as_nanos();
+        let more = u128::from(rate).saturating_mul(passed) / 1_000_000_000;
+        let tokens = self.tokens.saturating_add(i64::try_from(more).unwrap_or(i64::MAX));
+        // The time of a part of a byte counts at the next call: looked at often, a small rate is no smaller.
+        let counted = u64::try_from((more * 1_000_000_000).div_ceil(u128::from(rate))).unwrap_or(u64::MAX);
+        self.filled_at = if tokens < signed(rate) { self.filled_at + Duration::from_nanos(counted) } else { monotonic };
+        self.tokens = tokens.min(signed(rate));
     }
 
     pub(crate) fn allows_backlog(&self) -> bool {
@@ -123,6 +125,34 @@ mod tests {
             live += 1000;
         }
         assert!(live <= 2 * CREDIT_MAX + 1000, "{live} bytes of live data first");
+    }
+
+    #[test]
+    fn a_rate_is_reached_however_often_it_is_looked_at() {
+        for (rate, every_us) in [(1_000, 7), (1_000, 1_999), (10_000, 50), (3, 40_000), (900_000, 1)] {
+            let mut share = Share::new(Replay { backlog_share: 500, backlog_rate: Some(rate) });
+            let (mut sent, end) = (0, 2_000_000);
+            for at in (0..=end).step_by(every_us) {
+                share.refill(Duration::from_micros(at));
+                while share.allows_backlog() {
+                    share.sent(Flow::Backlog, 1);
+                    sent += 1;
+                }
+            }
+            // One second's worth ahead.
+            let due = rate * end / 1_000_000 + rate;
+            assert!((due - 1 - rate / 100..=due).contains(&sent), "{rate} B/s every {every_us} us: {sent} of {due}");
+        }
+    }
+
+    #[test]
+    fn a_record_larger_than_a_second_of_the_rate_waits_for_its_own_time_only() {
+        let mut share = Share::new(Replay { backlog_share: 500, backlog_rate: Some(1_000) });
+        share.sent(Flow::Backlog, 61_000);
+        let at = share.allows_backlog_at().expect("it is used up");
+        assert_eq!(at, Duration::from_micros(60_001_000));
+        share.refill(at);
+        assert!(share.allows_backlog());
     }
 
     #[test]

@@ -41,6 +41,11 @@ mod seeded {
 
     #[inline(always)]
     pub fn make_stale(_: &mut Reading) {}
+
+    #[inline(always)]
+    pub fn is_off_by_one(_: &str) -> bool {
+        false
+    }
 }
 
 #[cfg(feature = "defects")]
@@ -55,6 +60,13 @@ mod seeded {
     pub fn is_seeded(defect: Defect) -> bool {
         static CHOSEN: OnceLock<String> = OnceLock::new();
         *CHOSEN.get_or_init(|| std::env::var("LINGATE_DEFECT").unwrap_or_default()) == format!("{defect:?}")
+    }
+
+    /// Of every cause, or of the one that `LINGATE_DEFECT_CAUSE` names.
+    pub fn is_off_by_one(cause: &str) -> bool {
+        static CAUSE: OnceLock<Option<String>> = OnceLock::new();
+        let chosen = CAUSE.get_or_init(|| std::env::var("LINGATE_DEFECT_CAUSE").ok());
+        is_seeded(Defect::GapOffByOne) && chosen.as_ref().is_none_or(|chosen| chosen == cause)
     }
 
     /// Once in so many times.
@@ -76,4 +88,4 @@ mod seeded {
     }
 }
 
-pub use seeded::{is_seeded, make_stale, strikes};
+pub use seeded::{is_off_by_one, is_seeded, make_stale, strikes};

@@ -63,6 +63,8 @@ pub enum MissedCause {
     DeviceOverflow,
     /// The device sent changes that did not arrive, and could not send them again.
     NotificationLost,
+    /// The device answered with what its protocol forbids, again and again, and was given up for it.
+    DecodeFailure,
 }
 
 /// What the status shows of a device.

@@ -53,6 +53,7 @@ fn every_cause_of_missed_slots_has_its_counter_and_its_gap_record() {
         (MissedCause::Quarantine, GapCause::Quarantine, "quarantine"),
         (MissedCause::DeviceOverflow, GapCause::DeviceOverflow, "device_overflow"),
         (MissedCause::NotificationLost, GapCause::NotificationLost, "notification_lost"),
+        (MissedCause::DecodeFailure, GapCause::DecodeFailure, "decode_failure"),
     ];
     for (slots, (cause, _, _)) in (1..).zip(causes) {
         let (from, to) = (world.now().utc, world.now().utc);

@@ -28,6 +28,8 @@ enum Attempt {
     FailAfter(Duration),
     PanicAfter(Duration),
     LiveFor(Duration),
+    /// Then it answers with what its protocol forbids.
+    BreakProtocolAfter(Duration),
     /// Serves every slot of so much time, and then begins a poll that never ends.
     ServeThenHang(Duration),
     PanicAtWork,
@@ -101,6 +103,10 @@ impl Session for Living {
                     return closed.into();
                 }
                 Some(Attempt::LiveFor(time)) => tokio::time::sleep(time).await,
+                Some(Attempt::BreakProtocolAfter(time)) => {
+                    tokio::time::sleep(time).await;
+                    return LinkError::Protocol { what: "an answer that cannot be decoded".to_owned() };
+                }
                 Some(Attempt::PanicAtWork) => panic!("a defect at work"),
                 Some(Attempt::Backfill(slots)) => {
                     backfill(sink, slots).await.unwrap();
@@ -229,6 +235,23 @@ fn expected(outcome: &Outcome, end: Duration) -> BTreeMap<u32, u64> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn slots_after_an_answer_that_cannot_be_decoded_say_so_until_the_device_is_gone() {
+    let seconds = Duration::from_secs;
+    let script = [
+        Attempt::LiveFor(seconds(40)),
+        Attempt::BreakProtocolAfter(seconds(40)),
+        Attempt::LiveFor(seconds(40)),
+        Attempt::BreakProtocolAfter(seconds(40)),
+        Attempt::FailAfter(seconds(9)),
+    ];
+    let outcome = follow(&script, seconds(240)).await;
+    let garbled: Vec<_> = outcome.left.iter().filter(|missed| missed.cause == MissedCause::DecodeFailure).collect();
+    assert_eq!(garbled.len(), 1, "{:?}", outcome.left);
+    assert!((80_000_000..83_000_000).contains(&garbled[0].from.0) && garbled[0].slots[0].1 > 10, "{garbled:?}");
+    assert!(outcome.reports.iter().any(|missed| missed.to.0 > 160_000_000), "a device that is gone is down");
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_slot_of_a_down_device_is_reported_once() {
     let seconds = Duration::from_secs;
     let script = [
@@ -267,7 +290,7 @@ fn a_wall_clock_that_is_set_back_gives_no_time_that_ends_before_it_begins() {
         utc: UtcMicros(utc),
         clock: ClockState::Synced,
     };
-    let mut downtime = Downtime::start(&Scripted::new([]), at(0, 1_000_000));
+    let mut downtime = Downtime::start(&Scripted::new([]), at(0, 1_000_000), MissedCause::DeviceDown);
     let name = "press-1".parse().unwrap();
     let times = [at(10, 11_000_000), at(20, 500_000), at(30, 10_500_000)].map(|now| {
         let missed = downtime.report(&name, now).unwrap();

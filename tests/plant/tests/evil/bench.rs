@@ -264,6 +264,7 @@ fn cause(cause: MissedCause) -> &'static str {
         MissedCause::Quarantine => "quarantine",
         MissedCause::DeviceOverflow => "device-overflow",
         MissedCause::NotificationLost => "notification-lost",
+        MissedCause::DecodeFailure => "decode-failure",
     }
 }
 
