@@ -23,11 +23,15 @@ pub struct Evidence {
     pub served: Vec<ServedDevice>,
     /// A, of machines that tell changes instead of being asked: changes that a subscriber must have been told.
     pub told: u64,
+    /// Slots in which nothing was served, by the cause that the run knows; a cause that is not named is not judged.
+    pub missed: BTreeMap<String, u64>,
     #[serde(skip)]
     pub durable: Durable,
     #[serde(skip)]
     pub opened: Opened,
     pub values: Option<Values>,
+    /// By epoch: with which key its records were sealed, as the holder of a role's key finds it in the KEY message.
+    pub keys: BTreeMap<String, KeyUse>,
     /// One word for each injected fault, in order.
     pub faults: Vec<String>,
     pub counts: Counts,
@@ -129,6 +133,14 @@ pub struct Values {
     pub checked: u64,
     pub bad: u64,
     pub wrong: u64,
+}
+
+/// What seals the records of an epoch, in hex. The nonce of record n is the base IV XOR n (wire.md section 4).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyUse {
+    pub key_sha256: String,
+    pub base_iv: String,
 }
 
 /// After the last fault was healed.

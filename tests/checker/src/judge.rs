@@ -20,7 +20,7 @@ pub fn judge(evidence: &Evidence) -> Verdict {
         (6, records::streams_are_ordered_and_dense(evidence, &points)),
         (7, values::counts_add_up(evidence, &points)),
         (8, records::nothing_leaves_the_disk_too_early(evidence)),
-        (9, records::no_number_is_used_twice(evidence)),
+        (9, records::no_nonce_is_used_twice(evidence)),
         (10, surroundings::only_what_the_policy_names(evidence)),
         (11, surroundings::it_drains_and_lives(evidence)),
         (12, surroundings::the_wires_are_clean(evidence)),
@@ -65,6 +65,7 @@ fn note_figures(evidence: &Evidence, points: &Points, verdict: &mut Verdict) {
     ] {
         verdict.note(name, figure);
     }
+    verdict.note("declared_by_cause", serde_json::json!(values::declared_by_cause(opened)));
     if points.is_judged {
         verdict.note("unaccepted_readings", points.missing);
         verdict.note("unaccepted_ms_worst", points.longest_loss_ms);

@@ -9,11 +9,11 @@
 //! | I2 | R without A is empty | serve counters, store |
 //! | I3 | every value in R is f(device, tag, n) | [`Values`] |
 //! | I4 | every served value is once in R, or in G | serve counters, store |
-//! | I5 | an identity never has two contents | alarms of the receiver |
+//! | I5 | a duplicate has the bytes of the first arrival | alarms of the receiver |
 //! | I6 | records of an epoch come in order, their numbers are dense but for what G declares | store |
 //! | I7 | counts of gaps add up; what is declared lost for certain was not received | steps, gaps |
 //! | I8 | nothing leaves the disk unless it was acknowledged or declared | images of the disk after a kill |
-//! | I9 | a (key, nonce) pair is used once: an epoch's number names one content, on disk and on arrival | store, images |
+//! | I9 | (key, nonce) pairs are distinct over all lives of the gateway | KEY messages opened ([`KeyUse`]), log, alarms |
 //! | I10 | points in R are those of the policy | catalogues |
 //! | I11 | after the faults it drains, and a fresh reading arrives, in time | [`Liveness`] |
 //! | I12 | only reading functions on the wire, no canary in the clear | [`Taps`] |
@@ -31,7 +31,7 @@ mod points;
 mod verdict;
 
 pub use durable::{Durable, Identity};
-pub use evidence::{Counts, Evidence, Health, Least, Liveness, RUN_FILE, ServedDevice, Taps, Values};
+pub use evidence::{Counts, Evidence, Health, KeyUse, Least, Liveness, RUN_FILE, ServedDevice, Taps, Values};
 pub use image::DiskImage;
 pub use judge::judge;
 pub use opened::{Epoch, Gap, Lost, Opened, OpenedValue, Record, Steps};

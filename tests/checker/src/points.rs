@@ -6,7 +6,7 @@ use lingate_model::Value;
 use lingate_plant::Motion;
 
 use crate::judge::is_of_served;
-use crate::opened::{Lost, OpenedValue};
+use crate::opened::{Gap, Lost, OpenedValue};
 use crate::{Counts, Evidence, ServedDevice};
 
 /// Values carry the lowest 20 bits of n.
@@ -95,7 +95,8 @@ impl Points {
         }
         let mut distinct = 0;
         for point in known.keys() {
-            distinct += self.judge_point(evidence, device, point, seen.remove(point.as_str()).unwrap_or_default());
+            let of_point = seen.remove(point.as_str()).unwrap_or_default();
+            distinct += self.judge_point(evidence, (device, known.len()), point, of_point);
         }
         self.missing += device.slots.saturating_sub(distinct);
         if distinct > device.slots {
@@ -117,7 +118,13 @@ impl Points {
     }
 
     /// How many different values of the point came.
-    fn judge_point(&mut self, evidence: &Evidence, device: &ServedDevice, point: &str, mut seen: Vec<Seen<'_>>) -> u64 {
+    fn judge_point(
+        &mut self,
+        evidence: &Evidence,
+        (device, tags): (&ServedDevice, usize),
+        point: &str,
+        mut seen: Vec<Seen<'_>>,
+    ) -> u64 {
         if let Some(pair) = seen.windows(2).find(|pair| pair[1].n < pair[0].n) {
             note(&mut self.disordered, || format!("{point}: poll {} stands behind poll {}", pair[1].n, pair[0].n));
         }
@@ -138,7 +145,8 @@ impl Points {
             }
             self.longest_loss_ms = self.longest_loss_ms.max(u64::from(end - first) * device.every_ms);
             let hole = (before.map(|seen| seen.value), after.map(|seen| seen.value));
-            if evidence.counts == Counts::AtLeast && !is_declared(evidence, &device.name, hole) {
+            let polls = u64::from(end - first);
+            if evidence.counts == Counts::AtLeast && !is_declared(evidence, device, tags, polls, hole) {
                 note(&mut self.undeclared, || format!("{point}: polls {first} to {} are nowhere", end - 1));
             }
         }
@@ -146,10 +154,13 @@ impl Points {
     }
 }
 
-/// A gap over slots of the device in the hole's time, or over records in the hole's place.
+/// Whether gaps over slots of the device in the hole's time, or over records in the hole's place, have room for so many
+/// polls: a gap that only touches a hole excuses no more of it than it declares.
 fn is_declared(
     evidence: &Evidence,
-    device: &str,
+    device: &ServedDevice,
+    tags: usize,
+    polls: u64,
     (before, after): (Option<&OpenedValue>, Option<&OpenedValue>),
 ) -> bool {
     let dataset_of = |kid: &str| evidence.opened.epochs.get(kid).map(|epoch| epoch.dataset.as_str());
@@ -158,19 +169,26 @@ fn is_declared(
     let to = after.map_or(i64::MAX, |value| value.time_us.saturating_add(SLACK_US));
     let from_place = before.map_or((i64::MIN, 0), |value| (value.ordinal, value.seq));
     let to_place = after.map_or((i64::MAX, 0), |value| (value.ordinal, value.seq));
-    let mut gaps = evidence.opened.gaps.iter();
-    gaps.any(|gap| match &gap.lost {
+    // Of as many readings as a poll gives, a point has one; at either end of a gap a poll may be there in part.
+    let of_readings = |gap: &Gap| gap.readings / (tags as u64).max(1) + 2;
+    let room = evidence.opened.gaps.iter().map(|gap| match &gap.lost {
         Lost::Slots { device: of, from_us, to_us } => {
             let is_own = own.is_none() || dataset_of(&gap.kid) == own;
-            let is_of_device = of == "*" || of == device;
-            is_own && is_of_device && *from_us <= to && *to_us >= from
+            let is_of_device = of == "*" || *of == device.name;
+            if !(is_own && is_of_device && *from_us <= to && *to_us >= from) {
+                return 0;
+            }
+            let overlap = (*to_us).min(to).saturating_sub((*from_us).max(from)).max(0).unsigned_abs();
+            (overlap / (device.every_ms.max(1) * 1_000) + 2).min(of_readings(gap))
         }
         Lost::Records { kid, first, last } => match evidence.opened.epochs.get(kid) {
-            Some(epoch) => (epoch.ordinal, *last) >= from_place && (epoch.ordinal, *first) <= to_place,
-            // Its KEY was lost with it.
-            None => is_of_served(gap),
+            Some(epoch) if (epoch.ordinal, *last) < from_place || (epoch.ordinal, *first) > to_place => 0,
+            // Without an epoch its KEY was lost with it.
+            None if !is_of_served(gap) => 0,
+            _ => of_readings(gap),
         },
-    })
+    });
+    room.fold(0, u64::saturating_add) >= polls
 }
 
 fn note(list: &mut Vec<String>, text: impl FnOnce() -> String) {

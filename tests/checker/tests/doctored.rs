@@ -5,13 +5,16 @@
 use std::collections::BTreeMap;
 
 use lingate_checker::{
-    Counts, DiskImage, Durable, Epoch, Evidence, Gap, Health, Least, Liveness, Lost, Opened, OpenedValue, Record,
-    ServedDevice, Steps, Taps, Values, judge,
+    Counts, DiskImage, Durable, Epoch, Evidence, Gap, Health, KeyUse, Least, Liveness, Lost, Opened, OpenedValue,
+    Record, ServedDevice, Steps, Taps, Values, judge,
 };
 use lingate_model::Value;
 use lingate_plant::{DeviceSpec, Kind, Mode};
+use lingate_seal::GapCause;
 
 const POLLS: u32 = 12_000;
+/// Causes of slots in which nothing was served.
+const NEVER_SERVED: [&str; 5] = ["DeviceDown", "DecodeFailure", "Overload", "DeviceOverflow", "NotificationLost"];
 const KID: &str = "00000000000000aa";
 
 fn spec() -> DeviceSpec {
@@ -65,6 +68,7 @@ fn honest() -> Evidence {
         faults: ["kill", "outage", "stop"].map(str::to_owned).to_vec(),
         unaccepted_ms_max: Some(1_000),
         images: vec![DiskImage::default()],
+        keys: BTreeMap::from([(KID.to_owned(), key("11", "0102030405060708090a0b0c"))]),
         policy: ["press/n_holding", "press/tag_000"].map(str::to_owned).into(),
         liveness: Some(Liveness {
             drained_ms: 10,
@@ -84,6 +88,10 @@ fn honest() -> Evidence {
         }),
         ..Evidence::default()
     }
+}
+
+fn key(key: &str, base_iv: &str) -> KeyUse {
+    KeyUse { key_sha256: key.to_owned(), base_iv: base_iv.to_owned() }
 }
 
 fn id(seq: u64) -> (String, u64) {
@@ -188,6 +196,38 @@ fn i4_a_gap_must_lie_where_the_values_are_missing() {
 }
 
 #[test]
+fn i4_a_gap_excuses_no_more_than_it_declares() {
+    let declared = |polls: i64, readings: u64| {
+        violated(|it| {
+            it.counts = Counts::AtLeast;
+            it.unaccepted_ms_max = None;
+            lose(it, 5_000..=5_099);
+            let (device, from_us, to_us) = ("*".to_owned(), 500_000_000, 500_000_000 + polls * 100_000);
+            it.opened.gaps.push(gap(Lost::Slots { device, from_us, to_us }, readings, "UncleanStop"));
+        })
+    };
+    assert!(declared(100, 200).is_empty());
+    assert_eq!(declared(100, 150), [4, 7], "fewer readings than were lost");
+    assert_eq!(declared(10, 200), [4], "a tenth of the time");
+    let records = |readings: u64| {
+        violated(|it| {
+            it.counts = Counts::AtLeast;
+            it.unaccepted_ms_max = None;
+            lose(it, 5_000..=5_099);
+            it.opened.records.retain(|(_, seq), _| !(5_000..=5_099).contains(&(seq + 1)));
+            it.durable.records = it.opened.records.keys().cloned().collect();
+            it.opened.gaps.push(gap(
+                Lost::Records { kid: KID.to_owned(), first: 4_999, last: 5_098 },
+                readings,
+                "Overflow",
+            ));
+        })
+    };
+    assert!(records(200).is_empty());
+    assert_eq!(records(20), [4, 7]);
+}
+
+#[test]
 fn i4_more_loss_before_acceptance_than_allowed_is_found() {
     let long = |it: &mut Evidence| {
         it.counts = Counts::AtLeast;
@@ -203,6 +243,30 @@ fn i5_and_i9_one_identity_with_two_contents_is_found() {
     let clone = |it: &mut Evidence| it.opened.alarms.push(("clone".to_owned(), "x".to_owned()));
     assert_eq!(violated(clone), [5, 9]);
     assert_eq!(violated(|it| it.durable.repeated = 1), [9]);
+}
+
+#[test]
+fn i9_one_key_under_two_names_is_found_where_a_nonce_comes_again() {
+    const OTHER: &str = "00000000000000cc";
+    let second = |it: &mut Evidence, key: KeyUse| {
+        let epoch = Epoch { dataset: "ds".to_owned(), ordinal: 1, ..Epoch::default() };
+        it.opened.epochs.insert(OTHER.to_owned(), epoch);
+        it.opened.records.insert((OTHER.to_owned(), 0), Record::default());
+        it.keys.insert(OTHER.to_owned(), key);
+    };
+    assert_eq!(violated(|it| second(it, key("11", "0102030405060708090a0b0c"))), [9]);
+    // Number 0 of the one has the nonce of number 1 of the other.
+    assert_eq!(violated(|it| second(it, key("11", "0102030405060708090a0b0d"))), [9]);
+    assert!(violated(|it| second(it, key("11", "ff02030405060708090a0b0c"))).is_empty(), "another nonce");
+    assert!(violated(|it| second(it, key("22", "0102030405060708090a0b0c"))).is_empty(), "another key");
+    let unknown = |it: &mut Evidence| {
+        second(it, key("22", "00"));
+        it.keys.remove(OTHER);
+    };
+    assert_eq!(violated(unknown), [9]);
+    let mut evidence = honest();
+    evidence.keys.clear();
+    assert!(judge(&evidence).to_json().contains("\"I9\":\"no KEY message was opened"));
 }
 
 #[test]
@@ -226,17 +290,34 @@ fn i6_a_swap_a_hole_and_a_wrong_root_are_found() {
 
 #[test]
 fn i7_a_gap_that_is_off_by_one_missing_or_over_delivered_records_is_found() {
-    let off_by = |declared: u64| {
-        violated(|it| {
-            lose(it, 5_000..=5_003);
-            let (device, from_us, to_us) = ("press".to_owned(), 499_900_000, 500_400_000);
-            it.opened.gaps.push(gap(Lost::Slots { device, from_us, to_us }, declared, "SealFailure"));
-        })
-    };
-    assert!(off_by(8).is_empty());
-    assert_eq!(off_by(7), [7]);
-    assert_eq!(off_by(9), [7]);
+    for cause in GapCause::ALL.map(|cause| format!("{cause:?}")) {
+        // Of a device that served nothing, nothing is missing: its slots are counted where nothing was served.
+        let is_of_slots = NEVER_SERVED.contains(&cause.as_str());
+        let off_by = |declared: u64| {
+            violated(|it| {
+                lose(it, 5_000..=5_003);
+                let (device, from_us, to_us) = ("press".to_owned(), 499_900_000, 500_400_000);
+                if is_of_slots {
+                    it.served[0].slots -= 8;
+                    it.missed = BTreeMap::from([(cause.clone(), 8)]);
+                }
+                it.opened.gaps.push(gap(Lost::Slots { device, from_us, to_us }, declared, &cause));
+            })
+        };
+        assert!(!off_by(8).contains(&7), "{cause}");
+        assert!(off_by(7).contains(&7), "{cause}: one too few");
+        assert!(off_by(9).contains(&7), "{cause}: one too many");
+    }
     assert_eq!(violated(|it| lose(it, 5_000..=5_003)), [7], "no gap at all");
+    // The same range, declared once more by the next process, is the same loss.
+    let twice = |it: &mut Evidence| {
+        lose(it, 5_000..=5_003);
+        it.opened.records.retain(|(_, seq), _| !(5_000..=5_003).contains(&(seq + 1)));
+        it.durable.records = it.opened.records.keys().cloned().collect();
+        let lost = || Lost::Records { kid: KID.to_owned(), first: 4_999, last: 5_002 };
+        it.opened.gaps.extend([gap(lost(), 8, "Overflow"), gap(lost(), 8, "Overflow")]);
+    };
+    assert!(violated(twice).is_empty());
     let delivered = |it: &mut Evidence| {
         it.opened.gaps.push(gap(Lost::Records { kid: KID.to_owned(), first: 7, last: 7 }, 0, "Overflow"));
     };

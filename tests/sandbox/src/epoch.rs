@@ -13,6 +13,7 @@ use lingate_seal::suite::{SUITE_P256, SUITE_XWING};
 use lingate_seal::{Claims, ContentKey, DataMessage, KeyMessage, Kid, WrappedKey, wire};
 
 use crate::keys::sha256;
+use crate::trust::UsedKey;
 use crate::{Rejected, RoleKey};
 
 pub(crate) struct OpenEpoch {
@@ -49,6 +50,10 @@ impl OpenEpoch {
             catalogue: None,
             names: Vec::new(),
         })
+    }
+
+    pub(crate) fn key_use(&self) -> UsedKey {
+        UsedKey { key_sha256: sha256(&*self.content_key.key), base_iv: self.content_key.base_iv }
     }
 
     /// The decrypted body of a record whose signature holds.

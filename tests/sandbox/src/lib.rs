@@ -66,5 +66,5 @@ pub use rejected::Rejected;
 pub use report::{DatasetReport, DescribedDevice, Report, StepReport};
 pub use store::{Alarm, ContextFilter, ContextRow, Store, StoreError};
 pub use topic::{Channel, Topic};
-pub use trust::Trust;
+pub use trust::{Trust, UsedKey};
 pub use witness::{Judged, Reply, Witness, WitnessedLog};

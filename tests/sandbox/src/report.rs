@@ -159,10 +159,14 @@ impl Store {
     }
 
     fn add_gaps(&self, datasets: &mut BTreeMap<String, DatasetReport>) -> Result<()> {
+        // The same range for the same cause is one loss, however many processes told of it; a loss without a name has no range.
         let rows = self.sql.query(
-            "SELECT dataset, cause, count(*), CAST(sum(gaps.readings) AS BIGINT) FROM gaps JOIN epochs USING (kid)
+            "SELECT dataset, cause, CAST(sum(gaps) AS BIGINT), CAST(sum(readings) AS BIGINT) FROM (
+                SELECT dataset, cause, count(*) AS gaps, CASE WHEN lost_kid IS NULL OR lost_kid = ?1
+                    THEN sum(gaps.readings) ELSE max(gaps.readings) END AS readings
+                FROM gaps JOIN epochs USING (kid) GROUP BY dataset, cause, lost_kid, first_seq, last_seq) AS ranges
              GROUP BY dataset, cause",
-            vec![],
+            vec![Kid([0; 8]).into()],
         )?;
         for row in rows {
             let report = datasets.entry(row.text(0)?).or_default();

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 
 use lingate_model::Class;
-use lingate_seal::{Claims, Kid, VerifyingKey};
+use lingate_seal::{Claims, KeyMessage, Kid, VerifyingKey};
 
 use crate::bundle::granted_by;
+use crate::epoch::OpenEpoch;
 use crate::keys::sha256;
 use crate::{Authority, Rejected, RoleKey, policy, topic::Topic};
 
@@ -88,7 +89,20 @@ fn terms(dataset: &policy::Dataset) -> (String, DatasetTerms) {
     (dataset.alias.clone(), DatasetTerms { id: dataset.id.clone(), purposes: dataset.purposes.clone(), ceiling })
 }
 
+/// What a KEY message holds, for whoever checks that no key meets a nonce twice. The key itself stays where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsedKey {
+    pub key_sha256: [u8; 32],
+    pub base_iv: [u8; 12],
+}
+
 impl Trust {
+    /// Of a KEY message of one of these roles; the signature and the claims are not looked at again.
+    pub fn key_use(&self, message: &[u8]) -> Result<UsedKey> {
+        let key = KeyMessage::parse(message)?;
+        Ok(OpenEpoch::open(&key, &self.keys)?.key_use())
+    }
+
     /// The key by which a message on this topic must be signed.
     pub(crate) fn signer(&self, kid: Kid, topic: &Topic) -> Result<&Signer, Rejected> {
         if self.revoked.contains(&kid) {

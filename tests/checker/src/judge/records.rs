@@ -1,6 +1,6 @@
 //! I1, I5, I6, I8, I9: what became of records.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::opened::{Lost, Opened};
 use crate::points::Points;
@@ -104,12 +104,40 @@ pub(super) fn nothing_leaves_the_disk_too_early(evidence: &Evidence) -> Outcome 
     Outcome::of(seen)
 }
 
-pub(super) fn no_number_is_used_twice(evidence: &Evidence) -> Outcome {
+/// No content key meets a nonce twice: not within an epoch, where that takes a number with two contents, and not between
+/// two epochs, where it takes one key under two names.
+pub(super) fn no_nonce_is_used_twice(evidence: &Evidence) -> Outcome {
+    let opened = &evidence.opened;
     let mut seen = Vec::new();
     if evidence.durable.repeated > 0 {
         seen.push(format!("{} identities were reported durable twice", evidence.durable.repeated));
     }
-    let alarms = evidence.opened.alarms.iter().filter(|(reason, _)| TWO_CONTENTS.contains(&reason.as_str()));
+    let alarms = opened.alarms.iter().filter(|(reason, _)| TWO_CONTENTS.contains(&reason.as_str()));
     seen.extend(alarms.map(|(_, text)| text.clone()));
-    Outcome::of(seen)
+    let mut pairs: HashMap<(&str, u128), &Identity> = HashMap::new();
+    let mut without = BTreeSet::new();
+    for identity in opened.records.keys() {
+        let Some(key) = evidence.keys.get(&identity.0) else {
+            without.insert(&identity.0);
+            continue;
+        };
+        let Ok(base) = u128::from_str_radix(&key.base_iv, 16) else {
+            seen.push(format!("epoch {}: {:?} is no base IV", identity.0, key.base_iv));
+            continue;
+        };
+        if let Some((kid, seq)) = pairs.insert((&key.key_sha256, base ^ u128::from(identity.1)), identity) {
+            let (other, number) = identity;
+            seen.push(format!("{kid}:{seq} and {other}:{number} were sealed with one key and one nonce"));
+        }
+    }
+    match without.first() {
+        Some(_) if evidence.keys.is_empty() && seen.is_empty() => {
+            Outcome::not_judged("no KEY message was opened for its key and base IV")
+        }
+        Some(kid) if !evidence.keys.is_empty() => {
+            seen.push(format!("epoch {kid}: it is not known with which key its records were sealed"));
+            Outcome::of(seen)
+        }
+        _ => Outcome::of(seen),
+    }
 }

@@ -1,20 +1,39 @@
 //! I2, I3, I4, I7: what became of values.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::records::declared_and_received;
-use crate::opened::{Gap, Opened};
+use crate::opened::{Gap, Lost, Opened};
 use crate::points::Points;
 use crate::{Counts, Evidence, Outcome};
 
 /// Causes of gaps over slots in which no device served anything.
-const NEVER_SERVED: [&str; 4] = ["DeviceDown", "Overload", "DeviceOverflow", "NotificationLost"];
+const NEVER_SERVED: [&str; 5] = ["DeviceDown", "DecodeFailure", "Overload", "DeviceOverflow", "NotificationLost"];
+
+/// In place of a content key's id: nobody knows whose the records were.
+const NAMELESS: &str = "0000000000000000";
 
 pub(crate) fn is_of_served(gap: &Gap) -> bool {
     !NEVER_SERVED.contains(&gap.cause.as_str())
 }
 
-/// Readings that gaps declare.
+/// Readings that gaps declare. A range of records that is declared once more with the same cause, after a power cut
+/// between the gap record's sync and the cursor's, is one loss (wire.md section 5).
 pub(super) fn declared(opened: &Opened, counts: impl Fn(&Gap) -> bool) -> u64 {
-    opened.gaps.iter().filter(|gap| counts(gap)).map(|gap| gap.readings).sum()
+    let mut known = BTreeSet::new();
+    let mut is_new = |gap: &Gap| match &gap.lost {
+        Lost::Records { kid, first, last } if *kid != NAMELESS => {
+            known.insert((kid.clone(), *first, *last, gap.cause.clone()))
+        }
+        Lost::Records { .. } | Lost::Slots { .. } => true,
+    };
+    opened.gaps.iter().filter(|gap| counts(gap) && is_new(gap)).map(|gap| gap.readings).sum()
+}
+
+/// By cause, as a person would add them up.
+pub(super) fn declared_by_cause(opened: &Opened) -> BTreeMap<&str, u64> {
+    let causes: BTreeSet<&str> = opened.gaps.iter().map(|gap| gap.cause.as_str()).collect();
+    causes.into_iter().map(|cause| (cause, declared(opened, |gap| gap.cause == cause))).collect()
 }
 
 pub(super) fn nothing_is_invented(points: &Points) -> Outcome {
@@ -86,6 +105,12 @@ pub(super) fn counts_add_up(evidence: &Evidence, points: &Points) -> Outcome {
         seen.push(format!(
             "{undeclared} apart: served {acquired}, read {good}, declared {of_served}, with what was not served {of_all}"
         ));
+    }
+    for (cause, missed) in &evidence.missed {
+        let declared = declared(opened, |gap| gap.cause == *cause);
+        if declared != *missed {
+            seen.push(format!("{cause}: {missed} slots were missed, {declared} are declared"));
+        }
     }
     if points.is_judged && evidence.counts == Counts::Exact && suppressed == 0 && points.missing != of_served {
         seen.push(format!("{} values that were served did not arrive, {of_served} are declared", points.missing));
