@@ -31,6 +31,13 @@ impl Ledger {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The KEY of every epoch that was opened, by its content key's id in hex.
+    pub fn key_messages(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        let mut query = self.0.prepare("SELECT lower(hex(kid)), key_message FROM epochs")?;
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Every opened integer: (point, time, value). For devices whose values are all integers.
     pub fn integers(&self) -> Result<Vec<(String, UtcMicros, Option<Value>)>> {
         let mut query = self.0.prepare("SELECT name, time_us, value FROM telemetry")?;

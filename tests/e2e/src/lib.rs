@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait for real processes on the real clock")]
 
 mod daemon;
+mod growth;
 mod hunt;
 mod ledger;
 mod line;
@@ -18,6 +19,7 @@ mod sector;
 mod stage;
 
 pub use daemon::{Daemon, Health, Launch, ROLE};
+pub use growth::{Found, Growth, Sample};
 pub use hunt::{Hunt, contents_below};
 pub use ledger::{DeclaredGap, Identity, Ledger};
 pub use line::{Line, PATIENCE, utc_us};

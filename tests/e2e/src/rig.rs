@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use lingate_checker::KeyUse;
 use lingate_sandbox::{
     Authority, BrokerAddress, InitOptions, KeyChange, Receiver, ReceiverConfig, ReceiverHandle, ReceiverOptions,
 };
@@ -184,6 +185,17 @@ impl Rig {
         Ledger::open(&self.path().join("received.sqlite"))
     }
 
+    /// What the KEY messages in the receiver's store hold, opened with the role's key.
+    pub fn key_uses(&self) -> Result<BTreeMap<String, KeyUse>> {
+        let trust = self.authority.trust(ROLE)?;
+        let mut uses = BTreeMap::new();
+        for (kid, message) in self.ledger()?.key_messages()? {
+            let used = trust.key_use(&message).with_context(|| format!("the KEY of epoch {kid} does not open"))?;
+            uses.insert(kid, KeyUse { key_sha256: hex(&used.key_sha256), base_iv: hex(&used.base_iv) });
+        }
+        Ok(uses)
+    }
+
     pub fn log(&self) -> Result<String> {
         Ok(String::from_utf8_lossy(&fs::read(self.path().join("gateway.log")).unwrap_or_default()).into_owned())
     }
@@ -197,6 +209,10 @@ impl Rig {
         };
         Ok(whole.filter_map(|line| Some((field(line, "kid=")?, field(line, "seq=")?.parse().ok()?))).collect())
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A port that was free a moment ago.

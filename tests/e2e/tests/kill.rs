@@ -76,6 +76,7 @@ async fn killed_at_fifty_moments_it_loses_nothing_accepted() {
         served: vec![served],
         faults: vec!["kill".to_owned(); usize::try_from(kills).unwrap()],
         counts: Counts::AtLeast,
+        keys: rig.key_uses().unwrap(),
         least: Least { records: 1_000, faults: KILLS },
         ..Evidence::default()
     };

@@ -30,7 +30,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     times: u32,
     /// Fewer accepted records that arrived than this show nothing
-    #[arg(long, default_value_t = 250)]
+    #[arg(long, default_value_t = 500)]
     least_records: u64,
     /// A row that this machine does not permit fails
     #[arg(long)]

@@ -7,11 +7,15 @@ use crate::{Ending, Stint};
 /// What was read and not yet accepted: flush age, commit, one poll, and what a loaded machine takes for fdatasync.
 const SYNC_SLACK_MS: u64 = 1_000;
 
+/// With at most so many kills, each life with a broker ends with an image of the disk.
+const IMAGES: u64 = 12;
+
 pub(crate) async fn kill(stint: Stint) -> Result<Ending> {
     let load = StageLoad::default();
     let mut stage = Stage::open(stint.row, &stint.binary, load, Places::default()).await?;
     stage.evidence.unaccepted_ms_max = Some(load.flush_ms + load.commit_ms + load.every_ms + SYNC_SLACK_MS);
-    for kill in 0..6 * u64::from(stint.times) {
+    let kills = 6 * u64::from(stint.times);
+    for kill in 0..kills {
         // Every third life is lived without a broker.
         match kill % 3 {
             1 => stage.mosquitto.stop()?,
@@ -22,7 +26,8 @@ pub(crate) async fn kill(stint: Stint) -> Result<Ending> {
         stage.pause(150 + kill * 97 % 500).await;
         stage.kill()?;
         stage.fault("kill");
-        if kill % 3 != 1 {
+        // An image waits until nothing more comes: in a long run, every tenth life has one.
+        if kill % 3 != 1 && (kills <= IMAGES || kill % 10 == 0) {
             stage.take_image().await?;
         }
     }

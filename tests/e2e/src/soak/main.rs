@@ -6,7 +6,6 @@
 #![allow(clippy::disallowed_methods, reason = "a soak runs on the real clock")]
 
 mod faults;
-mod growth;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -14,10 +13,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Parser;
 use lingate_checker::{Least, Outcome, Verdict};
-use lingate_e2e::{Places, ROLE, Stage, StageLoad, Surroundings};
+use lingate_e2e::{Growth, Places, ROLE, Sample, Stage, StageLoad, Surroundings};
 
 use crate::faults::{Fault, inject};
-use crate::growth::{Growth, Sample};
 
 /// A gateway under load with a fault every 30 s; its memory, descriptors and threads must stay flat, and the checker
 /// judges everything that it delivered.
@@ -99,6 +97,9 @@ fn judge_growth(growth: &Growth, verdict: &mut Verdict) {
     verdict.note("descriptors_most", found.descriptors);
     verdict.note("threads_most", found.threads);
     verdict.note("growth_measured_s", found.seconds);
+    verdict.note("growth_measured_pieces", found.pieces);
+    verdict.note("descriptors_more", found.more_descriptors);
+    verdict.note("threads_more", found.more_threads);
     if !found.complaints.is_empty() {
         verdict.outcomes.insert(11, Outcome::Violated(found.complaints));
     }
