@@ -18,6 +18,7 @@ mod broker;
 mod chance;
 pub mod crash;
 mod ending;
+mod harm;
 mod laws;
 mod plan;
 mod plant;

@@ -17,6 +17,22 @@ pub enum Serving {
     Errors,
     /// It cannot be reached: its slots are told as missed when it comes back.
     Nothing,
+    /// It takes questions and answers none; the polls that came due meanwhile were late.
+    Stalled,
+    /// What it answers cannot be decoded.
+    Garbled,
+}
+
+impl Serving {
+    /// Why its slots give nothing.
+    fn misses_by(self) -> Option<MissedCause> {
+        match self {
+            Serving::Values | Serving::Errors => None,
+            Serving::Nothing => Some(MissedCause::DeviceDown),
+            Serving::Stalled => Some(MissedCause::Overload),
+            Serving::Garbled => Some(MissedCause::DecodeFailure),
+        }
+    }
 }
 
 pub struct Plant {
@@ -30,6 +46,8 @@ pub struct Plant {
     /// Readings and missed slots told to the engine, by dataset.
     pub read: [u64; 2],
     pub missed: [u64; 2],
+    /// Missed slots of all datasets, by what the gap records must say.
+    pub missed_by: BTreeMap<&'static str, u64>,
     /// So many times slower than the plan says.
     pace: u32,
 }
@@ -38,7 +56,7 @@ struct State {
     serving: Serving,
     /// Virtual time of the next poll; `None` while nobody polls.
     next: Option<Duration>,
-    down_since: Option<UtcMicros>,
+    down_since: Option<(UtcMicros, MissedCause)>,
     missed: u64,
 }
 
@@ -59,6 +77,7 @@ impl Plant {
             served: BTreeMap::new(),
             read: [0; 2],
             missed: [0; 2],
+            missed_by: BTreeMap::new(),
             pace,
         }
     }
@@ -90,33 +109,40 @@ impl Plant {
         if let Some(next) = &mut state.next {
             *next += DEVICES[index].interval * self.pace;
         }
-        if state.serving == Serving::Nothing {
-            state.down_since.get_or_insert(utc);
-            state.missed += 1;
-            return Answer::Nothing;
-        }
-        if let Some(from) = state.down_since.take() {
+        let cause = state.serving.misses_by();
+        if let Some((from, before)) = state.down_since.take_if(|(_, before)| Some(*before) != cause) {
             if let Some(next) = &mut state.next {
                 *next -= DEVICES[index].interval * self.pace;
             }
             let count = std::mem::take(&mut state.missed);
-            return Answer::Missed(self.missed(index, from, utc, count));
+            return Answer::Missed(self.missed(index, from, utc, count, before));
+        }
+        if let Some(cause) = cause {
+            state.down_since.get_or_insert((utc, cause));
+            state.missed += 1;
+            return Answer::Nothing;
         }
         let serving = state.serving;
         Answer::Readings(DEVICES[index].points.clone().map(|point| self.reading(point, serving, utc)).collect())
     }
 
-    fn missed(&mut self, index: usize, from: UtcMicros, to: UtcMicros, count: u64) -> Missed {
+    fn missed(&mut self, index: usize, from: UtcMicros, to: UtcMicros, count: u64, cause: MissedCause) -> Missed {
         let device = &DEVICES[index];
+        let name = match cause {
+            MissedCause::Overload => "overload",
+            MissedCause::DecodeFailure => "decode_failure",
+            _ => "device_down",
+        };
         for dataset in device.points.clone().filter_map(dataset_of) {
             self.missed[dataset] += count;
+            *self.missed_by.entry(name).or_default() += count;
         }
         Missed {
             device: device.name.parse().expect("a device name"),
             from: from.min(to),
             to,
             slots: device.points.clone().map(|point| (PointId(point), count)).collect(),
-            cause: MissedCause::DeviceDown,
+            cause,
         }
     }
 

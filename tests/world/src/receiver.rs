@@ -1,5 +1,6 @@
 //! The receiver of `lingate_sandbox` with a store in memory, and what it has opened so far.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lingate_model::UtcMicros;
@@ -65,6 +66,26 @@ impl Receiver {
     pub fn declared(&self, cause: GapCause) -> u64 {
         let of_cause = self.gaps.iter().filter(|opened| opened.gap.cause == cause as i32);
         of_cause.map(|opened| opened.gap.readings).sum()
+    }
+
+    /// Readings that gap records declare, by cause; each range of records once, however often it was declared.
+    pub fn declared_by_cause(&self) -> BTreeMap<&'static str, u64> {
+        let (mut sums, mut known) = (BTreeMap::new(), BTreeSet::new());
+        for gap in self.gaps.iter().map(|opened| &opened.gap) {
+            // Slots have no range, and losses without a name have none that says which.
+            let is_counted = gap.kid.iter().all(|byte| *byte == 0);
+            let is_new = is_counted || known.insert((gap.kid.clone(), gap.first_seq, gap.last_seq, gap.cause));
+            let cause = GapCause::from_id(gap.cause).expect("the receiver takes no other").name();
+            *sums.entry(cause).or_default() += if is_new { gap.readings } else { 0 };
+        }
+        sums
+    }
+
+    /// Ranges of records that were declared more than once: the same range with the same cause.
+    pub fn declared_again(&self) -> u64 {
+        let mut known = BTreeSet::new();
+        let of_records = self.gaps.iter().map(|it| &it.gap).filter(|gap| gap.kid.iter().any(|byte| *byte != 0));
+        of_records.filter(|gap| !known.insert((gap.kid.clone(), gap.first_seq, gap.last_seq, gap.cause))).count() as u64
     }
 
     /// Values of one dataset.

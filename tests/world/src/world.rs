@@ -1,7 +1,9 @@
 use std::mem::take;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use lingate_buffer::fake::{Call, Crash, FakeDisk};
+use lingate_buffer::fake::{Crash, FakeDisk};
 use lingate_buffer::{Buffer, Overflow, Recovery, Settings};
 use lingate_engine::{Engine, ExportLedger, Input, LinkLimits, LinkLoss, Notice, Output, Placed, Rules, Setup, Status};
 use lingate_model::{ClockState, DatasetId, Now, Priority, UtcMicros};
@@ -10,6 +12,7 @@ use lingate_seal::{Sealed, VerifiedBundle, Veto};
 
 use crate::broker::{Answer as BrokerAnswer, Taken};
 use crate::chance::Failing;
+use crate::harm::Source;
 use crate::plant::Answer;
 use crate::rights::{GATEWAY, Sandbox, TENANT, gateway_key};
 use crate::{Broker, Chance, Laws, Plant, Receiver, Rights, plan};
@@ -38,6 +41,8 @@ pub struct World {
     pub entropy_fails: u64,
     /// What the audit log hears, if somebody listens.
     pub audit: Option<Vec<String>>,
+    /// While it is true, the machine gives no randomness.
+    pub has_no_entropy: Arc<AtomicBool>,
     bundle: Option<VerifiedBundle>,
     /// As the engine numbers it; the next process numbers it as written.
     pub(crate) placed: Placed,
@@ -57,6 +62,8 @@ pub struct World {
     pub laws: Laws,
     pub notices: Vec<Notice>,
     pub has_drained: bool,
+    /// Segments and bytes in them of which a bit flipped.
+    pub flips: Vec<(String, u64)>,
     pub chance: Chance,
 }
 
@@ -102,6 +109,7 @@ impl World {
             entropy: chance.fork(),
             entropy_fails: 0,
             audit: None,
+            has_no_entropy: Arc::default(),
             bundle: None,
             placed: plan::placed(plan::export_plan_at(pace)),
             written: plan::export_plan_at(pace),
@@ -118,6 +126,7 @@ impl World {
             laws: Laws::new(WINDOW),
             notices: Vec::new(),
             has_drained: false,
+            flips: Vec::new(),
             chance,
         };
         world.start();
@@ -195,12 +204,6 @@ impl World {
         }
         self.disk = self.disk.crash(crash);
         self.start();
-    }
-
-    /// The machine is lost and comes back with an older disk.
-    pub fn restore(&mut self, old: FakeDisk) {
-        self.disk = old;
-        self.crash(Crash::KeepAll);
     }
 
     /// Drain, finish, and another process starts.
@@ -365,7 +368,10 @@ impl World {
             recovery,
             commit_every: COMMIT_EVERY,
             window: WINDOW,
-            entropy: Box::new(Failing { times: take(&mut self.entropy_fails), chance: self.entropy.fork() }),
+            entropy: Box::new(Source {
+                chance: Failing { times: take(&mut self.entropy_fails), chance: self.entropy.fork() },
+                is_dry: self.has_no_entropy.clone(),
+            }),
         };
         self.engine = Some(Engine::new(self.now(), setup));
         self.collect();
@@ -395,12 +401,6 @@ impl World {
         self.rules.live_first.extend([plan::DATASETS[0].parse().expect("a dataset id")]);
         self.laws.live_first.insert("p7".to_owned());
         self.restart();
-    }
-
-    /// The next so many calls of this kind fail.
-    pub fn disk_fails(&mut self, call: Call, times: u64) {
-        self.laws.keys_may_stand_alone = true;
-        self.disk.fail_next(call, times, std::io::ErrorKind::Other);
     }
 
     fn engine(&self) -> &Engine<FakeDisk> {

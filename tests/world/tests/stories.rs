@@ -26,6 +26,18 @@ fn a_refused_record_leaves_no_hole_when_the_power_goes() {
     Story::tell(239, &Sandbox::new());
 }
 
+/// A bit of a gap record flips while no process is there that remembers what it said.
+#[test]
+fn a_gap_record_of_which_a_bit_flipped_still_speaks() {
+    Story::tell(69, &Sandbox::new());
+}
+
+/// The last record of an epoch is damaged, and the next KEY has to name its number all the same.
+#[test]
+fn a_flipped_bit_is_not_taken_for_an_older_disk() {
+    Story::tell(154, &Sandbox::new());
+}
+
 /// The place for the seed of a story that failed.
 #[test]
 fn one_story_from_its_seed() {

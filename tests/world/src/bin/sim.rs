@@ -59,6 +59,8 @@ struct Sum {
     acknowledged: AtomicU64,
     duplicates: AtomicU64,
     gaps: AtomicU64,
+    flips: AtomicU64,
+    declared_again: AtomicU64,
 }
 
 fn many(first: u64, count: u64, threads: u64, telling: Telling) -> ExitCode {
@@ -79,11 +81,14 @@ fn many(first: u64, count: u64, threads: u64, telling: Telling) -> ExitCode {
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let days = Duration::from_secs(read(&sum.seconds)).as_secs_f64() / 86_400.0;
     println!(
-        "{} stories, {days:.1} simulated gateway-days, {} acknowledged, {} duplicates, {} gap records; {:.0} s",
+        "{} stories, {days:.1} simulated gateway-days, {} acknowledged, {} duplicates, {} gap records \
+         of which {} repeat one, {} flipped bits; {:.0} s",
         read(&sum.told),
         read(&sum.acknowledged),
         read(&sum.duplicates),
         read(&sum.gaps),
+        read(&sum.declared_again),
+        read(&sum.flips),
         began.elapsed().as_secs_f64()
     );
     if let Some(seed) = broken.first() {
@@ -111,5 +116,7 @@ fn tell(seed: u64, telling: Telling, sum: &Sum) -> bool {
     add(&sum.acknowledged, world.laws.acknowledged);
     add(&sum.duplicates, world.receiver.duplicates);
     add(&sum.gaps, world.receiver.gaps.len() as u64);
+    add(&sum.declared_again, world.receiver.declared_again());
+    add(&sum.flips, world.flips.len() as u64);
     true
 }
