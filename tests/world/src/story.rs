@@ -14,6 +14,7 @@ pub struct Story<'a> {
     version: u64,
     kind: Kind,
     pace: u32,
+    flips: bool,
     /// Apart from the others, so that a story is the same with and without reloads.
     reloads: Chance,
 }
@@ -45,6 +46,8 @@ pub struct Telling {
     pub pause_max: Duration,
     /// Devices are so many times slower.
     pub pace: u32,
+    /// Bits of stored segments flip, too.
+    pub flips: bool,
     /// Prints what happens.
     pub narrates: bool,
 }
@@ -52,12 +55,12 @@ pub struct Telling {
 impl Telling {
     /// Half a minute in which everything happens at once.
     pub fn short() -> Telling {
-        Telling { acts: 30, pause_max: Duration::from_millis(900), pace: 1, narrates: false }
+        Telling { acts: 30, pause_max: Duration::from_millis(900), pace: 1, flips: false, narrates: false }
     }
 
     /// A day with something amiss every twenty minutes.
     pub fn day() -> Telling {
-        Telling { acts: 72, pause_max: Duration::from_secs(2_400), pace: 500, narrates: false }
+        Telling { acts: 72, pause_max: Duration::from_secs(2_400), pace: 500, flips: false, narrates: false }
     }
 }
 
@@ -79,7 +82,8 @@ impl<'a> Story<'a> {
             world.grant(sandbox, &Rights::full(1));
         }
         let reloads = Chance::new(seed ^ 0x5EED_0FF1_CE00_0001);
-        let mut story = Story { sandbox, world, version: 1, kind, pace: telling.pace, reloads };
+        let flips = telling.flips;
+        let mut story = Story { sandbox, world, version: 1, kind, pace: telling.pace, flips, reloads };
         story.world.narrate(&format!("seed {seed}, a {kind:?} story begins"));
         story.world.polls();
         for _ in 0..telling.acts {
@@ -121,7 +125,7 @@ impl<'a> Story<'a> {
                 self.world.broker.poison = Some(ReasonCode(0x99));
                 return "the broker will refuse one record for ever".to_owned();
             }
-            18 | 19 => return self.flip_bits(),
+            18 | 19 if self.flips => return self.flip_bits(),
             _ => return self.cut_the_power(),
         }
         let link = if self.world.broker.limits().is_some() { "up" } else { "down" };

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use lingate_world::arguments::Arguments;
 use lingate_world::{Sandbox, Story, Telling};
 
-const USAGE: &str = "usage: sim --seed N [--steps N] [--pace N] | sim --stories N [--seed N] | sim --days N [--seed N]";
+const USAGE: &str =
+    "usage: sim --seed N [--steps N] [--pace N] [--flips] | sim --stories N [--seed N] | sim --days N [--seed N]";
 
 fn main() -> ExitCode {
     let numbers = ["seed", "steps", "pace", "stories", "days", "threads"];
-    let arguments = match Arguments::parse(&numbers, &["day"]) {
+    let arguments = match Arguments::parse(&numbers, &["day", "flips"]) {
         Ok(arguments) => arguments,
         Err(wrong) => {
             eprintln!("error: {wrong}\n{USAGE}");
@@ -40,6 +41,7 @@ fn one(seed: u64, arguments: &Arguments) -> ExitCode {
     telling.acts = arguments.number("steps", telling.acts);
     telling.pace = arguments.number("pace", telling.pace.into()) as u32;
     telling.narrates = true;
+    telling.flips = arguments.has("flips");
     let world = Story::tell_as(seed, &Sandbox::new(), telling);
     let (laws, age) = (&world.laws, world.age());
     println!(
