@@ -61,8 +61,9 @@ runuser() {
 }
 systemctl() {
     command runuser -u lingate -- lingate run --config /etc/lingate/lingate.toml > /root/try/daemon.log 2>&1 &
-    for _ in $(seq 300); do lingate status >/dev/null 2>&1 && return; sleep 0.1; done
+    { set +x; for _ in $(seq 300); do lingate status >/dev/null 2>&1 && break; sleep 0.1; done; set -x; } 2>/dev/null
 }
+PS4='$ '
 set -x
 SHIMS
     cat commands

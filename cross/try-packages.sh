@@ -14,6 +14,8 @@ if [ ! -e "$debian.done" ]; then
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | head -n 1)
     as_root debootstrap --variant=minbase --include=systemd,init-system-helpers,rpm bookworm "$debian" "$mirror" > "$home/debootstrap.log" 2>&1 \
         || { tail -n 5 "$home/debootstrap.log"; die "debootstrap failed"; }
+    # An installed Debian has it; a bootstrapped one does not.
+    echo "127.0.0.1 localhost" | as_root tee "$debian/etc/hosts" >/dev/null
     touch "$debian.done"
 fi
 as_root cp "$old" "$debian/root/old.deb"
