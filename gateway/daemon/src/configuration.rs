@@ -53,7 +53,7 @@ pub(crate) fn copy_path(state_dir: &Path) -> PathBuf {
     state_dir.join("configuration").join("running.toml")
 }
 
-/// Keeps what runs, for `lingate reload` to compare with and for a start with a file that is wrong.
+/// Keeps what runs, for a start with a file that is wrong.
 fn keep(state_dir: &Path, running: &[SourceFile]) -> io::Result<()> {
     let main = copy_path(state_dir);
     let folder = main.with_extension("d");
@@ -78,10 +78,23 @@ fn keep(state_dir: &Path, running: &[SourceFile]) -> io::Result<()> {
     files::replace_all(&copies)
 }
 
-pub(crate) fn keep_or_warn(state_dir: &Path, running: &[SourceFile]) {
-    if let Err(error) = keep(state_dir, running) {
+/// The copy names points, which nothing else in the state directory does: there is none unless `reload.last_good` asks for it.
+pub(crate) fn keep_or_warn(state_dir: &Path, last_good: bool, running: &[SourceFile]) {
+    let kept = if last_good { keep(state_dir, running) } else { forget(state_dir) };
+    if let Err(error) = kept {
         tracing::warn!(%error, "the configuration that is in force cannot be kept as the last good one");
     }
+}
+
+fn forget(state_dir: &Path) -> io::Result<()> {
+    let main = copy_path(state_dir);
+    for path in beside(&main)?.iter().chain([&main]) {
+        match files::remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn contents(files: &[SourceFile]) -> Vec<&[u8]> {
@@ -128,5 +141,7 @@ mod tests {
             keep(home.path(), &running).unwrap();
             assert_eq!(contents(&read(&copy_path(home.path())).unwrap()), contents(&running));
         }
+        forget(home.path()).unwrap();
+        assert!(read(&copy_path(home.path())).is_err() && beside(&copy_path(home.path())).unwrap().is_empty());
     }
 }

@@ -49,6 +49,10 @@ pub(crate) struct Reloader {
     pub(crate) state_dir: PathBuf,
     pub(crate) fixed: Vec<(&'static str, String)>,
     pub(crate) placed: Placed,
+    /// The files that are in force, to tell what differs in others. They name points, so they stay in memory.
+    pub(crate) running: Arc<Vec<SourceFile>>,
+    /// What the files that were read last would change.
+    pub(crate) differing: Vec<String>,
     /// What each device's driver was told.
     pub(crate) devices: BTreeMap<DeviceName, [u8; 32]>,
     pub(crate) told: watch::Sender<Arc<ReloadReport>>,
@@ -77,6 +81,7 @@ struct Read {
 impl Reloader {
     /// Reads the files anew, and tells log, audit log, status and whoever asked what became of it.
     pub(crate) async fn reload(&mut self, pollers: &mut Pollers, request: Option<String>) {
+        self.differing.clear();
         let outcome = self.take(pollers).await;
         let now = self.clock.now().utc;
         let before = self.told.borrow().clone();
@@ -93,7 +98,7 @@ impl Reloader {
             Err(Refusal(problems)) => {
                 report.outcome = Outcome::Refused;
                 report.refused += 1;
-                (report.changes, report.restarted) = (Vec::new(), Vec::new());
+                (report.changes, report.restarted) = (std::mem::take(&mut self.differing), Vec::new());
                 report.problems = problems;
             }
         }
@@ -126,13 +131,14 @@ impl Reloader {
     }
 
     async fn take(&mut self, pollers: &mut Pollers) -> Result<Applied, Refusal> {
-        let (config, copy) = (self.config.clone(), configuration::copy_path(&self.state_dir));
-        let reading = tokio::task::spawn_blocking(move || Read::of(&config, &copy)).await;
+        let (config, running) = (self.config.clone(), self.running.clone());
+        let reading = tokio::task::spawn_blocking(move || Read::of(&config, &running)).await;
         let Read { plan, files, changes } =
             reading.unwrap_or_else(|panic| Err(Refusal(vec![format!("a defect: {panic}")])))?;
+        self.differing.clone_from(&changes);
         self.refuse_what_needs_a_restart(&plan)?;
         let sha256 = crate::software::hex(&plan.sha256);
-        let written = as_placed(&plan);
+        let (written, last_good) = (as_placed(&plan), plan.reload.last_good);
         let (devices, new) = self.plan(plan, &written)?;
         let restarted = self.restarted(&devices, &new.1);
         let (new, placed) = new;
@@ -150,7 +156,8 @@ impl Reloader {
             pollers.start(name, Arc::from(device), first, since);
         }
         (self.placed, self.devices) = (placed, settings);
-        keep(&self.state_dir, files).await;
+        self.running = Arc::new(files);
+        keep(&self.state_dir, last_good, self.running.clone()).await;
         let gone = stopping.iter().filter(|name| !self.devices.contains_key(*name));
         let restarted = restarted.iter().chain(gone).map(ToString::to_string).collect();
         Ok(Applied { sha256, changes, restarted })
@@ -217,10 +224,10 @@ impl Reloader {
 }
 
 impl Read {
-    fn of(config: &Path, copy: &Path) -> Result<Read, Refusal> {
+    fn of(config: &Path, running: &[SourceFile]) -> Result<Read, Refusal> {
         let files = configuration::read(config).map_err(|error| refusal(config, &Refused::Unreadable(error)))?;
         let plan = load_files(&files).map_err(|problems| refusal(config, &Refused::Problems(problems)))?;
-        let changes = configuration::read(copy).map(|running| difference(&running, &files)).unwrap_or_default();
+        let changes = difference(running, &files);
         Ok(Read { plan, files, changes })
     }
 }
@@ -264,9 +271,9 @@ pub(crate) fn in_lines(config: &Path, refused: &Refused) -> Vec<String> {
     refusal(config, refused).0
 }
 
-async fn keep(state_dir: &Path, files: Vec<SourceFile>) {
+async fn keep(state_dir: &Path, last_good: bool, files: Arc<Vec<SourceFile>>) {
     let state_dir = state_dir.to_owned();
-    let kept = tokio::task::spawn_blocking(move || configuration::keep_or_warn(&state_dir, &files)).await;
+    let kept = tokio::task::spawn_blocking(move || configuration::keep_or_warn(&state_dir, last_good, &files)).await;
     kept.expect("writing files does not panic");
 }
 

@@ -242,12 +242,14 @@ impl Running {
             certificate_expires: certificate.clone(),
         };
         let (told, reloaded) = watch::channel(Arc::new(reload::started(&plan.sha256, started.utc, instead_of)));
-        configuration::keep_or_warn(&plan.state_dir, &files);
+        configuration::keep_or_warn(&plan.state_dir, plan.reload.last_good, &files);
         let reloader = Reloader {
             config,
             state_dir: plan.state_dir.clone(),
             fixed,
             placed,
+            running: Arc::new(files),
+            differing: Vec::new(),
             devices: settings,
             told,
             audit: audit.clone(),

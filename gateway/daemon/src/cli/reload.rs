@@ -38,15 +38,16 @@ impl Reload {
     pub(crate) fn run(&self) -> Result<ExitCode, Failed> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let prepared = prepare(&self.config, &clock, Mode::Check).map_err(|refused| self.refused(&refused))?;
-        if !self.json {
-            self.show_difference(&prepared.plan.state_dir, &prepared.files);
-        }
+        let is_shown = !self.json && self.show_difference(&prepared.plan.state_dir, &prepared.files);
         if self.dry_run {
             return Ok(ExitCode::SUCCESS);
         }
         let report = self.ask(&prepared.plan.state_dir, &*clock)?;
         if self.json {
             println!("{}", serde_json::to_string(&report).expect("texts and numbers"));
+        }
+        if !self.json {
+            report.changes.iter().filter(|_| !is_shown).for_each(|change| println!("{change}"));
         }
         match (report.outcome, self.json) {
             (Outcome::Refused, true) => Ok(ExitCode::from(Code::Configuration as u8)),
@@ -70,14 +71,20 @@ impl Reload {
         )
     }
 
-    fn show_difference(&self, state_dir: &Path, files: &[lingate_config::SourceFile]) {
-        match configuration::read(&copy_path(state_dir)) {
-            Err(error) => println!("what is in force is not known: {}: {error}", copy_path(state_dir).display()),
-            Ok(running) => match difference(&running, files) {
+    /// `false`: the daemon alone knows what is in force, and tells what differs in its answer.
+    fn show_difference(&self, state_dir: &Path, files: &[lingate_config::SourceFile]) -> bool {
+        let running = configuration::read(&copy_path(state_dir));
+        match &running {
+            Err(_) if self.dry_run => println!(
+                "the files are good; what differs only the daemon can tell, because no copy is kept (reload.last_good)"
+            ),
+            Err(_) => {}
+            Ok(running) => match difference(running, files) {
                 lines if lines.is_empty() => println!("nothing differs from what was in force last"),
                 lines => println!("{}", lines.join("\n")),
             },
         }
+        running.is_ok()
     }
 
     fn ask(&self, state_dir: &Path, clock: &dyn Clock) -> Result<ReloadReport, Failed> {
