@@ -15,9 +15,11 @@ work=$(mktemp -d)
 children=()
 # What was started ends with this script, and the Debian is left as it was.
 cleanup() {
-    as_root chroot "$debian" /bin/bash -c 'pkill -u lingate; sleep 1; pkill -9 -u lingate; dpkg -P lingate; rm -rf /root/try' >/dev/null 2>&1 || true
-    as_root umount "$debian/proc" 2>/dev/null || true
+    [ ! -e "$debian/root/try/daemon.pid" ] || as_root kill "$(cat "$debian/root/try/daemon.pid")" || true
     kill "${children[@]}" 2>/dev/null || true
+    wait || true
+    as_root chroot "$debian" /bin/bash -c 'dpkg -P lingate; rm -rf /root/try' >/dev/null 2>&1 || true
+    as_root umount "$debian/proc" 2>/dev/null || true
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -60,7 +62,8 @@ runuser() {
     fi
 }
 systemctl() {
-    command runuser -u lingate -- lingate run --config /etc/lingate/lingate.toml > /root/try/daemon.log 2>&1 &
+    setpriv --reuid lingate --regid lingate --init-groups -- lingate run --config /etc/lingate/lingate.toml > /root/try/daemon.log 2>&1 &
+    echo $! > /root/try/daemon.pid
     { set +x; for _ in $(seq 300); do lingate status >/dev/null 2>&1 && break; sleep 0.1; done; set -x; } 2>/dev/null
 }
 PS4='$ '
