@@ -273,7 +273,8 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preview_shows_raw_beside_minimized_and_leaves_no_trace() {
     let sample = Sample::named("extruder-line").unwrap();
-    let running = sample.start(&lingate_plant::sample::Ports::default(), Duration::from_millis(50)).await.unwrap();
+    // The line is in EXECUTE, which a gate asks for, for the first 240 changes: 48 s, however slow the computer is.
+    let running = sample.start(&lingate_plant::sample::Ports::default(), Duration::from_millis(200)).await.unwrap();
     // Not enrolled, no bundle, and a broker that would tell if it was asked.
     let broker = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     broker.set_nonblocking(true).unwrap();
