@@ -56,7 +56,7 @@ make_rpm() {
     [ "$1" = armhf ] || wanted="libc.so.6(GLIBC_$glibc)(64bit), libgcc_s.so.1()(64bit)"
     sed -e "s|@VERSION@|$version|; s|@WANTED@|$wanted|; s|@STAGE@|$work/stage|" "$parts/lingate.spec" > "$work/lingate.spec"
     rpmbuild -bb --quiet --target "$rpm-linux" --define "_topdir $work/rpm" --define "_rpmdir $out" \
-        --define "_rpmfilename lingate-%{version}-1.%{_arch}.rpm" --define "_buildhost lingate.invalid" \
+        --define "_rpmfilename lingate-%{version}-1.$rpm.rpm" --define "_buildhost lingate.invalid" \
         --define "use_source_date_epoch_as_buildtime 1" --define "clamp_mtime_to_source_date_epoch 1" "$work/lingate.spec"
 }
 
