@@ -403,7 +403,7 @@ impl<D: Disk> Engine<D> {
         let mut slots: BTreeMap<usize, u64> = BTreeMap::new();
         for (point, count) in &missed.slots {
             self.devices.missed(*point, *count);
-            self.refinery.unknown(*point, missed.from);
+            self.refinery.unknown(*point, missed.unknown_from());
             let export = self.export.points.get(point.index()).and_then(|point| point.export.as_ref());
             if let Some(export) = export {
                 *slots.entry(export.dataset.index()).or_default() += count;

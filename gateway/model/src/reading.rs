@@ -51,6 +51,16 @@ pub struct Missed {
     pub cause: MissedCause,
 }
 
+impl Missed {
+    /// What was read before this time is not known any more. A change that was lost may be newer than all that was read.
+    pub fn unknown_from(&self) -> UtcMicros {
+        match self.cause {
+            MissedCause::NotificationLost => self.to,
+            _ => self.from,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MissedCause {
     /// The device could not be reached.

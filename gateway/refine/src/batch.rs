@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use lingate_model::{ClockState, Now, Value};
+use lingate_model::{ClockState, Now, UtcMicros, Value};
 
 use crate::context::Contexts;
 use crate::count::add;
@@ -89,9 +89,9 @@ impl Batcher {
         self.push(now, minimized);
     }
 
-    /// Nobody knows what the context point would say.
-    pub(crate) fn forget_context(&mut self, kind: ContextKind, alias: u32) {
-        self.contexts.forget(kind, self.readings.len(), alias);
+    /// Nobody knows what the context point would say, unless it said something after `from`.
+    pub(crate) fn forget_context(&mut self, kind: ContextKind, alias: u32, from: UtcMicros) {
+        self.contexts.forget(kind, self.readings.len(), alias, from);
     }
 
     pub(crate) fn clear_contexts(&mut self) {

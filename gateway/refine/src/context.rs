@@ -1,4 +1,4 @@
-use lingate_model::Value;
+use lingate_model::{UtcMicros, Value};
 
 use crate::{ContextKind, Minimized};
 
@@ -18,10 +18,19 @@ pub struct ContextRun {
     pub value: Option<Value>,
 }
 
+#[derive(Clone, Debug)]
+struct Held {
+    kind: ContextKind,
+    alias: u32,
+    value: Value,
+    /// When it was read.
+    at: UtcMicros,
+}
+
 /// What a dataset's context points said last.
 #[derive(Debug, Default)]
 pub(crate) struct Contexts {
-    holds: Vec<(u32, ContextKind, Value)>,
+    holds: Vec<Held>,
     runs: Vec<ContextRun>,
     /// Of the runs.
     weight: usize,
@@ -35,34 +44,40 @@ impl Contexts {
         let value = minimized.value.as_ref();
         let fits = value.is_none_or(|value| value.weight() <= CONTEXT_VALUE_MAX);
         self.too_long += u64::from(!fits);
-        self.set(kind, start, minimized.alias, value.filter(|_| fits).cloned());
+        let (alias, at) = (minimized.alias, minimized.stamp.gateway_time);
+        self.set(kind, start, alias, value.filter(|_| fits).map(|value| Held { kind, alias, value: value.clone(), at }));
     }
 
-    pub(crate) fn forget(&mut self, kind: ContextKind, start: usize, alias: u32) {
-        self.set(kind, start, alias, None);
+    /// Unless it was told after `from`.
+    pub(crate) fn forget(&mut self, kind: ContextKind, start: usize, alias: u32, from: UtcMicros) {
+        if !self.holds.iter().any(|held| held.alias == alias && held.at > from) {
+            self.set(kind, start, alias, None);
+        }
     }
 
-    fn set(&mut self, kind: ContextKind, start: usize, alias: u32, value: Option<Value>) {
-        let known = self.holds.iter().position(|(of, ..)| *of == alias);
-        if known.map(|at| &self.holds[at].2) == value.as_ref() {
+    fn set(&mut self, kind: ContextKind, start: usize, alias: u32, held: Option<Held>) {
+        let known = self.holds.iter().position(|known| known.alias == alias);
+        let value = held.as_ref().map(|held| held.value.clone());
+        if known.map(|at| &self.holds[at].value) == value.as_ref() {
+            known.into_iter().zip(held).for_each(|(place, held)| self.holds[place] = held);
             return;
         }
         known.map(|at| self.holds.swap_remove(at));
-        self.holds.extend(value.clone().map(|value| (alias, kind, value)));
+        self.holds.extend(held);
         self.weight += value.as_ref().map_or(0, Value::weight);
         self.runs.push(ContextRun { kind, alias, start, value });
     }
 
     /// The runs of a batch; the next one begins with what holds at its first reading.
     pub(crate) fn take(&mut self) -> Vec<ContextRun> {
-        let run = |(alias, kind, value): &(u32, ContextKind, Value)| ContextRun {
-            kind: *kind,
-            alias: *alias,
+        let run = |held: &Held| ContextRun {
+            kind: held.kind,
+            alias: held.alias,
             start: 0,
-            value: Some(value.clone()),
+            value: Some(held.value.clone()),
         };
         let next = self.holds.iter().map(run).collect();
-        self.weight = self.holds.iter().map(|(_, _, value)| value.weight()).sum();
+        self.weight = self.holds.iter().map(|held| held.value.weight()).sum();
         std::mem::replace(&mut self.runs, next)
     }
 

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use lingate_model::{Decimal, Origin, PointId, Reading, Severity, Value};
+use lingate_model::{Decimal, Origin, PointId, Reading, Severity, UtcMicros, Value};
 
 use crate::number::integer;
 use crate::step::duration;
@@ -157,9 +157,10 @@ impl Known {
         self.values[slot] = value.map(|value| (value, reading.gateway_time.0));
     }
 
-    pub(crate) fn forget(&mut self, point: PointId) {
+    /// Unless the point was read after `from`.
+    pub(crate) fn forget(&mut self, point: PointId, from: UtcMicros) {
         if let Some(slot) = self.slot(point) {
-            self.values[slot] = None;
+            self.values[slot].take_if(|(_, at)| *at <= from.0);
         }
     }
 }

@@ -146,6 +146,11 @@ impl Minimizer {
         windows.chain(doors).flatten().map(|item| item.readings).sum()
     }
 
+    /// The next live reading is kept, whatever a deadband says of it.
+    pub(crate) fn repeat(&mut self) {
+        self.deadband.iter_mut().for_each(Deadband::forget);
+    }
+
     /// The point is not read from this gateway time on.
     pub(crate) fn unknown(&mut self, from: UtcMicros) {
         let at = self.clock.at(from);

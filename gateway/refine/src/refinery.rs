@@ -99,14 +99,17 @@ impl Refinery {
     }
 
     /// The point is not read from this gateway time on: slots of it were missed, or its device is away. Until its next
-    /// reading no condition on it holds, it is no context, and its last value counts for no window.
+    /// reading no condition on it holds, it is no context, and its last value counts for no window. A reading that was
+    /// taken after `from` is that next one: a driver may tell of slots late, when the first value is there already.
     pub fn unknown(&mut self, point: PointId, from: UtcMicros) {
-        self.known.forget(point);
+        self.known.forget(point, from);
         let Some(Some(point)) = self.points.get_mut(point.index()) else { return };
         point.minimizer.unknown(from);
         if let Some(kind) = point.rule.context {
             let dataset = &mut self.datasets[point.rule.dataset.index()];
-            dataset.batcher.forget_context(kind, point.rule.alias);
+            dataset.batcher.forget_context(kind, point.rule.alias, from);
+            // It comes back with the point, changed or not.
+            point.minimizer.repeat();
         }
     }
 

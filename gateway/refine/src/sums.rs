@@ -153,6 +153,16 @@ impl Steps {
         *from = at.max(*from);
     }
 
+    /// Of the good time before the last reading, so much was none. The mean of the rest stays.
+    pub(crate) fn doubt(&mut self, span: i64) {
+        let span = span.clamp(0, self.good_us);
+        if span > 0 {
+            self.area *= (self.good_us - span) as f64 / self.good_us as f64;
+            self.good_us -= span;
+            self.bad_us = self.bad_us.saturating_add(span);
+        }
+    }
+
     pub(crate) fn last(&self) -> Option<Option<f64>> {
         self.holds.map(|(_, value)| value)
     }

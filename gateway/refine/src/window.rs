@@ -110,7 +110,7 @@ impl Windows {
         pushed
     }
 
-    /// From this moment on nobody knows the point's value, until it is read again.
+    /// From this moment on nobody knows the point's value, until it is read again - as it may have been meanwhile.
     pub(crate) fn unknown(&mut self, at: i64) {
         let [live, _] = &mut self.streams;
         match &mut live.open {
@@ -213,8 +213,11 @@ impl Window {
     }
 
     fn unknown(&mut self, at: i64) {
-        self.steps.add(at.clamp(self.last.0, self.end), None);
         self.has_hole = true;
+        match at.max(self.start) {
+            at if at < self.last.0 => self.steps.doubt(self.last.0 - at),
+            at => self.steps.add(at.min(self.end), None),
+        }
     }
 
     fn result(

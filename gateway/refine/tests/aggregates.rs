@@ -322,6 +322,18 @@ fn a_time_in_which_nothing_was_read_counts_as_bad() {
 }
 
 #[test]
+fn a_time_in_which_nothing_was_read_ends_with_the_next_reading_even_if_it_is_told_later() {
+    let mut refinery = refinery(BuiltinType::Double, aggregate(AggregateFunction::PercentGood));
+    for reading in good(&[(0.0, 1.0), (6.0, 1.0)]) {
+        refinery.refine(now(reading.gateway_time.0), reading);
+    }
+    refinery.unknown(PointId(0), UtcMicros(4 * SECOND));
+    refinery.refine(now(10 * SECOND), good(&[(10.0, 1.0)]).remove(0));
+    let batch = refinery.end(now(10 * SECOND), D0).unwrap();
+    assert_eq!(batch.readings()[0].value().and_then(Value::approximate), Some(80.0));
+}
+
+#[test]
 fn a_range_that_the_type_cannot_hold_is_told_as_bad() {
     let reading = |at: i64, value| Reading::good(PointId(0), Value::Int16(value), UtcMicros(at * SECOND));
     let readings = [reading(0, i16::MIN), reading(1, i16::MAX)];

@@ -88,7 +88,11 @@ fn a_gate_is_closed_while_nobody_knows() {
     let mut missed = gated();
     missed.refine(at(0), run);
     missed.unknown(PointId(STATE), UtcMicros(2_000_000));
-    assert_eq!(kept(&mut missed, &[after]), 0, "its slots were missed");
+    assert_eq!(kept(&mut missed, std::slice::from_ref(&after)), 0, "its slots were missed");
+    let mut late = gated();
+    late.refine(at(0), text(STATE, 2_000_000, "RUN"));
+    late.unknown(PointId(STATE), UtcMicros(1_999_999));
+    assert_eq!(kept(&mut late, &[after]), 1, "slots before its first reading, told after it");
 }
 
 /// An order number in clear or as a pseudonym, and a number beside it.
@@ -190,6 +194,12 @@ fn a_context_ends_when_its_device_is_away() {
     refinery.unknown(PointId(STATE), UtcMicros(3));
     let batch = refinery.refine(at(0), number(4)).unwrap();
     assert_eq!(runs(&batch), [told(0, "4711"), (2, None)]);
+    // The order number is the same, which its deadband would not tell.
+    refinery.refine(at(0), text(STATE, 5, "4711"));
+    refinery.unknown(PointId(STATE), UtcMicros(4));
+    refinery.refine(at(0), number(6));
+    let batch = refinery.refine(at(0), number(7)).unwrap();
+    assert_eq!(runs(&batch), [told(0, "4711")], "it is back, and what was missed before it is told late");
 }
 
 #[test]

@@ -61,7 +61,7 @@ async fn the_page_answers_first_in_every_state_and_both_languages() {
     );
     let down = look(&daemon, "broker-down-zh", "zh", DESK, "light", 0);
     assert!(words(&down, "headline").starts_with("沙箱没有收到数据"), "{down}");
-    let lasts = || status("/buffer/autonomy_hours").is_some_and(|hours| hours.as_f64() < Some(24.0));
+    let lasts = || status("/buffer/autonomy_hours").and_then(|it| it.as_f64()).is_some_and(|hours| hours < 24.0);
     wait_for("a buffer that fills", PATIENCE, lasts).await.unwrap();
     let filling = look(&daemon, "buffer-filling-en", "en", DESK, "dark", 0);
     let (headline, advice) = (words(&filling, "headline"), words(&filling, "advice"));

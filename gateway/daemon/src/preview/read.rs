@@ -177,8 +177,9 @@ impl Reader {
                 }
             }
             DeviceEvent::Missed(missed) => {
+                let from = missed.unknown_from();
                 for (point, slots) in missed.slots {
-                    self.refinery.unknown(point, missed.from);
+                    self.refinery.unknown(point, from);
                     self.points[point.index()].missed += slots;
                 }
             }
