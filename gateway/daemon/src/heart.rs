@@ -33,12 +33,18 @@ const SNAPSHOT_EVERY: Duration = Duration::from_millis(200);
 /// Answers that are taken in one turn before the clock is read again.
 const TURN: usize = 64;
 
+/// How long the end waits for the broker, once everything is on disk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub(crate) most: Duration,
+    /// A link that is down may come up meanwhile.
+    pub(crate) without_link: bool,
+}
+
 pub(crate) enum Message {
     Input(Input),
-    /// The pollers have stopped: put everything on disk, wait so long for the broker to have it, and end.
-    Drain {
-        deliver_within: Duration,
-    },
+    /// The pollers have stopped: put everything on disk, wait for the broker to have it, and end.
+    Drain(Patience),
     /// Another configuration, in force when `done` hears of it. What the pollers that stopped for it sent is taken first.
     Reload {
         plan: Box<NewPlan>,
@@ -140,6 +146,7 @@ pub(crate) fn start<D: Disk + 'static>(
         changes: Changes::default(),
         ear,
         deliver_until: Duration::ZERO,
+        without_link: false,
     };
     std::thread::Builder::new().name("heart".to_owned()).spawn(move || {
         let end = match catch_unwind(AssertUnwindSafe(|| beating.run(&runtime))) {
@@ -169,6 +176,7 @@ struct Beating<D: Disk> {
     ear: Ear,
     /// After the drain: when to end with records undelivered.
     deliver_until: Duration,
+    without_link: bool,
 }
 
 /// What the heart waited for.
@@ -199,7 +207,10 @@ impl<D: Disk> Beating<D> {
     }
 
     fn has_to_deliver(&self) -> bool {
-        self.clock.now().monotonic < self.deliver_until && self.engine.status().buffer.records_waiting > 0
+        let may_be_delivered = self.link.is_some() || self.without_link;
+        may_be_delivered
+            && self.clock.now().monotonic < self.deliver_until
+            && self.engine.status().buffer.records_waiting > 0
     }
 
     async fn wait(&mut self) -> Event {
@@ -249,8 +260,9 @@ impl<D: Disk> Beating<D> {
                 self.link = None;
                 self.handle(self.clock.now(), Input::LinkDown(loss))
             }
-            Message::Drain { deliver_within } => {
-                self.deliver_until = self.clock.now().monotonic + deliver_within;
+            Message::Drain(patience) => {
+                self.deliver_until = self.clock.now().monotonic + patience.most;
+                self.without_link = patience.without_link;
                 self.take_told();
                 self.handle(self.clock.now(), Input::Drain)
             }

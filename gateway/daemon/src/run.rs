@@ -1,7 +1,8 @@
 //! The daemon: starts everything in order, waits, and stops everything in order.
 //!
 //! Start: check, open and lock the buffer, bind health, heart, link, pollers, serve health, then READY=1. Stop: pollers,
-//! `Drain`, `Drained`, link says goodbye, health last. Nothing waits for the broker (but a run with `--once`): unsent data is safe on disk.
+//! `Drain`, `Drained`, link says goodbye, health last. A broker in reach is given two seconds (with `--once` any, and 30):
+//! unsent data is safe on disk.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::configuration;
 use crate::entropy::SystemEntropy;
 use crate::export_ledger;
 use crate::health::Health;
-use crate::heart::{self, End, Heart, Message, Remains};
+use crate::heart::{self, End, Heart, Message, Patience, Remains};
 use crate::history::History;
 use crate::inbox::{self, Offered};
 use crate::keys;
@@ -46,8 +47,10 @@ const AWAY_LOOK_EVERY: Duration = Duration::from_secs(2);
 const AWAY_MAX: Duration = Duration::from_secs(40);
 const POLLERS_END: Duration = Duration::from_secs(5);
 const DRAIN: Duration = Duration::from_secs(30);
-/// With `--once`: for the broker to acknowledge what was read.
-const DELIVER: Duration = Duration::from_secs(30);
+/// A stop leaves nothing behind that a broker in reach takes soon; the rest waits on disk for the next start.
+const LAST_WORDS: Patience = Patience { most: Duration::from_secs(2), without_link: false };
+/// A run of a given length is for trying out: whoever waits for its end wants to see all of it arrive.
+const ALL_WORDS: Patience = Patience { most: Duration::from_secs(30), without_link: true };
 const LINK_ENDS: Duration = Duration::from_secs(5);
 const HEALTH_ENDS: Duration = Duration::from_secs(2);
 
@@ -132,9 +135,7 @@ async fn daemon(
         }
     };
     systemd::stopping();
-    // A run of a given length is for trying out: whoever waits for its end wants to see all of it arrive.
-    let deliver_within = if once.is_some() { DELIVER } else { Duration::ZERO };
-    running.stop(outcome, deliver_within).await
+    running.stop(outcome, if once.is_some() { ALL_WORDS } else { LAST_WORDS }).await
 }
 
 async fn pause(once: Option<Duration>) {
@@ -296,7 +297,7 @@ impl Running {
         }
     }
 
-    async fn stop(self, outcome: Result<(), Failure>, deliver_within: Duration) -> Result<(), Failure> {
+    async fn stop(self, outcome: Result<(), Failure>, patience: Patience) -> Result<(), Failure> {
         let Running { pollers, reloader: _, mut heart, link, health, auditing, stopping } = self;
         stopping.store(true, Ordering::Relaxed);
         if pollers.stop_all(POLLERS_END).await > 0 {
@@ -304,7 +305,7 @@ impl Running {
         }
         let drained = match outcome {
             Err(Failure::Heart(_)) => Ok(None),
-            _ => drain(&mut heart, deliver_within).await.map(Some),
+            _ => drain(&mut heart, patience).await.map(Some),
         };
         link.0.stop();
         link.1.ended(LINK_ENDS).await;
@@ -422,9 +423,9 @@ fn start_link(
 }
 
 /// Everything that was read is on disk when this returns `Ok`.
-async fn drain(heart: &mut Heart, deliver_within: Duration) -> Result<Remains, Failure> {
+async fn drain(heart: &mut Heart, patience: Patience) -> Result<Remains, Failure> {
     let drained = async {
-        if heart.messages.send(Message::Drain { deliver_within }).await.is_err() {
+        if heart.messages.send(Message::Drain(patience)).await.is_err() {
             return Err(Failure::NotDrained);
         }
         match (&mut heart.end).await {
@@ -437,7 +438,7 @@ async fn drain(heart: &mut Heart, deliver_within: Duration) -> Result<Remains, F
             end => Err(heart_failure(end)),
         }
     };
-    tokio::time::timeout(DRAIN + deliver_within, drained).await.unwrap_or(Err(Failure::NotDrained))
+    tokio::time::timeout(DRAIN + patience.most, drained).await.unwrap_or(Err(Failure::NotDrained))
 }
 
 fn heart_failure(end: Result<End, oneshot::error::RecvError>) -> Failure {

@@ -45,7 +45,12 @@ impl Contexts {
         let fits = value.is_none_or(|value| value.weight() <= CONTEXT_VALUE_MAX);
         self.too_long += u64::from(!fits);
         let (alias, at) = (minimized.alias, minimized.stamp.gateway_time);
-        self.set(kind, start, alias, value.filter(|_| fits).map(|value| Held { kind, alias, value: value.clone(), at }));
+        self.set(
+            kind,
+            start,
+            alias,
+            value.filter(|_| fits).map(|value| Held { kind, alias, value: value.clone(), at }),
+        );
     }
 
     /// Unless it was told after `from`.
@@ -70,12 +75,8 @@ impl Contexts {
 
     /// The runs of a batch; the next one begins with what holds at its first reading.
     pub(crate) fn take(&mut self) -> Vec<ContextRun> {
-        let run = |held: &Held| ContextRun {
-            kind: held.kind,
-            alias: held.alias,
-            start: 0,
-            value: Some(held.value.clone()),
-        };
+        let run =
+            |held: &Held| ContextRun { kind: held.kind, alias: held.alias, start: 0, value: Some(held.value.clone()) };
         let next = self.holds.iter().map(run).collect();
         self.weight = self.holds.iter().map(|held| held.value.weight()).sum();
         std::mem::replace(&mut self.runs, next)

@@ -84,7 +84,7 @@ async fn receipts_free_what_the_broker_had_acknowledged_and_forged_ones_do_not()
     let receiver = line.receiver().unwrap();
     let are_freed = |status: &serde_json::Value| {
         status["datasets"][0]["acknowledged_records"].as_u64() >= Some(awaiting)
-            && status["rights"]["receipts"]["awaiting"].as_u64() < Some(40)
+            && status["rights"]["receipts"]["awaiting"].as_u64().is_some_and(|awaiting| awaiting < 40)
     };
     line.until(&daemon, "receipts free them", are_freed).await.unwrap();
 
