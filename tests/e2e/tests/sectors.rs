@@ -11,7 +11,8 @@ use std::process::Output;
 use std::time::Duration;
 
 use lingate_e2e::{Granted, Sector, wait_for};
-use lingate_model::UtcMicros;
+use lingate_model::{DeviceTime, UtcMicros};
+use lingate_plant::opcua::{EPOCH_TICKS, MachineKind, MachineSpec};
 use lingate_plant::sample::Sample;
 use lingate_sandbox::{Authority, Evidence, Store};
 use lingate_seal::wire::sealed::Message;
@@ -270,11 +271,23 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
+/// A machine's state follows from the time of day and its tick: one with which the extruder, as a gate asks for, is in
+/// EXECUTE for so many seconds.
+fn in_execute(seconds: i64) -> Duration {
+    let now = DeviceTime::from(UtcMicros(jiff::Timestamp::now().as_microsecond())).0;
+    let execute = lingate_model::Value::String("EXECUTE".into());
+    let is_so = |tick: &Duration| {
+        let spec = MachineSpec::new("extruder-7", MachineKind::Extruder).with_tick(*tick);
+        let n = |ahead: i64| (now + ahead * 10_000_000 - EPOCH_TICKS) / (tick.as_nanos() / 100) as i64;
+        (n(0)..=n(seconds)).all(|n| spec.expected("packml_state", n as u32) == Some(execute.clone()))
+    };
+    (150..=500).map(Duration::from_millis).find(is_so).expect("351 clocks show many times")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preview_shows_raw_beside_minimized_and_leaves_no_trace() {
     let sample = Sample::named("extruder-line").unwrap();
-    // The line is in EXECUTE, which a gate asks for, for the first 240 changes: 48 s, however slow the computer is.
-    let running = sample.start(&lingate_plant::sample::Ports::default(), Duration::from_millis(200)).await.unwrap();
+    let running = sample.start(&lingate_plant::sample::Ports::default(), in_execute(60)).await.unwrap();
     // Not enrolled, no bundle, and a broker that would tell if it was asked.
     let broker = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     broker.set_nonblocking(true).unwrap();
@@ -291,7 +304,7 @@ async fn a_preview_shows_raw_beside_minimized_and_leaves_no_trace() {
     }
     let state = files(&home.path().join("state"));
     let preview = |more: &[&str]| {
-        let arguments = ["preview", "--config", "lingate.toml", "--seconds", "4", "--json", "--html", "preview.html"];
+        let arguments = ["preview", "--config", "lingate.toml", "--seconds", "8", "--json", "--html", "preview.html"];
         let command = std::env::var_os("LINGATE_BIN").unwrap_or_else(|| BINARY.into());
         std::process::Command::new(command).args(arguments).args(more).current_dir(home.path()).output().unwrap()
     };
@@ -301,7 +314,9 @@ async fn a_preview_shows_raw_beside_minimized_and_leaves_no_trace() {
     let point = |name: &str| shown["points"].as_array().unwrap().iter().find(|point| point["name"] == name).unwrap();
     let count = |name: &str, side: &str| point(name)[side]["count"].as_u64().unwrap();
     for name in ["extruder-7/melt_pressure", "feeder-1/deviation", "meter-a/active_power"] {
-        assert!(count(name, "raw") >= 3 && (1..=count(name, "raw")).contains(&count(name, "left")), "{}", point(name));
+        let state = point("extruder-7/packml_state"); // what the gate of the first one asks
+        let kept = (1..=count(name, "raw")).contains(&count(name, "left"));
+        assert!(count(name, "raw") >= 3 && kept, "{}\n{state}", point(name));
         assert_eq!(shown["kept"][name], count(name, "left"));
         let steps = point(name)["steps"].as_array().unwrap();
         let suppressed: u64 = steps.iter().map(|it| it["seen"].as_u64().unwrap() - it["kept"].as_u64().unwrap()).sum();
