@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use lingate_drivers::settings::{Asked, DeTable, Problem as Found, Trace, parse_path, show_size};
 
 use crate::gateway::STATE_DIR;
+use crate::pieces::{self, PIECE_BYTES};
 use crate::root::Root;
 use crate::source::Source;
 use crate::{Place, Plan, Problem, Problems, merge};
@@ -94,12 +95,15 @@ fn parse<'a>(files: &[(&str, &'a str)], source: &Source<'_>) -> Result<(DeTable<
     let mut root = DeTable::new();
     let (mut wrong, mut twice) = (Vec::new(), Vec::new());
     for (number, (_, text)) in files.iter().enumerate() {
-        let (table, errors) = DeTable::parse_recoverable(text);
         let start = source.start_of(number);
-        wrong.extend(syntax(source, start, &errors));
+        let table = pieces::parse(text, PIECE_BYTES).unwrap_or_else(|| {
+            let (table, errors) = DeTable::parse_recoverable(text);
+            wrong.extend(syntax(source, start, &errors));
+            table.into_inner()
+        });
         match number {
-            0 => root = table.into_inner(),
-            _ => merge::join(&mut root, table.into_inner(), start, source, &mut twice),
+            0 => root = table,
+            _ => merge::join(&mut root, table, start, source, &mut twice),
         }
     }
     match wrong.is_empty() {

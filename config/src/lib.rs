@@ -26,6 +26,7 @@ mod keys;
 mod line;
 mod merge;
 mod minimize;
+mod pieces;
 mod plan;
 mod point;
 mod problem;

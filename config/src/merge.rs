@@ -53,7 +53,8 @@ fn twice(span: Range<usize>, path: String, first: Range<usize>, source: &Source<
     Problem { span, path, what: "is set a second time".to_owned(), hint: Some(hint) }
 }
 
-fn shifted_table(table: DeTable<'_>, start: usize) -> DeTable<'_> {
+/// Its places, so far behind.
+pub(crate) fn shifted_table(table: DeTable<'_>, start: usize) -> DeTable<'_> {
     let keys = table.into_iter().map(|(key, value)| {
         let span = moved(key.span(), start);
         (Spanned::new(span, key.into_inner()), shifted(value, start))
