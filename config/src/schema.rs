@@ -42,8 +42,9 @@ fn device_list(devices: &[(String, Node)]) -> Value {
         })
     };
     any["required"] = value::required_by_all(devices.iter().map(|(_, node)| node));
-    any["allOf"] = drivers.iter().map(of).collect();
-    json!({ "type": "array", "items": any, "description": "a device and how it is read" })
+    // Not beside `allOf`: taplo completes what stands in it, and nothing that stands beside.
+    let all: Vec<Value> = std::iter::once(any).chain(drivers.iter().map(of)).collect();
+    json!({ "type": "array", "items": { "allOf": all }, "description": "a device and how it is read" })
 }
 
 fn of_driver(driver: &str, node: &Node) -> Value {
