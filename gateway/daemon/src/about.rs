@@ -72,12 +72,13 @@ impl About {
     }
 
     /// One note each, the loud one first.
-    pub(crate) fn in_words(&self) -> Vec<String> {
+    pub(crate) fn in_words(&self, language: Language) -> Vec<String> {
         let loud = self.unprotected.then(|| About::UNPROTECTED.to_owned());
         let security = self.security.as_ref().map(|security| format!("security: {security}"));
         let endpoint = self.endpoint.as_ref().map(|endpoint| format!("endpoint: {endpoint}"));
         let still = self.stand_still(Language::English).map(|still| format!("STANDS STILL: {still}"));
-        let notes = [loud, still, self.identity(), security, endpoint, self.skew(), self.lateness(), self.counts()];
+        let notes =
+            [loud, still, self.identity(), security, endpoint, self.skew(), self.lateness(), self.counts(language)];
         notes.into_iter().flatten().chain(self.asides()).collect()
     }
 
@@ -108,10 +109,14 @@ impl About {
         Some(format!("asked {newest:.3} s late, at worst {worst:.3} s"))
     }
 
-    fn counts(&self) -> Option<String> {
+    fn counts(&self, language: Language) -> Option<String> {
         let counts = self.counters.iter().filter(|(_, count)| **count > 0);
-        let counts: Vec<String> = counts.map(|(name, count)| format!("{count} {}", name.replace('_', " "))).collect();
-        (!counts.is_empty()).then(|| counts.join(", "))
+        let count = |(name, count): (&String, &u64)| match language {
+            Language::English => format!("{count} {}", name.replace('_', " ")),
+            Language::Chinese => format!("{} {count}", counter_in_chinese(name)),
+        };
+        let counts: Vec<String> = counts.map(count).collect();
+        (!counts.is_empty()).then(|| counts.join(language.of(", ", "，")))
     }
 
     fn asides(&self) -> impl Iterator<Item = String> + '_ {
@@ -132,6 +137,35 @@ impl Aside {
         let again = again.as_ref().map_or("not asked again".to_owned(), |again| format!("asked again {again}"));
         format!("set aside: {what}: {why}, since {since}, {again}")
     }
+}
+
+/// A name that no driver of ours has stays as it is.
+fn counter_in_chinese(name: &str) -> &str {
+    const NAMES: [(&str, &str); 22] = [
+        ("backfilled", "回填读数"),
+        ("crc_errors", "校验错误"),
+        ("dead_subscriptions", "失效订阅"),
+        ("deadband_own", "本地死区"),
+        ("decode_failures", "解码失败"),
+        ("foreign_answers", "错配应答"),
+        ("history_refused", "历史读取被拒"),
+        ("late_answers", "迟到应答"),
+        ("notification_lost", "丢失通知"),
+        ("opaque", "无法解读"),
+        ("overflows", "队列溢出"),
+        ("publishes", "发布应答"),
+        ("queues_reduced", "队列缩短"),
+        ("reconnects", "重新连接"),
+        ("republished", "补发通知"),
+        ("requests", "请求"),
+        ("requests_halved", "请求减半"),
+        ("server_restarts", "服务器重启"),
+        ("skewed", "时钟偏差"),
+        ("stale_readings", "停滞读数"),
+        ("timeouts", "超时"),
+        ("unlearned_holes", "待确认空洞"),
+    ];
+    NAMES.iter().find(|(english, _)| *english == name).map_or(name, |(_, chinese)| chinese)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "shown with three places")]
@@ -171,7 +205,7 @@ pub(crate) mod tests {
     #[test]
     fn everything_that_is_known_of_a_device_is_said_and_the_loud_part_first() {
         assert_eq!(
-            About::of(&report()).in_words(),
+            About::of(&report()).in_words(Language::English),
             [
                 "NOT PROTECTED: everybody on its network can read along",
                 "STANDS STILL: heartbeat holding:0 has not changed since 1970-01-01T00:00:09Z, so that all of its values \
@@ -187,6 +221,6 @@ pub(crate) mod tests {
                 "and 2 more items set aside",
             ]
         );
-        assert_eq!(About::default().in_words(), Vec::<String>::new());
+        assert_eq!(About::default().in_words(Language::English), Vec::<String>::new());
     }
 }

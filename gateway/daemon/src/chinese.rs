@@ -3,7 +3,7 @@
 //! device's) stays as it came.
 
 /// English with `{}` for what varies, and the same in Chinese with what varies in the same order.
-const SHAPES: [(&str, &str); 50] = [
+const SHAPES: [(&str, &str); 56] = [
     // Readiness.
     ("the daemon is stopping", "守护进程正在停止"),
     ("the engine does not answer; is the disk stuck?", "引擎没有响应；磁盘是否卡住？"),
@@ -32,8 +32,9 @@ const SHAPES: [(&str, &str); 50] = [
     ("nothing is forbidden", "没有任何禁止"),
     ("forbidden: {}", "已禁止：{}"),
     // The longer shape first: the shorter one would take its end as well.
-    ("{} ends in {} days", "{} 将在 {} 天后到期"),
+    ("the last key of {} ends in {} days", "{} 的最后一个密钥将在 {} 天后到期"),
     ("the last key of {}", "{} 的最后一个密钥"),
+    ("{} ends in {} days", "{} 将在 {} 天后到期"),
     ("{} records await a receipt", "{} 条记录等待回执"),
     // The link.
     ("the gateway is stopping", "网关正在停止"),
@@ -93,6 +94,12 @@ const SHAPES: [(&str, &str); 50] = [
         "它已过期；请通知沙箱运营方，并核对本机时钟",
     ),
     ("the certificate files were replaced; connecting with the new ones", "证书文件已更换；正在用新证书连接"),
+    // Why a device is away.
+    ("cannot connect to {}: {}", "无法连接 {}：{}"),
+    ("no complete answer within {} while {}", "在 {} 内没有收到完整的应答（{}）"),
+    ("the device broke its protocol: {}", "设备违反了协议：{}"),
+    ("the device closed the connection", "设备关闭了连接"),
+    ("the driver panicked, which is a defect of lingate: {}", "驱动程序崩溃，这是 lingate 的缺陷：{}"),
     // What a driver knows of a device.
     ("NOT PROTECTED: everybody on its network can read along", "未加保护：其网络上的任何人都能读到"),
     ("security: {}", "安全：{}"),
@@ -157,7 +164,7 @@ mod tests {
         assert_eq!(told(&format!("dataset ds-1: {dataset}")), "数据集 ds-1：沙箱授权包没有列出数据集 ds-1");
         assert_eq!(told(&lingate_seal::NotGranted::BundleExpired.to_string()), "沙箱授权包已过期");
         assert_eq!(told(&crate::veto::in_words(&lingate_seal::Veto::default())), "没有任何禁止");
-        assert_eq!(told("the last key of role:a ends in 6 days"), "role:a 的最后一个密钥 将在 6 天后到期");
+        assert_eq!(told("the last key of role:a ends in 6 days"), "role:a 的最后一个密钥将在 6 天后到期");
         assert_eq!(told("asked 0.003 s late, at worst 2.000 s"), "采集延迟 0.003 秒，最长 2.000 秒");
     }
 
@@ -167,6 +174,13 @@ mod tests {
                    firewall let port 8883 out? It is tried again every few seconds";
         let told = told(why);
         assert!(told.starts_with("消息代理 host:8883 没有响应：连接被拒绝；") && told.contains("端口 8883"), "{told}");
+    }
+
+    #[test]
+    fn a_device_that_is_away_says_why_in_chinese() {
+        let why = "cannot connect to 10.0.4.17:502: Connection refused (os error 111)";
+        assert_eq!(told(why), "无法连接 10.0.4.17:502：连接被拒绝");
+        assert_eq!(told("no complete answer within 1s while reading"), "在 1s 内没有收到完整的应答（reading）");
     }
 
     #[test]

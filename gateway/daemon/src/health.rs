@@ -4,6 +4,7 @@
 //! DNS rebinding; at most 16 connections, 16 KiB and 10 s each, one request per connection, of which at most 8 are open pages
 //! that wait for changes; no process value.
 
+mod answers;
 mod visit;
 
 use std::fs;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use answers::{live, metrics, ready, status};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -114,40 +116,6 @@ fn router(view: View, over_tcp: bool) -> Router {
     };
     // Around everything: a refused visitor must not keep its seat either.
     router.layer(middleware::map_response(closing))
-}
-
-async fn live(State(view): State<View>) -> (StatusCode, &'static str) {
-    match view.is_alive() {
-        true => (StatusCode::OK, "alive\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "the engine does not answer\n"),
-    }
-}
-
-async fn ready(State(view): State<View>) -> (StatusCode, String) {
-    let reasons = view.unready();
-    match reasons.is_empty() {
-        true => (StatusCode::OK, "ready\n".to_owned()),
-        false => (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n"),
-    }
-}
-
-async fn status(State(view): State<View>) -> axum::Json<Report> {
-    axum::Json(Report::of(&view))
-}
-
-/// OpenMetrics for whoever asks for it, as Prometheus does; for others, promtool among them, the older text format.
-async fn metrics(State(view): State<View>, request: Request) -> Response {
-    let accepted = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let is_open = accepted.contains("application/openmetrics-text");
-    let kind = match is_open {
-        true => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        false => "text/plain; version=0.0.4; charset=utf-8",
-    };
-    match crate::metrics::page(&Report::of(&view)) {
-        Ok(text) if is_open => ([(header::CONTENT_TYPE, kind)], text).into_response(),
-        Ok(text) => ([(header::CONTENT_TYPE, kind)], crate::metrics::classic(&text)).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
 }
 
 async fn page(State(view): State<View>, request: Request) -> Response {
@@ -346,6 +314,7 @@ pub(crate) mod tests {
         for (path, code, word) in [
             ("/live", "200", "alive"),
             ("/ready", "503", "dataset ds-1: the sandbox bundle has expired"),
+            ("/ready", "503", "away: device press-1: cannot <connect>"),
             ("/status", "200", "\"missed_slots\":2"),
             ("/metrics", "200", "lingate_device_missed_slots_total{device=\"press-1\"} 2"),
             ("/status", "200", "\"unprotected\":true"),
@@ -363,6 +332,19 @@ pub(crate) mod tests {
             assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{path}: {answer}");
             assert!(answer.contains(word), "{path}: {answer}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_json_gets_the_reasons_as_a_list_and_apart_from_them_what_is_away() {
+        let (_stopper, address) = serve().await;
+        let stream = TcpStream::connect(address).await.unwrap();
+        let answer = ask(stream, "GET /ready HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n").await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+        let told: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(told["ready"], false);
+        assert_eq!(told["reasons"][1], "dataset ds-1: the sandbox bundle has expired");
+        assert_eq!(told["away"], serde_json::json!(["device press-1: cannot <connect>", "broker: not connected yet"]));
     }
 
     #[tokio::test]

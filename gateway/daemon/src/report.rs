@@ -153,7 +153,7 @@ impl DeviceReport {
     pub(crate) fn notes(&self, language: Language) -> Vec<String> {
         // Of a device that is away, everything is bad, and why is said already.
         let bad = (self.state == "connected").then(|| self.bad_points_in_words(language)).flatten();
-        bad.into_iter().chain(self.about.in_words()).collect()
+        bad.into_iter().chain(self.about.in_words(language)).collect()
     }
 
     /// `2 points are bad: melt_pressure (BadOutOfRange), speed (BadTimeout)`.

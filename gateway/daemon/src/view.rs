@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use lingate_engine::Status;
-use lingate_model::{Clock, GatewayId, Now, TenantId, UtcMicros};
+use lingate_engine::{DeviceStatus, Status};
+use lingate_model::{Clock, DeviceState, GatewayId, Now, TenantId, UtcMicros};
 use tokio::sync::watch;
 
 use crate::audit::Audit;
@@ -70,5 +70,20 @@ impl View {
             }
         }
         reasons
+    }
+
+    /// What is away, one sentence each, and is no reason to be unready: readings wait for the broker, slots of a device are
+    /// declared as missed.
+    pub(crate) fn away(&self) -> Vec<String> {
+        let status = self.status();
+        let device = |device: &DeviceStatus| match &device.state {
+            DeviceState::Connected => None,
+            DeviceState::Connecting => Some(format!("device {}: not connected yet", device.name)),
+            DeviceState::BackingOff { reason } => Some(format!("device {}: {reason}", device.name)),
+        };
+        let devices = status.devices.iter().filter_map(device);
+        let broker =
+            (!status.link.up).then(|| status.link.reason.clone().unwrap_or_else(|| "not connected yet".to_owned()));
+        devices.chain(broker.map(|reason| format!("broker: {reason}"))).collect()
     }
 }

@@ -14,7 +14,10 @@ pub(super) fn facts(sight: &Sight) -> String {
         (language.of("Sandbox bundle", "沙箱授权包"), bundle(report, language)),
         (language.of("Rights", "权利"), rights(report, language)),
         (language.of("Certificate", "证书"), certificate(report, language)),
-        (language.of("Clock", "时钟"), format!("{}, {}", clock(report, language), report.time)),
+        (
+            language.of("Clock", "时钟"),
+            format!("{}{}{}", clock(report, language), language.of(", ", "，"), report.time),
+        ),
         (language.of("Configuration", "配置"), configuration(report, language)),
         (language.of("Not ready because", "未就绪原因"), told(&report.reasons, language)),
     ];

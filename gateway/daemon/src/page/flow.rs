@@ -41,7 +41,7 @@ pub(super) fn flow(sight: &Sight) -> String {
             if report.link.up { no } else { red },
         ),
     ];
-    let heading = language.of("The line, in readings per second", "数据流（每秒读数）");
+    let heading = language.of("The line, in readings per second over 15 s", "数据流（15 秒内的每秒读数）");
     format!("<h2>{heading}</h2><ol class=flow>{}</ol>", steps.concat())
 }
 

@@ -66,7 +66,9 @@ fn device_row(device: &DeviceReport, language: Language) -> [Cell; 7] {
     [
         Cell::Html(escape(&device.name)),
         Cell::Html(format!("<span class=\"tag {class}\">{state}</span>")),
-        Cell::Html(device.newest_age_seconds.map_or("–".to_owned(), |age| format!("{age:.0} s"))),
+        Cell::Html(
+            device.newest_age_seconds.map_or("–".to_owned(), |age| format!("{age:.0}{}", language.of(" s", " 秒"))),
+        ),
         Cell::Number(device.readings),
         Cell::Number(device.bad_readings),
         Cell::Number(device.missed_slots),

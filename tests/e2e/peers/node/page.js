@@ -22,6 +22,7 @@ async function main() {
   page.on('request', (request) => { if (new URL(request.url()).origin !== new URL(url).origin) foreign.push(request.url()); });
   await page.goto(url);
   const before = await page.textContent('#flow');
+  const plain = await withoutScript(browser);
   // The page is not loaded again: what is different after this came as events.
   if (Number(seconds) > 0) {
     const changed = (text) => document.querySelector('#flow').textContent !== text;
@@ -62,7 +63,18 @@ async function main() {
   const judged = await page.evaluate(() => window.axe.run(document));
   const violations = judged.violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes[0].html}`);
   await browser.close();
-  console.log(JSON.stringify({ ...seen, focus, reached, tree, violations, checks: judged.passes.length, complaints, foreign }));
+  console.log(JSON.stringify({ ...seen, focus, reached, tree, violations, plain, checks: judged.passes.length, complaints, foreign }));
+}
+
+// The same page where nothing runs.
+async function withoutScript(browser) {
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  const page = await context.newPage();
+  await page.goto(url);
+  const text = { headline: await page.locator('h1').innerText(), flow: await page.locator('#flow').innerText(),
+    devices: await page.locator('table').first().innerText() };
+  await context.close();
+  return text;
 }
 
 main().catch((error) => { console.error(error); process.exit(1); });
