@@ -2,6 +2,7 @@
 //! it says stays does not. `lingate preview` shows the same, and leaves no trace.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panic")]
+#![allow(clippy::disallowed_methods, reason = "a test of real processes waits on the real clock")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
