@@ -37,6 +37,14 @@ impl Hunt {
         self.0.entry(canary.len()).or_default().insert(canary.to_vec());
     }
 
+    /// What either looks for, in one walk.
+    pub fn and(mut self, other: Hunt) -> Hunt {
+        for (length, canaries) in other.0 {
+            self.0.entry(length).or_default().extend(canaries);
+        }
+        self
+    }
+
     pub fn canaries(&self) -> usize {
         self.0.values().map(HashSet::len).sum()
     }

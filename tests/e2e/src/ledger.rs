@@ -103,6 +103,15 @@ impl Ledger {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The same of one device.
+    pub fn gaps_of(&self, device: &str) -> Result<Vec<DeclaredGap>> {
+        let mut query = self.0.prepare("SELECT from_us, to_us, readings FROM gaps WHERE device = ?1 ORDER BY 1")?;
+        let rows = query.query_map([device], |row| {
+            Ok(DeclaredGap { from_us: row.get(0)?, to_us: row.get(1)?, readings: row.get(2)? })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The receiver has a session at the broker.
     pub fn is_subscribed(&self) -> Result<bool> {
         Ok(self.0.query_row("SELECT count(*) > 0 FROM subscribed", [], |row| row.get(0))?)
