@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::bilingual::{Words, words};
-use crate::policy::{DatasetPolicy, PointPolicy, Policy, Quota, State};
+use crate::language::Language;
+use crate::policy::{DatasetPolicy, PointPolicy, Policy, Quota, State, StepPolicy};
 
 /// Keys of which the policies tell, by the kind of table. A device's `unit` is the machine behind an address, and of what is
 /// read from it for gates alone no policy tells.
@@ -40,10 +41,17 @@ pub(crate) struct Against {
 pub(crate) struct Changed {
     pub(crate) point: String,
     pub(crate) what: Words,
-    pub(crate) before: String,
-    pub(crate) after: String,
+    #[serde(serialize_with = "in_english")]
+    pub(crate) before: Words,
+    #[serde(serialize_with = "in_english")]
+    pub(crate) after: Words,
     /// More may leave, or to more recipients, or for longer.
     pub(crate) wider: bool,
+}
+
+/// For programs: one text, which does not depend on a language.
+fn in_english<S: serde::Serializer>(words: &Words, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&words.en)
 }
 
 impl Difference {
@@ -76,7 +84,7 @@ impl Difference {
             let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
             let differing = keys.into_iter().filter(|key| old.get(*key) != new.get(*key));
             for key in differing.filter(|key| !is_judged(name, key)) {
-                let text = |keys: &BTreeMap<String, String>| keys.get(key).cloned().unwrap_or_else(|| "-".to_owned());
+                let text = |keys: &BTreeMap<String, String>| Words::plain(keys.get(key).map_or("-", String::as_str));
                 let what = words(format!("setting {key}"), format!("设置 {key}"));
                 let (before, after) = (text(old), text(new));
                 self.changed.push(Changed { point: name.clone(), what, before, after, wider: true });
@@ -117,9 +125,12 @@ fn quota(before: &DatasetPolicy, after: &DatasetPolicy) -> Option<Changed> {
     let (old, new) = (most(before.quota), most(after.quota));
     let is_wider = |old: Option<u64>, new: Option<u64>| old.is_some_and(|old| new.is_none_or(|new| new > old));
     let shown = |(records, bytes): (Option<u64>, Option<u64>)| {
-        let parts = [("records", records), ("bytes", bytes)];
-        let parts = parts.iter().filter_map(|(unit, most)| Some(format!("{} {unit}", (*most)?)));
-        Some(parts.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned())
+        let parts = [(words("records", "条记录"), records), (words("bytes", "字节"), bytes)];
+        let parts = parts.iter().filter_map(|(unit, most)| {
+            let most = (*most)?;
+            Some(words(format!("{most} {}", unit.en), format!("{most} {}", unit.zh)))
+        });
+        joined(&parts.collect::<Vec<_>>(), (", ", "，"))
     };
     (old != new).then(|| Changed {
         point: format!("{DATASET}{}", after.id),
@@ -168,8 +179,8 @@ impl<'a> Seen<'a> {
         recipients.flat_map(|to| to.keys.iter().map(|key| format!("{} {key}", to.role))).collect()
     }
 
-    fn steps(self) -> Vec<String> {
-        self.point.steps.iter().map(|step| step.in_words().en).collect()
+    fn steps(self) -> Vec<Words> {
+        self.point.steps.iter().map(StepPolicy::in_words).collect()
     }
 
     fn where_read(self) -> String {
@@ -178,30 +189,52 @@ impl<'a> Seen<'a> {
     }
 }
 
+fn is_added<T: PartialEq>(before: &[T], after: &[T]) -> bool {
+    after.iter().any(|one| !before.contains(one))
+}
+
+/// With a comma or the like between them, of each language; a dash for none.
+fn joined(parts: &[Words], between: (&str, &str)) -> Words {
+    let of = |language, between: &str| parts.iter().map(|part| part.of(language)).collect::<Vec<_>>().join(between);
+    match parts.is_empty() {
+        true => Words::plain("-"),
+        false => words(of(Language::English, between.0), of(Language::Chinese, between.1)),
+    }
+}
+
 fn changes(old: Seen<'_>, new: Seen<'_>) -> Vec<Changed> {
-    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-    let is_added = |before: &[String], after: &[String]| after.iter().any(|one| !before.contains(one));
+    let text = |text: &Option<String>| Words::plain(text.as_deref().unwrap_or("-"));
     let (keys, steps) = ((old.keys(), new.keys()), (old.steps(), new.steps()));
     let found = [
         (words("dataset", "数据集"), text(&old.point.dataset), text(&new.point.dataset), true),
         (words("purpose", "目的"), text(&old.point.purpose), text(&new.point.purpose), true),
         (
             words("purpose ends", "目的截止"),
-            old.purpose_end().to_owned(),
-            new.purpose_end().to_owned(),
+            Words::plain(old.purpose_end()),
+            Words::plain(new.purpose_end()),
             new.purpose_end() > old.purpose_end() || new.purpose_end().is_empty(),
         ),
         (words("class", "级别"), text(&old.point.class), text(&new.point.class), true),
-        (words("recipients", "接收方"), keys.0.join(", "), keys.1.join(", "), is_added(&keys.0, &keys.1)),
+        (
+            words("recipients", "接收方"),
+            Words::plain(keys.0.join(", ")),
+            Words::plain(keys.1.join(", ")),
+            is_added(&keys.0, &keys.1),
+        ),
         // A step more suppresses more; every other change of steps may be a weaker one.
-        (words("steps", "最小化步骤"), steps.0.join("; "), steps.1.join("; "), is_added(&steps.1, &steps.0)),
+        (
+            words("steps", "最小化步骤"),
+            joined(&steps.0, ("; ", "；")),
+            joined(&steps.1, ("; ", "；")),
+            is_added(&steps.1, &steps.0),
+        ),
         (
             words("interval", "采集周期"),
-            format!("{} ms", old.point.interval_ms),
-            format!("{} ms", new.point.interval_ms),
+            Words::plain(format!("{} ms", old.point.interval_ms)),
+            Words::plain(format!("{} ms", new.point.interval_ms)),
             new.point.interval_ms < old.point.interval_ms,
         ),
-        (words("read at", "读取位置"), old.where_read(), new.where_read(), true),
+        (words("read at", "读取位置"), Words::plain(old.where_read()), Words::plain(new.where_read()), true),
         (words("unit", "单位"), text(&old.point.unit), text(&new.point.unit), true),
     ];
     let differs = found.into_iter().filter(|(_, before, after, _)| before != after);

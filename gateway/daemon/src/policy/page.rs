@@ -73,7 +73,7 @@ fn compare(html: &mut String, difference: &Difference) {
 fn changed(html: &mut String, change: &Changed) {
     let wider = words("wider: ", "放宽：");
     let (class, mark) = if change.wider { ("new", wider.html()) } else { ("no", String::new()) };
-    let (point, before, after) = (escape(&change.point), escape(&change.before), escape(&change.after));
+    let (point, before, after) = (escape(&change.point), change.before.html(), change.after.html());
     let _ = write!(
         html,
         "<tr class={class}><td>{mark}{}<td>{point}<td class=m>{before}<td class=m>{after}</tr>",

@@ -66,8 +66,13 @@ impl Show {
         }
         for change in &difference.changed {
             let mark = if change.wider { "! " } else { "~ " };
-            let line =
-                format!("{mark}{}  {}: {} -> {}", change.point, self.say(&change.what), change.before, change.after);
+            let line = format!(
+                "{mark}{}  {}: {} -> {}",
+                change.point,
+                self.say(&change.what),
+                self.say(&change.before),
+                self.say(&change.after)
+            );
             let _ = writeln!(text, "  {}", if change.wider { self.manner.red(&line) } else { line });
         }
     }
