@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::path::PathBuf;
 
 use lingate_drivers::settings::{Asked, DeTable, Problem as Found, Trace, parse_path, show_size};
@@ -98,7 +99,7 @@ fn parse<'a>(files: &[(&str, &'a str)], source: &Source<'_>) -> Result<(DeTable<
         let start = source.start_of(number);
         let table = pieces::parse(text, PIECE_BYTES).unwrap_or_else(|| {
             let (table, errors) = DeTable::parse_recoverable(text);
-            wrong.extend(syntax(source, start, &errors));
+            wrong.extend(syntax(source, text, start, &errors));
             table.into_inner()
         });
         match number {
@@ -113,22 +114,36 @@ fn parse<'a>(files: &[(&str, &'a str)], source: &Source<'_>) -> Result<(DeTable<
 }
 
 /// What the words mean cannot be told from a file whose words are broken: only these are reported.
-fn syntax(source: &Source<'_>, start: usize, errors: &[toml::de::Error]) -> Vec<Problem> {
+fn syntax(source: &Source<'_>, text: &str, start: usize, errors: &[toml::de::Error]) -> Vec<Problem> {
     let problem = |error: &toml::de::Error| {
         let span = error.span().unwrap_or(0..0);
         Problem {
-            place: source.place(span.start + start..span.end + start, String::new()),
+            place: source.place(at_fault(text, error.message(), span, start), String::new()),
             what: format!("not TOML: {}", error.message().replace('\n', ", ")),
             hint: syntax_hint(error.message()).map(str::to_owned),
         }
     };
-    let mut is_open = false;
+    let (mut is_open, mut is_torn) = (false, false);
     let told = errors.iter().filter(|error| {
-        let is_echo = is_open;
+        // What stood below a header that is none is taken for a part of the table before it.
+        let is_echo = is_open || is_torn && error.message().starts_with("duplicate key");
         is_open |= is_inside_brackets(error.message());
+        is_torn |= error.message().starts_with("unexpected key or value");
         !is_echo
     });
     told.take(SYNTAX_ERRORS_MAX).map(problem).collect()
+}
+
+/// A text without its end runs to the end of the line, and the parser points there: it is the beginning that is looked for.
+fn at_fault(text: &str, message: &str, span: Range<usize>, start: usize) -> Range<usize> {
+    let line = text.get(..span.start).map_or("", |before| before.rsplit('\n').next().unwrap_or(before));
+    let quote = line.rfind('"').filter(|_| is_unclosed_text(message));
+    let begin = quote.map_or(span.start, |quote| span.start - line.len() + quote);
+    begin + start..span.end.max(begin) + start
+}
+
+fn is_unclosed_text(message: &str) -> bool {
+    message.starts_with("invalid basic string, expected `\"`")
 }
 
 /// After it, everything up to the end of the file is taken for the inside of brackets.
@@ -143,9 +158,14 @@ fn syntax_hint(message: &str) -> Option<&'static str> {
         message if is_inside_brackets(message) => {
             Some("look for a [ or { that is not closed, here or on a line above; what follows is not checked yet")
         }
-        message if message.starts_with("duplicate key") => {
-            Some("each key stands once in a table: take one of them out")
-        }
+        message if message.starts_with("duplicate key") => Some(
+            "each key stands once in a table, and each [table] once: take one of them out, or write [[...]] for a list",
+        ),
+        message if is_unclosed_text(message) => Some("a text ends on its line: its second \" is missing"),
+        message if message.starts_with("unexpected key or value") => Some(
+            "a line has one key = value, one [table] or one [[table]]: a bracket, a quote or a line end is missing before this",
+        ),
+        message if message.starts_with("key with no value") => Some("write key = value"),
         message if message.starts_with("string values must be quoted") => Some("write text in \"quotes\""),
         _ => None,
     }

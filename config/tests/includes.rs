@@ -95,7 +95,7 @@ fn problems_of_all_files_come_at_once_each_with_its_own_line_and_column() {
 fn a_file_that_is_no_toml_is_told_by_its_name() {
     let [head, dataset, device] = parts();
     let found = told(&[&head, &dataset, &device.replace("\"modbus-tcp\"", "\"modbus-tcp")]);
-    assert!(found.contains("--> lingate.d/20-hall-2.toml:3:21"), "{found}");
+    assert!(found.contains("--> lingate.d/20-hall-2.toml:3:10"), "{found}");
     let files =
         [file("lingate.toml", &head), SourceFile { name: "lingate.d/x.toml".to_owned(), bytes: vec![b'a', 0xFF] }];
     assert!(load_files(&files).unwrap_err().to_string().contains("--> lingate.d/x.toml:1:2"));

@@ -7,6 +7,7 @@ use lingate_model::Decimal;
 use toml::Spanned;
 use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
+use super::nearest::elsewhere;
 use super::trace::{Kind, Trace};
 use super::{Problem, Table, kind_of, nearest, parse_duration, parse_size, show_duration, show_size};
 
@@ -252,7 +253,8 @@ impl<'t, 'a> Key<'t, 'a> {
             return Some(meaning.clone());
         }
         let allowed: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
-        let hint = nearest(&text.to_lowercase(), words.iter().map(|(word, _)| *word));
+        let known = || words.iter().map(|(word, _)| *word);
+        let hint = nearest(&text.to_lowercase(), known()).or_else(|| elsewhere(text, known()));
         let what = format!("is {}, allowed are {}", quote(text), allowed.join(", "));
         self.wrong(what, hint.map(|word| format!("did you mean {word:?}?")))
     }
@@ -267,7 +269,12 @@ impl<'t, 'a> Key<'t, 'a> {
     /// `[[device]]` or `minimize = [ { ... }, { ... } ]`; what is not a table is reported and left out.
     pub fn tables(mut self, count: RangeInclusive<usize>) -> Vec<Table<'a>> {
         self.asked(|| Kind::Tables);
-        let Some(array) = self.get("a list of tables", DeValue::as_array) else {
+        let header: Vec<&str> = self.path.split('.').map(|key| key.split('[').next().unwrap_or(key)).collect();
+        let hint = match header.last() {
+            Some(&("device" | "dataset" | "point")) => format!("write [[{}]] above each of them", header.join(".")),
+            last => format!("write {} = [ {{ ... }}, {{ ... }} ]", last.unwrap_or(&"")),
+        };
+        let Some(array) = self.get_or_advise("a list of tables", DeValue::as_array, Some(&hint)) else {
             return Vec::new();
         };
         self.each(array, &count, |key| key.table())

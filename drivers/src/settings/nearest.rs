@@ -13,6 +13,26 @@ pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
         .map(|(.., known)| known)
 }
 
+/// The known word for what other tools, PLC languages (IEC 61131-3) and manuals call otherwise.
+pub(super) fn elsewhere<'k>(word: &str, mut known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let name = match plain(word).as_str() {
+        "int16" | "int" | "short" => "i16",
+        "uint16" | "uint" | "word" => "u16",
+        "int32" | "dint" => "i32",
+        "uint32" | "udint" | "dword" => "u32",
+        "int64" | "lint" => "i64",
+        "uint64" | "ulint" | "lword" => "u64",
+        "float32" | "float" | "real" => "f32",
+        "float64" | "double" | "lreal" => "f64",
+        "boolean" => "bool",
+        "text" => "string",
+        "big" | "big_endian" | "be" => "abcd",
+        "little" | "little_endian" | "le" => "dcba",
+        _ => return None,
+    };
+    known.find(|word| *word == name)
+}
+
 /// Letters of the word that the known one does not have: of two that are as near, the one that has them all was meant.
 fn foreign(word: &str, known: &str) -> usize {
     let count = |text: &str, letter: char| text.chars().filter(|c| *c == letter).count();
@@ -46,6 +66,14 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_of_another_tool_finds_ours_where_it_is_known() {
+        let types = ["i16", "u16", "f32", "f64"];
+        for (word, ours) in [("INT16", Some("i16")), ("real", Some("f32")), ("Double", Some("f64")), ("dint", None)] {
+            assert_eq!(elsewhere(word, types.into_iter()), ours, "{word}");
+        }
+    }
 
     #[test]
     fn a_slip_finds_its_word_and_nonsense_finds_none() {
