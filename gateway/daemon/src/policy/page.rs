@@ -6,8 +6,8 @@ use crate::bilingual::{Words, words};
 use crate::language::Shown;
 use crate::policy::difference::{Changed, Difference};
 use crate::policy::told::{
-    bytes, class_of, context_words, dataset_facts, estimate, every, facts, newly_leaves, no_difference,
-    no_longer_leaves, number, shown_bundle, sum,
+    bytes, class_of, compared_with, context_words, dataset_facts, estimate, every, facts, newly_leaves, no_difference,
+    no_longer_leaves, number, sum,
 };
 use crate::policy::{DatasetPolicy, PointPolicy, Policy, State};
 use crate::sheet::{TAIL, columns, escape, fact, head, heading, paragraph};
@@ -44,10 +44,13 @@ fn describe(html: &mut String, policy: &Policy) {
 
 fn compare(html: &mut String, difference: &Difference) {
     let against = &difference.against;
-    let with = format!("{} ({})", against.configuration, shown_bundle(against.bundle_version));
-    html.push_str(&heading(2, &words(format!("Compared with {with}"), format!("与 {with} 比较"))));
-    let sums = format!("configuration sha256 {}, list sha256 {}", against.configuration_sha256, against.policy_sha256);
-    let _ = write!(html, "<p class='s m'>{}</p>", escape(&sums));
+    html.push_str(&heading(2, &compared_with(against)));
+    let (file, list) = (&against.configuration_sha256, &against.policy_sha256);
+    let sums = words(
+        format!("configuration sha256 {file}, list sha256 {list}"),
+        format!("配置 sha256 {file}，清单 sha256 {list}"),
+    );
+    let _ = write!(html, "<p class='s m'>{}</p>", sums.html());
     if difference.is_empty() {
         html.push_str(&paragraph(&no_difference()));
         return;

@@ -7,8 +7,8 @@ use crate::grid::{Manner, grid};
 use crate::language::Language;
 use crate::policy::difference::Difference;
 use crate::policy::told::{
-    bytes, class_of, dataset_facts, estimate, every, facts, newly_leaves, no_difference, no_longer_leaves, number,
-    shown_bundle, sum,
+    bytes, class_of, compared_with, dataset_facts, estimate, every, facts, newly_leaves, no_difference,
+    no_longer_leaves, number, sum,
 };
 use crate::policy::{DatasetPolicy, PointPolicy, Policy, State};
 
@@ -52,9 +52,7 @@ impl Show {
     }
 
     fn difference(&self, text: &mut String, difference: &Difference) {
-        let title =
-            format!("{} ({})", difference.against.configuration, shown_bundle(difference.against.bundle_version));
-        self.title(text, &words(format!("Compared with {title}"), format!("与 {title} 比较")));
+        self.title(text, &compared_with(&difference.against));
         if difference.is_empty() {
             let _ = writeln!(text, "  {}", self.say(&no_difference()));
         }

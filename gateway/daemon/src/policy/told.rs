@@ -3,6 +3,7 @@
 use lingate_refine::StepId;
 
 use crate::bilingual::{Words, words};
+use crate::policy::difference::Against;
 use crate::policy::{DatasetPolicy, PointPolicy, Policy, State, Volume, steps};
 
 /// What the document describes.
@@ -144,8 +145,15 @@ pub(crate) fn no_difference() -> Words {
     )
 }
 
-pub(crate) fn shown_bundle(version: Option<u64>) -> String {
-    version.map_or_else(|| "-".to_owned(), |version| format!("bundle {version}"))
+/// `Compared with signed.toml (bundle 3)`
+pub(crate) fn compared_with(against: &Against) -> Words {
+    let (file, version) = (&against.configuration, against.bundle_version);
+    match version {
+        Some(version) => {
+            words(format!("Compared with {file} (bundle {version})"), format!("与 {file}（授权包第 {version} 版）比较"))
+        }
+        None => words(format!("Compared with {file} (no bundle)"), format!("与 {file}（无授权包）比较")),
+    }
 }
 
 pub(crate) fn sum(policy: &Policy) -> Words {
