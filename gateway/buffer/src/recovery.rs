@@ -98,7 +98,9 @@ impl Log {
         self.durable = self.durable.max(tail.end);
         let torn = if is_lost { 0 } else { bytes.saturating_sub(tail.bytes.end) };
         let is_whole = walk.header.is_some() && !tail.is_damaged && !is_lost;
-        if is_whole && make_durable(disk, &walk, self.class, torn > 0, &tail).is_ok() {
+        // Behind damage as well: frames that count from here on must not go with the next loss of power.
+        let is_durable = is_lost || make_durable(disk, &walk, self.class, is_whole && torn > 0, &tail).is_ok();
+        if is_whole && is_durable {
             let active = Active { file: walk.file, first, bytes: tail.bytes.end, is_named: true };
             self.segments.insert(first, active.bytes);
             self.active = Some(active);

@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{all_losses, at, data, drain, fill, gap, open, tiny};
-use lingate_buffer::fake::{Crash, FakeDisk};
+use lingate_buffer::fake::{Call, Crash, FakeDisk};
 use lingate_buffer::{Loss, LossCause, RecordId, Settings};
 use lingate_model::Priority::{self, High, Low, Normal};
 use lingate_seal::Kid;
@@ -88,6 +88,25 @@ fn a_flipped_bit_after_a_crash_is_told_as_well() {
     let (came, losses) = outcome(&disk);
     assert_eq!(came.len(), 5);
     assert_eq!(losses.iter().map(|loss| (loss.records, loss.maybe_delivered)).collect::<Vec<_>>(), [(1, true)]);
+}
+
+/// It was written and its sync failed, then the process ended: the next one finds it behind a damaged frame, and counts it.
+#[test]
+fn what_counts_behind_damage_is_durable_before_anything_comes_after_it() {
+    let disk = FakeDisk::new();
+    let (mut buffer, _) = open(&disk, &tiny());
+    fill(&mut buffer, Normal, 7, 0..3);
+    buffer.append(Normal, &data(7, 3, 10, 200)).unwrap();
+    disk.fail_next(Call::SyncData, 9, std::io::ErrorKind::Other);
+    assert!(buffer.commit(at(2)).is_err());
+    disk.heal();
+    let disk = disk.crash(Crash::KeepAll);
+    disk.flip(FIRST, 8 * (disk.contents(FIRST).unwrap().len() as u64 * 5 / 8));
+    let (buffer, recovery) = open(&disk, &tiny());
+    assert_eq!((recovery.records, buffer.end(Normal)), (4, 4));
+    let (came, losses) = outcome(&disk.crash(Crash::DropAll));
+    assert_eq!(came, BTreeSet::from([0, 1, 3]));
+    assert_eq!(losses.iter().map(|loss| (loss.first_seq, loss.records)).collect::<Vec<_>>(), [(2, 1)]);
 }
 
 #[test]
@@ -270,7 +289,7 @@ fn a_loss_whose_gap_record_was_not_committed_is_told_again() {
     drain(&mut buffer);
     assert_eq!(all_losses(&mut buffer).len(), 1);
     buffer.append(Normal, &gap(9, 0)).unwrap();
-    disk.fail_next(lingate_buffer::fake::Call::SyncData, 1, std::io::ErrorKind::Other);
+    disk.fail_next(Call::SyncData, 1, std::io::ErrorKind::Other);
     buffer.commit(at(3)).unwrap_err();
     drop(buffer);
     let (_, losses) = outcome(&disk.crash(Crash::KeepAll));
@@ -282,7 +301,7 @@ fn a_torn_tail_is_cut_in_silence() {
     let disk = FakeDisk::new();
     let (mut buffer, _) = open(&disk, &tiny());
     let ids = fill(&mut buffer, Low, 7, 0..3);
-    disk.fail_next(lingate_buffer::fake::Call::SyncData, 1, std::io::ErrorKind::Other);
+    disk.fail_next(Call::SyncData, 1, std::io::ErrorKind::Other);
     for seq in 3..6 {
         buffer.append(Low, &data(7, seq, 10, 200)).unwrap();
     }
@@ -307,7 +326,7 @@ fn a_torn_tail_is_cut_in_silence() {
 fn a_disk_that_fails_to_read_for_a_while_costs_nothing() {
     let disk = thirty();
     let (mut buffer, _) = open(&disk, &tiny());
-    disk.fail_next(lingate_buffer::fake::Call::Read, 3, std::io::ErrorKind::Other);
+    disk.fail_next(Call::Read, 3, std::io::ErrorKind::Other);
     buffer.next(Normal).unwrap_err();
     buffer.next(Normal).unwrap_err();
     assert_eq!(drain(&mut buffer).len(), 30);
@@ -335,7 +354,7 @@ fn a_block_that_can_never_be_read_costs_the_frames_on_it() {
 fn a_disk_that_is_gone_is_an_error_and_not_a_loss() {
     let disk = thirty();
     let (mut buffer, _) = open(&disk, &tiny());
-    disk.fail_next(lingate_buffer::fake::Call::Read, u64::MAX, std::io::ErrorKind::Other);
+    disk.fail_next(Call::Read, u64::MAX, std::io::ErrorKind::Other);
     for _ in 0..20 {
         buffer.next(Normal).unwrap_err();
     }

@@ -58,6 +58,11 @@ impl Telling {
         Telling { acts: 30, pause_max: Duration::from_millis(900), pace: 1, flips: false, narrates: false }
     }
 
+    /// As `short` or `day`; in every third story bits flip.
+    pub fn with_flips(self, seed: u64) -> Telling {
+        Telling { flips: seed % 3 == 1, ..self }
+    }
+
     /// A day with something amiss every twenty minutes.
     pub fn day() -> Telling {
         Telling { acts: 72, pause_max: Duration::from_secs(2_400), pace: 500, flips: false, narrates: false }
@@ -67,7 +72,7 @@ impl Telling {
 impl<'a> Story<'a> {
     /// Runs to its end; panics with seed and time if a law is broken.
     pub fn tell(seed: u64, sandbox: &'a Sandbox) -> World {
-        Story::tell_as(seed, sandbox, Telling::short())
+        Story::tell_as(seed, sandbox, Telling::short().with_flips(seed))
     }
 
     pub fn tell_as(seed: u64, sandbox: &'a Sandbox, telling: Telling) -> World {

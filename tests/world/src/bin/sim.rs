@@ -1,5 +1,5 @@
 //! `cargo sim -- --seed N`: one random life of a gateway, told line by line. `--stories N`: many, silently. `--days N`: a
-//! gateway's days, with something amiss every twenty minutes, from many seeds.
+//! gateway's days, with something amiss every twenty minutes, from many seeds. In every third, bits flip.
 
 #![allow(clippy::disallowed_methods, reason = "a test tool says how fast it was")]
 
@@ -41,7 +41,7 @@ fn one(seed: u64, arguments: &Arguments) -> ExitCode {
     telling.acts = arguments.number("steps", telling.acts);
     telling.pace = arguments.number("pace", telling.pace.into()) as u32;
     telling.narrates = true;
-    telling.flips = arguments.has("flips");
+    telling.flips = arguments.has("flips") || telling.with_flips(seed).flips;
     let world = Story::tell_as(seed, &Sandbox::new(), telling);
     let (laws, age) = (&world.laws, world.age());
     println!(
@@ -107,7 +107,8 @@ fn many(first: u64, count: u64, threads: u64, telling: Telling) -> ExitCode {
 }
 
 fn tell(seed: u64, telling: Telling, sum: &Sum) -> bool {
-    let Ok(world) = catch_unwind(AssertUnwindSafe(|| Story::tell_as(seed, &Sandbox::new(), telling))) else {
+    let Ok(world) = catch_unwind(AssertUnwindSafe(|| Story::tell_as(seed, &Sandbox::new(), telling.with_flips(seed))))
+    else {
         return false;
     };
     let add = |to: &AtomicU64, count: u64| {
