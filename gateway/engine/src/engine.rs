@@ -410,7 +410,7 @@ impl<D: Disk> Engine<D> {
             }
         }
         for (index, readings) in slots {
-            let lost = self.streams[index].missed(missed, readings);
+            let lost = self.streams[index].missed(self.now, missed, readings);
             self.lose(lost);
         }
     }

@@ -12,6 +12,7 @@ use lingate_seal::{GapCause, GapRecord, Kid};
 pub(crate) struct PendingGaps(VecDeque<GapRecord>);
 
 const PENDING_MAX: usize = 1_024;
+const NEAR_US: u128 = 10_000_000;
 
 impl PendingGaps {
     pub(crate) fn add(&mut self, gap: GapRecord) {
@@ -30,6 +31,17 @@ impl PendingGaps {
         if !self.0.iter_mut().rev().any(|pending| merge(pending, &gap, |_, _| true)) {
             self.0.push_back(gap);
         }
+    }
+
+    /// As `add`; gaps of a device and cause that are not further apart merge, too.
+    pub(crate) fn add_near(&mut self, gap: GapRecord) {
+        if !self.0.iter_mut().rev().any(|pending| merge(pending, &gap, is_near)) {
+            self.add(gap);
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = GapRecord> {
+        std::mem::take(&mut self.0).into_iter()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -89,6 +101,11 @@ pub(crate) fn covers(gap: &GapRecord, of: Kid, seqs: &RangeInclusive<u64>) -> bo
 
 fn is_adjacent(end: i128, start: i128) -> bool {
     start == end || start == end + 1
+}
+
+/// One device that refuses a point is told of at each poll of it, in slots of that point's interval.
+fn is_near(end: i128, start: i128) -> bool {
+    end.abs_diff(start) <= NEAR_US
 }
 
 /// Widens `into` by `gap` if they are of one kind and `fits(end of into, start of gap)`.

@@ -35,6 +35,7 @@ mod rights;
 mod rules;
 mod sealing;
 mod share;
+mod slots;
 mod status;
 mod store;
 mod stream;

@@ -1,5 +1,6 @@
 //! One dataset's stream: its epoch, what it still has to declare, and its counters.
 
+mod declaring;
 mod replan;
 mod status;
 mod withheld;
@@ -24,18 +25,14 @@ use crate::gaps::{self, PendingGaps};
 use crate::lost::Lost;
 use crate::receipts::Sent;
 use crate::sealing::Sealing;
+use crate::slots::HeldSlots;
 
 pub(crate) use withheld::Denied;
 
 /// Above every sequence number (wire.md section 2).
 const SEQ_LAST: u64 = (1 << 20) - 1;
-/// So many gap records are sealed at a time; the others follow when these are kept.
-const ROUND: usize = 256;
 /// Not more often than this does a live-first stream begin an epoch because the link came up.
 const LIVE_EVERY: Duration = Duration::from_secs(60);
-/// Pause before gaps are declared again after the buffer refused a record.
-const RETRY: Duration = Duration::from_secs(1);
-
 pub(crate) struct Stream {
     pub(crate) dataset: DatasetIndex,
     name: String,
@@ -51,6 +48,7 @@ pub(crate) struct Stream {
     hole: Option<(Kid, RangeInclusive<u64>)>,
     previous: Option<PreviousEpoch>,
     gaps: PendingGaps,
+    slots: HeldSlots,
     declared: Declared,
     gaps_declared: u64,
     /// After a refusal nothing is declared before this monotonic time.
@@ -92,6 +90,7 @@ impl Stream {
             hole: None,
             previous: None,
             gaps: PendingGaps::default(),
+            slots: HeldSlots::new(plan.flush.age),
             declared: Declared::default(),
             gaps_declared: 0,
             retry_at: Duration::ZERO,
@@ -181,6 +180,7 @@ impl Stream {
             self.keyless = None;
             records = opening;
         }
+        self.slots.release_due(now.monotonic, &mut self.gaps);
         let declared = self.declare(&sealing.signer)?;
         records.extend(declared);
         Ok(records)
@@ -216,6 +216,7 @@ impl Stream {
 
     /// The last record of the epoch, if one is open.
     pub(crate) fn close(&mut self, signer: &SigningKey) -> Result<Vec<Sealed>, Lost> {
+        self.slots.release(&mut self.gaps);
         // What cannot be declared here waits for the next epoch; this one ends in any case.
         let declared = self.declare(signer).unwrap_or_default();
         let Some(epoch) = self.epoch.take() else { return Ok(Vec::new()) };
@@ -236,81 +237,17 @@ impl Stream {
         may
     }
 
-    /// Something waits to be declared, and it may be tried.
-    pub(crate) fn has_gaps_due(&self, monotonic: Duration) -> bool {
-        self.gaps_due_at().is_some_and(|at| at <= monotonic)
-    }
-
-    /// When `has_gaps_due` becomes true.
-    pub(crate) fn gaps_due_at(&self) -> Option<Duration> {
-        (!self.gaps.is_empty() && self.grant.is_ok()).then_some(self.retry_at)
-    }
-
-    pub(crate) fn has_declared_all(&self) -> bool {
-        self.gaps.is_empty()
-    }
-
-    /// After a failure nothing is declared for a moment.
-    pub(crate) fn pause(&mut self, monotonic: Duration) {
-        self.retry_at = monotonic + RETRY;
-    }
-
-    fn declare(&mut self, signer: &SigningKey) -> Result<Vec<Sealed>, Lost> {
-        let Some(epoch) = &mut self.epoch else { return Ok(Vec::new()) };
-        let mut records = Vec::new();
-        if let Some((kid, seqs)) = &self.hole {
-            self.gaps.put_first(*kid, *seqs.start());
-        }
-        while records.len() < ROUND
-            && let Some(gap) = self.gaps.next()
-        {
-            match epoch.seal_gap(&gap, signer) {
-                Ok(sealed) => {
-                    self.declared.add(&sealed, gap);
-                    records.push(sealed);
-                }
-                Err(_) if !records.is_empty() => {
-                    self.gaps.add(gap);
-                    break;
-                }
-                Err(error) => {
-                    self.gaps.add(gap);
-                    return Err(self.cannot_seal(&error, 0));
-                }
-            }
-        }
-        self.gaps_declared += records.len() as u64;
-        Ok(records)
-    }
-
-    /// These records will not come: what the gap records among them said waits again.
-    fn declare_again(&mut self, kid: Kid, first_seq: u64, last_seq: u64) {
-        for gap in self.declared.take(kid, first_seq, last_seq) {
-            self.gaps_declared -= 1;
-            self.gaps.add(gap);
-        }
-    }
-
-    /// What the buffer notes beside a gap record, so that it can be declared again after a restart.
-    pub(crate) fn note(&self, sealed: &Sealed) -> Vec<u8> {
-        self.declared.said_by(sealed).map_or(Vec::new(), gaps::to_note)
-    }
-
-    /// What a gap record declares.
-    pub(crate) fn declared_in(&self, sealed: &Sealed) -> Option<&GapRecord> {
-        self.declared.said_by(sealed)
-    }
-
     fn cannot_seal(&mut self, error: &SealError, readings: u64) -> Lost {
         let text = format!("dataset {}: sealing failed: {error}", self.name);
         let is_news = self.fault.replace(text.clone()).as_ref() != Some(&text);
         Lost { cause: "seal", readings, notice: is_news.then_some(text) }
     }
 
-    pub(crate) fn missed(&mut self, missed: &Missed, readings: u64) -> Lost {
+    pub(crate) fn missed(&mut self, now: Now, missed: &Missed, readings: u64) -> Lost {
         let (cause, name) = gaps::cause_of(missed.cause);
         let device = missed.device.to_string();
-        self.gaps.add(GapRecord::Slots { device, from: missed.from, to: missed.to, readings, cause });
+        let gap = GapRecord::Slots { device, from: missed.from, to: missed.to, readings, cause };
+        self.slots.add(now, missed.from, gap);
         Lost { cause: name, readings, notice: None }
     }
 

@@ -131,6 +131,60 @@ fn what_was_read_is_received_or_declared_to_the_unit_whatever_the_cause() {
     assert!(silent.is_empty(), "{silent:?} are declared nowhere");
 }
 
+/// Told at each poll, twelve times a second: points of four intervals that the device refuses.
+fn sets_aside(world: &mut World, told: &mut Vec<i64>, millis: u64) {
+    for at in (0..millis).step_by(20) {
+        if at % 100 == 0 || (at % 500 == 20) {
+            told.push(world.now().utc.0);
+            miss(world, MissedCause::Quarantine, 1);
+        }
+        world.run_for(SECOND / 50);
+    }
+}
+
+#[test]
+fn points_that_a_device_refuses_cost_one_gap_record_in_a_batchs_age_however_often_they_are_told() {
+    let sandbox = Sandbox::new();
+    let mut world = World::new(405, &sandbox);
+    world.link_up();
+    world.polls();
+    let mut told = Vec::new();
+    sets_aside(&mut world, &mut told, 60_000);
+    assert_eq!(told.len(), 720);
+    world.end_well(&sandbox, 2);
+    let gaps = world.receiver.gaps.iter().filter(|it| it.gap.cause == GapCause::Quarantine as i32).count();
+    println!("{} times told in 60 s, {gaps} gap records", told.len());
+    // A batch is at most 400 ms old.
+    assert!((1..=150).contains(&gaps), "{gaps} gap records in 60 s");
+    assert_eq!(world.receiver.declared_by_cause(), [("quarantine", 720)].into());
+}
+
+/// What waited to be declared is declared by the gap over the unclean stop.
+#[test]
+fn no_refused_slot_is_forgotten_by_a_process_that_is_killed() {
+    let sandbox = Sandbox::new();
+    let mut is_declared_late = false;
+    for millis in (3_000..6_000).step_by(140) {
+        let mut world = World::new(406, &sandbox);
+        world.polls();
+        let mut told = Vec::new();
+        sets_aside(&mut world, &mut told, millis);
+        world.crash(Crash::DropAll);
+        world.end_well(&sandbox, 2);
+        let of_press = |it: &&lingate_sandbox::OpenedGap| &*it.dataset == "ds-press";
+        let unclean = |it: &&lingate_sandbox::OpenedGap| it.gap.cause == GapCause::UncleanStop as i32;
+        let from = world.receiver.gaps.iter().filter(of_press).find(unclean).unwrap().gap.from_us;
+        let before = told.iter().filter(|slot| **slot < from).count() as u64;
+        let declared = world.receiver.declared(GapCause::Quarantine);
+        assert!(
+            before <= declared && declared <= told.len() as u64,
+            "{before} slots, {declared} declared ({millis} ms)"
+        );
+        is_declared_late |= declared < told.len() as u64;
+    }
+    assert!(is_declared_late, "nothing waited when the process was killed");
+}
+
 #[test]
 fn what_overflowed_is_declared_to_the_unit() {
     let sandbox = Sandbox::new();

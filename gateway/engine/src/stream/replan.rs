@@ -13,6 +13,7 @@ impl Stream {
         self.points = new.points;
         self.description = new.description;
         self.grant = new.grant;
+        self.slots.hold_for(new.slots.hold());
     }
 
     /// The configuration has it no more. What is on disk goes its way without it; gives what others can declare.
