@@ -23,6 +23,9 @@ const FIRST_PUBLISH_MS: u128 = 2_000;
 const RSS_MIB: f64 = 64.0;
 const DRAIN_PER_S: f64 = 500_000.0;
 const LIVE_AGE_S: f64 = 5.0;
+/// As its configuration says: a batch's age, and a hundred points each 100 ms.
+const BATCH_AGE_S: f64 = 1.0;
+const LIVE_PER_S: f64 = 1_000.0;
 
 /// How the gateway gets rid of what piled up on its disk.
 #[derive(Parser)]
@@ -35,7 +38,7 @@ struct Arguments {
     record_bytes: usize,
     #[arg(long, default_value_t = 1_000)]
     readings: u32,
-    /// Only tells the figures; without it, a figure that is missed fails
+    /// Only tells how long things took: a machine that is busy may be slow. Memory and space that are missed fail all the same
     #[arg(long)]
     measure_only: bool,
 }
@@ -47,7 +50,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match runtime.context("no runtime").and_then(|runtime| runtime.block_on(drain(&arguments))) {
-        Ok(missed) if missed.is_empty() || arguments.measure_only => ExitCode::SUCCESS,
+        Ok(missed) if missed.is_empty() => ExitCode::SUCCESS,
         Ok(missed) => {
             eprintln!("backlog: {}", missed.join("; "));
             ExitCode::FAILURE
@@ -96,17 +99,25 @@ async fn drain(arguments: &Arguments) -> Result<Vec<String>> {
             "drained_mib_per_s": round(disk_bytes as f64 / 1_048_576.0 / seen.drained.as_secs_f64()),
             "cpu_s_gateway": round(seen.cpu_s),
             "live_age_s_worst": round(seen.live_age_worst), "live_age_s_median": round(seen.live_age_median),
-            "left_on_disk_bytes": left,
+            "live_age_in_batches_worst": round(seen.live_age_worst / BATCH_AGE_S),
+            "drained_to_live": round(per_s / LIVE_PER_S),
+            "left_on_disk_bytes": left, "left_of_backlog": left as f64 / disk_bytes as f64,
         })
     );
-    let figures = [
+    let of_time = [
         (seen.first_publish.as_millis() > FIRST_PUBLISH_MS, "the first publish came late"),
-        (rss > RSS_MIB, "it took too much memory"),
         (per_s < DRAIN_PER_S, "it drained too slowly"),
         (seen.live_age_worst > LIVE_AGE_S, "live data got too old"),
-        (left > 100 << 20, "the space did not come back"),
     ];
-    Ok(figures.into_iter().filter(|(is_missed, _)| *is_missed).map(|(_, what)| what.to_owned()).collect())
+    let left_max = (disk_bytes / 2).min(100 << 20);
+    let figures = [(rss > RSS_MIB, "it took too much memory"), (left > left_max, "the space did not come back")];
+    let of_time = of_time.into_iter().filter(|_| !arguments.measure_only);
+    Ok(figures
+        .into_iter()
+        .chain(of_time)
+        .filter(|(is_missed, _)| *is_missed)
+        .map(|(_, what)| what.to_owned())
+        .collect())
 }
 
 /// What nobody subscribes to counts as not delivered.
