@@ -14,6 +14,8 @@
 
 mod decode;
 mod frame;
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod holes;
 mod identify;

@@ -31,6 +31,8 @@ mod dial;
 mod discovery;
 mod failover;
 mod fault;
+#[doc(hidden)]
+pub mod fuzz;
 mod guard;
 mod identity;
 mod library;
