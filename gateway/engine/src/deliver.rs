@@ -11,6 +11,9 @@
 //! A KEY and a catalogue each hold back their class until they are acknowledged: no receiver sees DATA before what opens
 //! and explains it, and an epoch that loses one of them on disk has nothing that arrived and cannot be understood.
 //!
+//! A connection carries one record until the broker has taken one: while its receivers subscribe again, it throws away what
+//! comes, and a whole window of which it took the second half would arrive out of order.
+//!
 //! What was stored before the link came up is backlog, everything else is live; share.rs says whose turn it is. A stream
 //! that is live-first sends the epochs that began since then without waiting for its backlog.
 
@@ -21,7 +24,7 @@ use lingate_buffer::{Disk, RecordId};
 use lingate_model::{DatasetAlias, GatewayId, Priority, TenantId};
 use lingate_seal::{Kid, RecordKind, Sealed};
 
-use crate::held::{HeldStreams, Verdict, Why};
+use crate::held::{HeldStreams, Verdict, Why, unread};
 use crate::receipts::Receipts;
 use crate::share::{Flow, Replay, Share};
 use crate::status::LinkStatus;
@@ -39,6 +42,8 @@ pub(crate) struct Deliver {
     topics: String,
     window: usize,
     link: Option<LinkLimits>,
+    /// The broker has taken a record on this connection.
+    has_taken: bool,
     /// Nothing is sent while nobody knows what the plant's veto says.
     pub(crate) is_suspended: bool,
     in_flight: BTreeMap<PublishId, Record>,
@@ -95,6 +100,7 @@ impl Deliver {
             topics: format!("lingate/1/{tenant}/{gateway}"),
             window,
             link: None,
+            has_taken: false,
             is_suspended: false,
             in_flight: BTreeMap::new(),
             held: HeldStreams::default(),
@@ -138,6 +144,7 @@ impl Deliver {
     }
 
     fn forget(&mut self) {
+        self.has_taken = false;
         self.held.forget(&self.in_flight);
         self.in_flight.clear();
         self.live_epochs.clear();
@@ -289,7 +296,7 @@ impl Deliver {
     }
 
     fn room(&self, limits: LinkLimits) -> usize {
-        let window = self.window.min(usize::from(limits.in_flight));
+        let window = if self.has_taken { self.window.min(usize::from(limits.in_flight)) } else { 1 };
         if self.receipts.has_room() && !self.is_suspended { window.saturating_sub(self.in_flight.len()) } else { 0 }
     }
 
@@ -337,6 +344,7 @@ impl Deliver {
             self.unread.remove(record.sealed.alias());
         }
         self.held.taken(&record);
+        self.has_taken = true;
         Some(record)
     }
 
@@ -435,11 +443,4 @@ impl Deliver {
             ..self.status.clone()
         }
     }
-}
-
-/// In words, for everybody who asks why nothing arrives.
-pub fn unread(topic: &str) -> String {
-    format!(
-        "the broker has no subscriber for {topic}: no receiver of the sandbox is connected to it, or it reads other topics"
-    )
 }

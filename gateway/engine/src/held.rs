@@ -207,3 +207,10 @@ fn is_of_epoch(head: Option<&(Duration, Record)>, probe: &Record) -> bool {
     let opens = |record: &Record| matches!(record.sealed.kind(), RecordKind::Key | RecordKind::Catalogue);
     head.is_some_and(|(_, head)| head.sealed.kid() == probe.sealed.kid() && !opens(head))
 }
+
+/// In words, for everybody who asks why nothing arrives.
+pub fn unread(topic: &str) -> String {
+    format!(
+        "the broker has no subscriber for {topic}: no receiver of the sandbox is connected to it, or it reads other topics"
+    )
+}

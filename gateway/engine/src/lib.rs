@@ -41,8 +41,8 @@ mod store;
 mod stream;
 mod streams;
 
-pub use deliver::unread;
 pub use engine::{Engine, Setup};
+pub use held::unread;
 pub use io::{Accepted, Input, Level, LinkLimits, LinkLoss, Notice, Output, PublishId, ReasonCode, Topic};
 pub use ledger::{Amount, ExportLedger, Line, Quota, Reserved, day};
 pub use place::Placed;

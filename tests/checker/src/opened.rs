@@ -48,6 +48,8 @@ pub struct Epoch {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Record {
     pub arrival_us: i64,
+    /// Opened ones.
+    pub readings: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -107,8 +109,9 @@ impl Opened {
             opened.epochs.insert(row.get(0)?, epoch);
             Ok(())
         })?;
-        each(&sql, "SELECT lower(hex(kid)), seq, arrival_us FROM records", |row| {
-            opened.records.insert((row.get(0)?, count(row, 1)?), Record { arrival_us: row.get(2)? });
+        each(&sql, RECORDS, |row| {
+            let record = Record { arrival_us: row.get(2)?, readings: count(row, 3)? };
+            opened.records.insert((row.get(0)?, count(row, 1)?), record);
             Ok(())
         })?;
         each(&sql, GAPS, |row| {
@@ -160,6 +163,8 @@ impl Opened {
 
 const EPOCHS: &str = "SELECT lower(hex(kid)), ordinal, dataset, lower(hex(previous_kid)), previous_last_seq, close_seq, \
                       duplicates, order_violations, readings, coalesce(root_state = 'wrong', 0), bad_readings FROM epochs";
+const RECORDS: &str = "SELECT lower(hex(kid)), seq, arrival_us, \
+                       (SELECT count(*) FROM readings r WHERE r.kid = records.kid AND r.seq = records.seq) FROM records";
 const GAPS: &str = "SELECT lower(hex(kid)), seq, lower(hex(lost_kid)), first_seq, last_seq, device, from_us, to_us, readings, \
                     cause, maybe_delivered FROM gaps";
 const VALUES: &str = "SELECT p.name, lower(hex(r.kid)), e.ordinal, r.seq, r.time_us, r.value FROM readings r \

@@ -32,7 +32,8 @@ fn honest() -> Evidence {
         })
     });
     let values: Vec<OpenedValue> = values.collect();
-    let records: BTreeMap<_, _> = (0..u64::from(POLLS)).map(|seq| (id(seq), Record { arrival_us: 0 })).collect();
+    let records: BTreeMap<_, _> =
+        (0..u64::from(POLLS)).map(|seq| (id(seq), Record { arrival_us: 0, readings: 2 })).collect();
     let readings = values.len() as u64;
     let epoch = Epoch { dataset: "ds".to_owned(), readings, ..Epoch::default() };
     Evidence {
@@ -327,6 +328,17 @@ fn i7_a_gap_that_is_off_by_one_missing_or_over_delivered_records_is_found() {
         it.opened.gaps[0].maybe_delivered = true;
     };
     assert!(violated(maybe).is_empty());
+    // Of a range that may have been delivered, what arrived is no loss, and what did not is one.
+    let partly = |readings: u64| {
+        violated(move |it| {
+            lose(it, 5_000..=5_003);
+            it.opened.records.retain(|(_, seq), _| !(5_000..=5_003).contains(&(seq + 1)));
+            it.durable.records = it.opened.records.keys().cloned().collect();
+            let lost = Lost::Records { kid: KID.to_owned(), first: 4_997, last: 5_002 };
+            it.opened.gaps.push(Gap { maybe_delivered: true, ..gap(lost, readings, "Overflow") });
+        })
+    };
+    assert!(partly(12).is_empty() && partly(11) == [7] && partly(13) == [7]);
     assert_eq!(violated(|it| it.opened.steps[0].kept -= 1), [7]);
 }
 

@@ -211,6 +211,24 @@ fn what_nobody_subscribes_to_is_not_delivered_and_comes_when_somebody_does() {
 }
 
 #[test]
+fn a_connection_carries_one_record_until_the_broker_has_taken_one() {
+    let sandbox = Sandbox::new();
+    let mut world = World::new(114, &sandbox);
+    world.link_up();
+    world.polls();
+    world.run_for(5 * SECOND);
+    world.link_down();
+    world.run_for(5 * SECOND);
+    world.broker.mood = Mood::Late(SECOND / 10);
+    world.link_up();
+    assert_eq!(world.broker.unanswered().len(), 1, "its receivers may not have subscribed again");
+    world.run_for(SECOND / 10 + SECOND / 20);
+    assert!(world.broker.unanswered().len() > 1, "it took the first");
+    world.broker.mood = Mood::AtOnce;
+    world.end_well(&sandbox, 2);
+}
+
+#[test]
 fn one_unread_topic_is_not_all_of_them_and_a_veto_ends_it() {
     let sandbox = Sandbox::new();
     let mut world = World::new(113, &sandbox);

@@ -18,7 +18,8 @@ pub(crate) fn is_of_served(gap: &Gap) -> bool {
 }
 
 /// Readings that gaps declare. A range of records that is declared once more with the same cause, after a power cut
-/// between the gap record's sync and the cursor's, is one loss (wire.md section 5).
+/// between the gap record's sync and the cursor's, is one loss (wire.md section 5). Of one that may have been delivered,
+/// what arrived is no loss.
 pub(super) fn declared(opened: &Opened, counts: impl Fn(&Gap) -> bool) -> u64 {
     let mut known = BTreeSet::new();
     let mut is_new = |gap: &Gap| match &gap.lost {
@@ -27,7 +28,16 @@ pub(super) fn declared(opened: &Opened, counts: impl Fn(&Gap) -> bool) -> u64 {
         }
         Lost::Records { .. } | Lost::Slots { .. } => true,
     };
-    opened.gaps.iter().filter(|gap| counts(gap) && is_new(gap)).map(|gap| gap.readings).sum()
+    let lost = |gap: &Gap| gap.readings.saturating_sub(arrived_of(opened, gap));
+    opened.gaps.iter().filter(|gap| counts(gap) && is_new(gap)).map(lost).sum()
+}
+
+/// Readings that arrived although they may have been lost.
+fn arrived_of(opened: &Opened, gap: &Gap) -> u64 {
+    let Lost::Records { kid, first, last } = gap.lost.clone() else { return 0 };
+    let range = (kid.clone(), first)..=(kid, last);
+    let arrived = opened.records.range(range).filter(|_| gap.maybe_delivered);
+    arrived.map(|(_, record)| record.readings).sum()
 }
 
 /// By cause, as a person would add them up.
