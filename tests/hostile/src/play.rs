@@ -76,6 +76,30 @@ impl Totals {
         is_complete && bad + self.canaries_found == 0 && self.complaints.is_empty()
     }
 
+    /// Of two sessions of the same kind.
+    pub fn and(self, other: Totals) -> Totals {
+        Totals {
+            session: self.session,
+            rows: self.rows + other.rows,
+            modbus_frames: self.modbus_frames + other.modbus_frames,
+            modbus_forbidden: self.modbus_forbidden + other.modbus_forbidden,
+            opcua_requests: self.opcua_requests + other.opcua_requests,
+            opcua_forbidden: self.opcua_forbidden + other.opcua_forbidden,
+            records: self.records + other.records,
+            lost: self.lost + other.lost,
+            values: self.values + other.values,
+            wrong: self.wrong + other.wrong,
+            undeclared: self.undeclared + other.undeclared,
+            panics: self.panics + other.panics,
+            good_missing: self.good_missing + other.good_missing,
+            canaries: self.canaries + other.canaries,
+            bytes_searched: self.bytes_searched + other.bytes_searched,
+            canaries_found: self.canaries_found + other.canaries_found,
+            peak_rss_kib: self.peak_rss_kib.max(other.peak_rss_kib),
+            complaints: [self.complaints, other.complaints].concat(),
+        }
+    }
+
     pub fn to_json(&self) -> Value {
         json!({
             "session": self.session, "rows": self.rows, "verdict": if self.holds() { "held" } else { "violated" },

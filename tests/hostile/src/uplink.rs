@@ -1,4 +1,4 @@
-//! One gateway, and a hostile broker, hostile bundles and hostile visitors of its health endpoint, one row after the other.
+//! Gateways, each with a hostile broker, hostile bundles and hostile visitors of its health endpoint, one row after the other.
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -8,11 +8,14 @@ use lingate_checker::{Evidence, Least, Liveness, ServedDevice, judge};
 use lingate_e2e::{Daemon, PATIENCE, Rig, Settings, wait_for};
 use lingate_plant::{DeviceSpec, Kind, Labels, Mode, PlantDevice};
 use lingate_sandbox::{Broker, ReceiverHandle};
+use tokio::task::JoinSet;
 
 use crate::proxy::Proxy;
 use crate::{Catalogue, FRESH_MS, Played, Row, Totals, broker, bundle, health};
 
 const EVERY_MS: u64 = 50;
+/// Gateways at the same time: rows mostly wait.
+const SCENES: usize = 4;
 
 /// Plays all rows of brokers, bundles and visitors, or those that `is_asked` names.
 pub async fn play(
@@ -21,11 +24,30 @@ pub async fn play(
     is_asked: impl Fn(&Row) -> bool,
 ) -> Result<(Vec<Played>, Totals)> {
     let is_here = |row: &&Row| !(row.broker.is_empty() && row.bundle.is_empty() && row.health.is_empty());
-    let rows: Vec<&Row> = catalogue.0.iter().filter(is_here).filter(|row| is_asked(row)).collect();
-    if rows.is_empty() {
-        return Ok((Vec::new(), Totals { session: "uplink", ..Totals::default() }));
+    let rows: Vec<Row> = catalogue.0.iter().filter(is_here).filter(|row| is_asked(row)).cloned().collect();
+    let mut scenes = JoinSet::new();
+    for share in 0..SCENES {
+        let rows: Vec<Row> = rows.iter().skip(share).step_by(SCENES).cloned().collect();
+        let binary = binary.to_owned();
+        scenes.spawn_blocking(move || alone(&binary, &rows));
     }
-    Scene::open(binary).await?.play(&rows).await
+    let (mut played, mut totals) = (Vec::new(), Totals { session: "uplink", ..Totals::default() });
+    while let Some(scene) = scenes.join_next().await {
+        let (rows, more) = scene??;
+        played.extend(rows);
+        totals = totals.and(more);
+    }
+    played.sort_by(|one, other| one.row.cmp(&other.row));
+    Ok((played, totals))
+}
+
+/// With threads of its own, so that no scene waits while another one counts.
+fn alone(binary: &str, rows: &[Row]) -> Result<(Vec<Played>, Totals)> {
+    if rows.is_empty() {
+        return Ok((Vec::new(), Totals::default()));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async { Scene::open(binary).await?.play(rows).await })
 }
 
 struct Scene {
@@ -58,7 +80,7 @@ impl Scene {
         Ok(Scene { rig, device, inner, proxy, receiver })
     }
 
-    async fn play(mut self, rows: &[&Row]) -> Result<(Vec<Played>, Totals)> {
+    async fn play(mut self, rows: &[Row]) -> Result<(Vec<Played>, Totals)> {
         let daemon = self.rig.start(&[])?;
         let mut played = Vec::new();
         ensure!(self.fresh().await?.is_some(), "nothing arrives before any fault:\n{}", self.tail());
