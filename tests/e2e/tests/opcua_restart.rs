@@ -91,14 +91,16 @@ async fn comes_back_after(kills: usize, has_history: bool) {
     judge(&ledger, &machine, has_history);
     let counts = tap.counts();
     assert_eq!((counts.forbidden(), counts.broken), (vec![], 0));
-    let (now, most) = machine.sessions();
+    let most = machine.sessions().1;
     println!(
         "{kills} kills: back within {} ms, sessions at most {most}, memory {memory:?} KiB, {} requests, 0 forbidden",
         slowest.as_millis(),
         counts.requests()
     );
     assert!(has_history || most <= 1, "{most} sessions at once");
-    assert_eq!(now, 0, "a session was left behind");
+    // A session whose connection was cut stays at the server until its timeout of 30 s; any other was closed.
+    let lingers = Duration::from_secs(if has_history { 40 } else { 2 });
+    wait_for("the end of every session", lingers, || machine.sessions().0 == 0).await.unwrap();
     let early = memory.get(1).or(memory.first()).copied().unwrap_or(0);
     assert!(memory.last().copied().unwrap_or(0) < early + GROWTH_MAX_KIB, "{memory:?}");
     receiver.stop().await.unwrap();
