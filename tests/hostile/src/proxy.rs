@@ -73,6 +73,7 @@ impl Manner {
             ("connack", "reason") => Manner::Connack(Some(packets::connack(words::number(detail)?, &[]))),
             ("connack", "properties") => Manner::Connack(Some(packets::connack(0, &words::hex(detail)?))),
             ("connack", "bytes") => Manner::Connack(Some(words::hex(detail)?)),
+            // From the second of a connection on; so does "swap".
             ("puback", "drop") => Manner::Puback(Answer::Drop),
             ("puback", "twice") => Manner::Puback(Answer::Twice),
             ("puback", "swap") => Manner::Puback(Answer::Swap),
@@ -266,7 +267,7 @@ async fn downwards(
     shared: &Shared,
     manner: &Manner,
 ) -> Option<()> {
-    let mut held = Vec::new();
+    let (mut held, mut has_taken) = (Vec::new(), false);
     while let Some(packet) = packets::next(&mut inner).await {
         let answers = match (manner, packets::kind(&packet)) {
             (Manner::Connack(answer), "connack") => {
@@ -275,6 +276,10 @@ async fn downwards(
                     Some(bytes) => bytes.clone(),
                     None => std::future::pending().await,
                 }
+            }
+            // Until the broker has taken one, the gateway sends no more.
+            (Manner::Puback(Answer::Drop | Answer::Swap), "puback") if !std::mem::replace(&mut has_taken, true) => {
+                packet
             }
             (Manner::Puback(answer), "puback") => {
                 shared.trick();
