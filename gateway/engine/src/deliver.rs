@@ -339,12 +339,12 @@ impl Deliver {
 
     /// `None` for an attempt of an earlier connection: its record is being sent again, and this answer is not its own.
     pub(crate) fn acknowledged(&mut self, id: PublishId) -> Option<Record> {
+        self.has_taken = true;
         let record = self.in_flight.remove(&id)?;
         if self.unread.get(record.sealed.alias()).is_some_and(|topic| *topic == self.topic(&record.sealed).name) {
             self.unread.remove(record.sealed.alias());
         }
         self.held.taken(&record);
-        self.has_taken = true;
         Some(record)
     }
 

@@ -46,6 +46,13 @@ pub(crate) fn publish_id(packet: &[u8]) -> Option<u16> {
     (packet[0] & 0b110 != 0).then_some(u16::from_be_bytes([*packet.get(at)?, *packet.get(at + 1)?]))
 }
 
+/// A PUBLISH of a record: KEY, DATA, GAP, CLOSE, and not what the audit log publishes.
+pub(crate) fn is_record(packet: &[u8]) -> bool {
+    let head = &packet[..packet.len().min(200)];
+    let has = |part: &[u8]| head.windows(part.len()).any(|it| it == part);
+    has(b"/d/") || has(b"/k/")
+}
+
 /// Of a PUBACK, whose header has two bytes.
 pub(crate) fn puback_id(packet: &[u8]) -> Option<u16> {
     Some(u16::from_be_bytes([*packet.get(2)?, *packet.get(3)?]))

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -73,7 +73,7 @@ impl Manner {
             ("connack", "reason") => Manner::Connack(Some(packets::connack(words::number(detail)?, &[]))),
             ("connack", "properties") => Manner::Connack(Some(packets::connack(0, &words::hex(detail)?))),
             ("connack", "bytes") => Manner::Connack(Some(words::hex(detail)?)),
-            // From the second of a connection on; so does "swap".
+            // From the second record of a connection on; so does "swap".
             ("puback", "drop") => Manner::Puback(Answer::Drop),
             ("puback", "twice") => Manner::Puback(Answer::Twice),
             ("puback", "swap") => Manner::Puback(Answer::Swap),
@@ -201,9 +201,10 @@ async fn serve(tcp: TcpStream, shared: &Shared, manner: Manner) -> Option<()> {
     let inner = TlsConnector::from(client).connect(name, inner).await.ok()?;
     let (from_gateway, to_gateway) = tokio::io::split(gateway);
     let (from_inner, to_inner) = tokio::io::split(inner);
+    let first = OnceLock::new();
     tokio::select! {
-        ended = upwards(from_gateway, to_inner, shared, &manner) => ended,
-        ended = downwards(from_inner, to_gateway, shared, &manner) => ended,
+        ended = upwards(from_gateway, to_inner, shared, &manner, &first) => ended,
+        ended = downwards(from_inner, to_gateway, shared, &manner, &first) => ended,
     }
 }
 
@@ -227,10 +228,14 @@ async fn upwards(
     mut inner: impl AsyncWrite + Unpin,
     shared: &Shared,
     manner: &Manner,
+    first: &OnceLock<u16>,
 ) -> Option<()> {
     let mut through = 0;
     while let Some(packet) = packets::next(&mut gateway).await {
-        if packets::publish_id(&packet).is_some() && packets::kind(&packet) == "publish" {
+        if let Some(id) = packets::publish_id(&packet).filter(|_| packets::kind(&packet) == "publish") {
+            if packets::is_record(&packet) {
+                first.get_or_init(|| id);
+            }
             lock(&shared.kept).push(packet.clone());
         }
         match manner {
@@ -266,8 +271,9 @@ async fn downwards(
     mut gateway: impl AsyncWrite + Unpin,
     shared: &Shared,
     manner: &Manner,
+    first: &OnceLock<u16>,
 ) -> Option<()> {
-    let (mut held, mut has_taken) = (Vec::new(), false);
+    let mut held = Vec::new();
     while let Some(packet) = packets::next(&mut inner).await {
         let answers = match (manner, packets::kind(&packet)) {
             (Manner::Connack(answer), "connack") => {
@@ -277,8 +283,10 @@ async fn downwards(
                     None => std::future::pending().await,
                 }
             }
-            // Until the broker has taken one, the gateway sends no more.
-            (Manner::Puback(Answer::Drop | Answer::Swap), "puback") if !std::mem::replace(&mut has_taken, true) => {
+            // Until the broker has taken one record, the gateway sends no more of them.
+            (Manner::Puback(Answer::Drop | Answer::Swap), "puback")
+                if packets::puback_id(&packet) == first.get().copied() =>
+            {
                 packet
             }
             (Manner::Puback(answer), "puback") => {
