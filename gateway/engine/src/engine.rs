@@ -389,7 +389,7 @@ impl<D: Disk> Engine<D> {
     /// Of a device that is away nothing is known, until it is read again.
     fn device_changed(&mut self, now: Now, name: &DeviceName, state: DeviceState) {
         if state != DeviceState::Connected {
-            self.devices.points_of(name).for_each(|point| self.refinery.unknown(point, now.utc));
+            self.devices.points_of(name).for_each(|point| self.refinery.away(point, now.utc));
         }
         self.devices.changed(name, state);
     }

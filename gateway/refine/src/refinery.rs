@@ -98,16 +98,26 @@ impl Refinery {
         self.ready.pop_front()
     }
 
-    /// The point is not read from this gateway time on: slots of it were missed, or its device is away. Until its next
+    /// The point is not read from this gateway time on: slots of it were missed. Until its next
     /// reading no condition on it holds, it is no context, and its last value counts for no window. A reading that was
     /// taken after `from` is that next one: a driver may tell of slots late, when the first value is there already.
     pub fn unknown(&mut self, point: PointId, from: UtcMicros) {
-        self.known.forget(point, from);
+        self.forget(point, from, from);
+    }
+
+    /// The point's device is away now: whatever the clock showed when it was read, even if it was set back since.
+    pub fn away(&mut self, point: PointId, now: UtcMicros) {
+        self.forget(point, now, UtcMicros(i64::MAX));
+    }
+
+    /// What was read up to `newest` is not known any more.
+    fn forget(&mut self, point: PointId, from: UtcMicros, newest: UtcMicros) {
+        self.known.forget(point, newest);
         let Some(Some(point)) = self.points.get_mut(point.index()) else { return };
         point.minimizer.unknown(from);
         if let Some(kind) = point.rule.context {
             let dataset = &mut self.datasets[point.rule.dataset.index()];
-            dataset.batcher.forget_context(kind, point.rule.alias, from);
+            dataset.batcher.forget_context(kind, point.rule.alias, newest);
             // It comes back with the point, changed or not.
             point.minimizer.repeat();
         }

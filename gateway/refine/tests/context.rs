@@ -92,7 +92,9 @@ fn a_gate_is_closed_while_nobody_knows() {
     let mut late = gated();
     late.refine(at(0), text(STATE, 2_000_000, "RUN"));
     late.unknown(PointId(STATE), UtcMicros(1_999_999));
-    assert_eq!(kept(&mut late, &[after]), 1, "slots before its first reading, told after it");
+    assert_eq!(kept(&mut late, std::slice::from_ref(&after)), 1, "slots before its first reading, told after it");
+    late.away(PointId(STATE), UtcMicros(1_000_000));
+    assert_eq!(kept(&mut late, &[number(4_000_000)]), 0, "its device is away, and the clock was set back");
 }
 
 /// An order number in clear or as a pseudonym, and a number beside it.

@@ -154,7 +154,7 @@ impl Reader {
             // As the engine does: gates close, and what a window knew is over.
             let is_of = |point: &PointSeen| point.name.strip_prefix(&device.name).is_some_and(|it| it.starts_with('/'));
             let points = (0..).zip(&self.points).filter(|(_, point)| is_of(point));
-            points.for_each(|(number, _)| self.refinery.unknown(PointId(number), now.utc));
+            points.for_each(|(number, _)| self.refinery.away(PointId(number), now.utc));
         }
         (device.connected, device.reason) = match state {
             DeviceState::Connecting => (false, None),
