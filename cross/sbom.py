@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """sbom.py TARGET   the crates that lingate links for TARGET, as CycloneDX 1.5 JSON on standard output.
 
-From `cargo metadata` and Cargo.lock alone. Crates that only build or test are left out, as are procedural macros: they
-run on the builder's machine. The same lock file gives the same bytes.
+From `cargo metadata`, `cargo tree` and Cargo.lock alone. Crates that only build or test are left out, as are procedural
+macros: they run on the builder's machine. The same lock file gives the same bytes. `lingate sbom` prints the same list.
 """
 import hashlib
 import json
@@ -22,7 +22,7 @@ def main(target):
         cwd=ROOT))
     packages = {package["id"]: package for package in metadata["packages"]}
     daemon = next(one for one in metadata["workspace_members"] if packages[one]["name"] == "lingate")
-    linked = closure(daemon, {node["id"]: node["deps"] for node in metadata["resolve"]["nodes"]}, packages)
+    linked = closure(daemon, {node["id"]: node["deps"] for node in metadata["resolve"]["nodes"]}, packages, of_tree(target))
     lock = (ROOT / "Cargo.lock").read_bytes()
     checksums = {(one["name"], one["version"]): one.get("checksum") for one in tomllib.loads(lock.decode())["package"]}
     number = hashlib.sha256(lock + target.encode()).digest()[:16]
@@ -42,20 +42,30 @@ def main(target):
     print()
 
 
-def closure(start, graph, packages):
+def of_tree(target):
+    """Names with versions. `cargo metadata` knows the features of all members together, and the program has only its own."""
+    text = subprocess.check_output(
+        [os.environ.get("CARGO", "cargo"), "tree", "--locked", "--package", "lingate", "--edges", "normal,no-proc-macro",
+         "--target", target, "--prefix", "none", "--format", "{p}"], cwd=ROOT, text=True)
+    return {tuple(line.split()[:2]) for line in text.splitlines()}
+
+
+def closure(start, graph, packages, tree):
     """What is linked, each with what it links itself."""
     linked, waiting = {}, [start]
     while waiting:
         one = waiting.pop()
         if one not in linked:
-            linked[one] = {edge["pkg"] for edge in graph[one] if is_linked(edge, packages)}
+            linked[one] = {edge["pkg"] for edge in graph[one] if is_linked(edge, packages, tree)}
             waiting.extend(linked[one])
     return linked
 
 
-def is_linked(edge, packages):
+def is_linked(edge, packages, tree):
     normal = any(kind["kind"] is None for kind in edge["dep_kinds"])
-    return normal and not any("proc-macro" in target["kind"] for target in packages[edge["pkg"]]["targets"])
+    package = packages[edge["pkg"]]
+    in_tree = (package["name"], f"v{package['version']}") in tree
+    return normal and in_tree and not any("proc-macro" in target["kind"] for target in package["targets"])
 
 
 def order(linked, packages):

@@ -117,10 +117,11 @@ fn parse<'a>(files: &[(&str, &'a str)], source: &Source<'_>) -> Result<(DeTable<
 fn syntax(source: &Source<'_>, text: &str, start: usize, errors: &[toml::de::Error]) -> Vec<Problem> {
     let problem = |error: &toml::de::Error| {
         let span = error.span().unwrap_or(0..0);
+        let hint = foreign_hint(text, &span).or_else(|| syntax_hint(error.message()));
         Problem {
             place: source.place(at_fault(text, error.message(), span, start), String::new()),
             what: format!("not TOML: {}", error.message().replace('\n', ", ")),
-            hint: syntax_hint(error.message()).map(str::to_owned),
+            hint: hint.map(str::to_owned),
         }
     };
     let (mut is_open, mut is_torn) = (false, false);
@@ -151,6 +152,17 @@ fn is_inside_brackets(message: &str) -> bool {
     ["missing comma", "missing key for inline", "unexpected `=` in array", "unclosed array", "unclosed inline"]
         .iter()
         .any(|start| message.starts_with(start) && !message.starts_with("unclosed array table"))
+}
+
+/// What other programs leave in a file.
+fn foreign_hint(text: &str, span: &Range<usize>) -> Option<&'static str> {
+    let begin = text.get(..span.start)?.rfind('\n').map_or(0, |end| end + 1);
+    let line = text.get(begin..)?.lines().next()?;
+    if ["<<<<<<<", "=======", ">>>>>>>"].iter().any(|mark| line.starts_with(mark)) {
+        return Some("a merge of two versions was not finished: choose one, and take its three marks out");
+    }
+    let is_curly = text.get(span.clone())?.contains(['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}', '\u{ff02}']);
+    is_curly.then_some("these are a word processor's quotes: write the straight ones, \"")
 }
 
 fn syntax_hint(message: &str) -> Option<&'static str> {

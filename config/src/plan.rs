@@ -36,6 +36,8 @@ pub struct SandboxPlan {
     /// In order of preference; never empty.
     pub brokers: Vec<Broker>,
     pub ca: PathBuf,
+    /// Revocation lists of that authority; `None`: revocation is not checked.
+    pub crl: Option<PathBuf>,
     pub certificate: PathBuf,
     pub key: KeyPlace,
     /// The key that signs records; `None`: the file that `lingate enroll` makes in the state directory.
@@ -121,6 +123,7 @@ pub struct Places {
     pub tenant: Place,
     pub state_dir: Place,
     pub ca: Place,
+    pub crl: Place,
     pub certificate: Place,
     pub key: Place,
     pub signing_key: Place,
@@ -152,6 +155,7 @@ impl Plan {
             ("gateway.state_dir", format!("{state_dir:?}")),
             ("sandbox.broker", format!("{:?}", sandbox.brokers)),
             ("sandbox.ca", format!("{:?}", sandbox.ca)),
+            ("sandbox.crl", format!("{:?}", sandbox.crl)),
             ("sandbox.certificate", format!("{:?}", sandbox.certificate)),
             ("sandbox.key", format!("{:?}", sandbox.key)),
             ("sandbox.signing_key", format!("{:?}", sandbox.signing_key)),

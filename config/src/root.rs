@@ -85,6 +85,7 @@ impl Root<'_> {
             tenant: at("gateway", "tenant"),
             state_dir: at("gateway", "state_dir"),
             ca: at("sandbox", "ca"),
+            crl: at("sandbox", "crl"),
             certificate: at("sandbox", "certificate"),
             key: at("sandbox", "key"),
             signing_key: at("sandbox", "signing_key"),

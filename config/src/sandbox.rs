@@ -16,6 +16,7 @@ pub(crate) fn read(root: &mut Table<'_>, file: &DeTable<'_>, problems: &mut Vec<
     let mut table = require_table(root, "sandbox", "broker, ca, certificate, key and root_sha256")?;
     let brokers = brokers(&mut table, &broker_spans(file), problems);
     let ca = path_of(&mut table, "ca", "\"/etc/lingate/sandbox-ca.pem\"");
+    let crl = optional(&mut table, "crl", None, |key| key.parsed_with(parse_path).map(Some));
     let certificate = path_of(&mut table, "certificate", "\"/etc/lingate/gateway.pem\"");
     let key = key(&mut table, holds_key(file));
     let signing_key = signing_key(&mut table);
@@ -27,6 +28,7 @@ pub(crate) fn read(root: &mut Table<'_>, file: &DeTable<'_>, problems: &mut Vec<
     Some(SandboxPlan {
         brokers: brokers?,
         ca: ca?,
+        crl: crl?,
         certificate: certificate?,
         key: key?,
         signing_key: signing_key?,

@@ -1,11 +1,12 @@
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
 use lingate_model::{BuiltinType, DeviceName, PointId};
 
-use crate::settings::{SettingsError, Table};
+use crate::settings::{Credential, SettingsError, Table};
 use crate::{Sink, SinkClosed, Site};
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -106,8 +107,22 @@ pub trait Device: Send + Sync {
     fn problems(&self, _site: &Site) -> Vec<SiteProblem> {
         Vec::new()
     }
+    /// Files and ports that its table names, for a fence around everything else.
+    fn opens(&self) -> Vec<Opens> {
+        Vec::new()
+    }
     /// Has its own deadline, below 30 s.
     fn connect<'a>(&'a self, site: &'a Site) -> BoxFuture<'a, Result<Box<dyn Session>, LinkError>>;
+}
+
+/// What a device opens of this machine, beside the site's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opens {
+    /// To read, at each connect.
+    File(PathBuf),
+    Secret(Credential),
+    /// To read, write and set.
+    Port(PathBuf),
 }
 
 /// Runs until the link is lost. Polled and subscribed devices look the same from outside: readings arrive at the sink.

@@ -16,8 +16,8 @@ mod sink;
 mod site;
 
 pub use device::{
-    Acquisition, BoxFuture, Device, DeviceSettings, Driver, LinkError, Point, PointSettings, Session, SharedLine,
-    SiteProblem,
+    Acquisition, BoxFuture, Device, DeviceSettings, Driver, LinkError, Opens, Point, PointSettings, Session,
+    SharedLine, SiteProblem,
 };
 pub use sink::{DeviceEvent, Sink, SinkClosed};
 pub use site::{Lines, Site};

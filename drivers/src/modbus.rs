@@ -50,7 +50,8 @@ use self::settings::{Item, Protocol, Settings};
 use self::told::Identity;
 use crate::settings::SettingsError;
 use crate::{
-    Acquisition, BoxFuture, Device, DeviceSettings, Driver, LinkError, Point, Session, SharedLine, Site, SiteProblem,
+    Acquisition, BoxFuture, Device, DeviceSettings, Driver, LinkError, Opens, Point, Session, SharedLine, Site,
+    SiteProblem,
 };
 
 macro_rules! kinds {
@@ -178,6 +179,10 @@ impl Device for Modbus {
 
     fn problems(&self, site: &Site) -> Vec<SiteProblem> {
         self.plan.settings.line.transport.problems(site)
+    }
+
+    fn opens(&self) -> Vec<Opens> {
+        self.plan.settings.line.transport.opens()
     }
 
     fn connect<'a>(&'a self, site: &'a Site) -> BoxFuture<'a, Result<Box<dyn Session>, LinkError>> {

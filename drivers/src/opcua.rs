@@ -89,7 +89,7 @@ use self::reach::Reach;
 use self::settings::Settings;
 use self::stumble::caught;
 use crate::settings::SettingsError;
-use crate::{Acquisition, BoxFuture, Device, DeviceSettings, Driver, LinkError, Point, Session, Sink, Site, SiteProblem};
+use crate::{Acquisition, BoxFuture, Device, DeviceSettings, Driver, LinkError, Opens, Point, Session, Sink, Site, SiteProblem};
 
 pub use own::{application_uri, own_certificate};
 pub use text::shown;
@@ -198,6 +198,10 @@ impl Device for OpcUa {
             _ => None,
         };
         looked_at.into_iter().filter_map(problem).collect()
+    }
+
+    fn opens(&self) -> Vec<Opens> {
+        self.plan.settings.identity.credentials().into_iter().cloned().map(Opens::Secret).collect()
     }
 
     /// A server that is subscribed decides itself when it looks for changes, whatever the sampling interval says; between

@@ -84,7 +84,7 @@ def decode(batch, tags):  # (row, tag, reading) of every reading
     rows = number(batch, 2)
     differences = (number(batch, 3) + deviation for deviation in list(packed(batch, 4, signed)) or [0] * (rows - 1))
     row_times = list(accumulate(differences, initial=signed(number(batch, 1))))
-    for column in map(fields, batch.get(5, [])):
+    for column in [*map(fields, batch.get(5, [])), *gathered(batch)]:
         tag = tags[number(column, 1)]
         status = {n: int.from_bytes(run[3][0], "little") for run in map(fields, column.get(5, [])) for n in span(run)}
         values = column_values(column, tag)
@@ -101,6 +101,17 @@ def decode(batch, tags):  # (row, tag, reading) of every reading
                 "status": code, "time_us": row_times[row], "value": None if code >> 31 else next(values),
             }
 
+def gathered(batch):  # the columns that the blocks stand for
+    for block in map(fields, batch.get(10, [])):
+        aliases, behind = list(accumulate(packed(block, 1))), list(packed(block, 5, signed))
+        points, planes = len(aliases), block[4][0]  # all lowest bytes, then all next ones
+        length = len(behind) // points
+        alike = {number: block[field] for number, field in ((3, 2), (10, 3)) if field in block}
+        for point, alias in enumerate(aliases):
+            first = signed(int.from_bytes(planes[point::points], "little"))
+            values = [first, *behind[point * length : (point + 1) * length]]
+            yield {1: [alias], "values": values} | alike
+
 def device_times(column, field, bases):  # of every entry, in ticks
     if field not in column:
         return [None] * len(bases)
@@ -110,12 +121,12 @@ def device_times(column, field, bases):  # of every entry, in ticks
     return [wrapped(base + next(offsets)) if entry in have else None for entry, base in enumerate(bases)]
 
 def column_values(column, tag):
-    kind, scale = tag[3][0], struct.unpack("<d", tag[4][0])[0] if 4 in tag else 0
+    kind, per_unit = tag[3][0], round(1 / struct.unpack("<d", tag[4][0])[0]) if 4 in tag else 10 ** number(column, 10)
     if number(tag, 19) or kind in DATA:
         yield from map(datum, column.get(6, []))
         return
-    for total in sums(packed(column, 2, signed)):
-        yield real(total / round(1 / scale), kind) if kind in (FLOAT, DOUBLE) else whole(total, kind)
+    for total in sums(column["values"] if "values" in column else packed(column, 2, signed)):
+        yield real(total / per_unit, kind) if kind in (FLOAT, DOUBLE) else whole(total, kind)
     yield from (real(value, kind) for (value,) in struct.iter_unpack("<d", b"".join(column.get(4, []))))
     yield from (text(data, kind) for data in column.get(6, []))
 

@@ -15,6 +15,9 @@ pub(crate) fn describe(plan: &Plan) -> String {
         line(format!("broker {} port {}", broker.host, broker.port));
     }
     line(format!("ca {} certificate {}", sandbox.ca.display(), sandbox.certificate.display()));
+    if let Some(crl) = &sandbox.crl {
+        line(format!("crl {}", crl.display()));
+    }
     let key = match &sandbox.key {
         KeyPlace::File(credential) => format!("{credential:?}"),
         KeyPlace::Token(token) => format!("{token:?}"),

@@ -59,7 +59,8 @@ async fn over_stream(
     stream.write_all(exchange.request()).await?;
     stream.flush().await?;
     let room = exchange.room();
-    let mut received = Vec::with_capacity(64);
+    // An answer comes in one piece: with room for all of it, it is one call of the kernel.
+    let mut received = Vec::with_capacity(room);
     let mut is_quiet = false;
     loop {
         let (parsed, now_passed) = exchange.parse(&received, is_quiet);

@@ -15,7 +15,7 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::frame::Framing;
-use crate::{LinkError, Site, SiteProblem};
+use crate::{LinkError, Opens, Site, SiteProblem};
 
 pub(crate) use serial::{Parity, Rs485, Serial};
 pub(crate) use stream::{Stray, Stream};
@@ -108,6 +108,16 @@ impl Transport {
     pub(crate) fn problems(&self, site: &Site) -> Vec<SiteProblem> {
         match self {
             Transport::Tls { tls, .. } => tls.problems(site),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn opens(&self) -> Vec<Opens> {
+        match self {
+            Transport::Tls { tls, .. } => {
+                vec![Opens::File(tls.ca.clone()), Opens::File(tls.certificate.clone()), Opens::Secret(tls.key.clone())]
+            }
+            Transport::Serial { serial, .. } => vec![Opens::Port(serial.path.clone())],
             _ => Vec::new(),
         }
     }

@@ -67,6 +67,14 @@ impl Identity {
         }
     }
 
+    pub(crate) fn credentials(&self) -> Vec<&Credential> {
+        match self {
+            Identity::Anonymous => Vec::new(),
+            Identity::Password { password, .. } => vec![password],
+            Identity::Certificate { certificate, key } => vec![certificate, key],
+        }
+    }
+
     /// Reads the files that the table names.
     pub(crate) fn secrets(&self, site: &Site) -> Result<Secrets, LinkError> {
         let read = |credential: &Credential| (site.secret)(credential).map_err(|what| refused(what, HINT));

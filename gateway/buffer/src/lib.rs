@@ -14,7 +14,8 @@
 //! - Space returns by whole segments, and memory is bounded: uncommitted records by
 //!   [`Settings::uncommitted_bytes`], reading by one record and 64 KiB a class.
 //!
-//! Refusals: [`Buffer::open`] refuses a directory that another process holds or that cannot be used, and nothing else.
+//! Refusals: [`Buffer::open`] refuses a directory that another process holds, that cannot be used, or that holds a segment
+//! of a newer version, and nothing else.
 //! [`Buffer::append`] refuses when nothing may be dropped to make room.
 //!
 //! [`Buffer::purge`] destroys: the sealed bytes of a dataset are overwritten with zeros in place and synced, and what of

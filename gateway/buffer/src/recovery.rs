@@ -120,6 +120,16 @@ impl Log {
     }
 }
 
+/// Whether a later version has been here: the first segment that it wrote.
+pub(crate) fn newer_segment(disk: &mut dyn Disk) -> Option<String> {
+    Priority::ALL.into_iter().find_map(|class| {
+        let entries = disk.list(class.name()).unwrap_or_default();
+        let first = entries.iter().filter_map(|entry| segment::parse_name(&entry.name));
+        let newer = first.into_iter().find(|first| segment::is_newer(disk, class, *first))?;
+        Some(segment::path(class, newer))
+    })
+}
+
 /// Files that are named like a segment and hold something of one.
 fn list_segments(disk: &mut dyn Disk, class: Priority) -> Result<BTreeMap<u64, u64>, DiskError> {
     let entries = disk.list(class.name())?;

@@ -66,6 +66,18 @@ impl SegmentHeader {
     }
 }
 
+/// Of a format that comes after this one. Every format keeps the magic, its number behind it, and the checksum of the first
+/// 40 bytes, so that a flipped bit is not taken for a version.
+pub(crate) fn is_newer(disk: &mut dyn Disk, class: Priority, first: u64) -> bool {
+    let Ok(file) = disk.open(&path(class, first)) else { return false };
+    let mut bytes = [0; SEGMENT_HEADER_BYTES as usize];
+    let is_read = disk.read_at(file, 0, &mut bytes).is_ok();
+    disk.close(file);
+    let (magic, format) = (&SEGMENT_MAGIC[..7], SEGMENT_MAGIC[7]);
+    let is_whole = bytes[40..44] == crc32c::crc32c(&bytes[..40]).to_le_bytes();
+    is_read && bytes[..7] == *magic && bytes[7] > format && is_whole
+}
+
 /// What the next step through a segment finds.
 #[derive(Debug)]
 pub(crate) enum Found {

@@ -43,6 +43,9 @@ pub enum BufferError {
     Disk(#[source] DiskError),
     #[error("another process uses this buffer")]
     Locked,
+    /// Nothing was touched: what is not understood must not be taken for damage.
+    #[error("{0} was written by a newer version of lingate")]
+    Newer(String),
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,7 @@ use crate::disk::is_full;
 use crate::frame::{Identity, frame_bytes};
 use crate::log::{Log, Pending, Stored};
 use crate::quarantine::{self, Quarantine};
+use crate::recovery::newer_segment;
 use crate::reserve::Reserve;
 use crate::{
     AppendError, BufferError, Committed, Disk, DiskError, Loss, LossCause, Overflow, Purged, RecordId, Recovery,
@@ -36,6 +37,9 @@ impl<D: Disk> Buffer<D> {
         match disk.lock() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(BufferError::Locked),
             other => other.map_err(BufferError::Disk)?,
+        }
+        if let Some(segment) = newer_segment(&mut disk) {
+            return Err(BufferError::Newer(segment));
         }
         let (logs, recovery) = open_logs(&mut disk, &settings).map_err(BufferError::Disk)?;
         let reserve = Reserve::open(&mut disk, settings.reserve_bytes);

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use common::{all_losses, at, data, drain, fill, gap, open, tiny};
 use lingate_buffer::fake::{Call, Crash, FakeDisk};
-use lingate_buffer::{Loss, LossCause, RecordId, Settings};
+use lingate_buffer::{Buffer, Loss, LossCause, RecordId, Settings};
 use lingate_model::Priority::{self, High, Low, Normal};
 use lingate_seal::Kid;
 
@@ -372,4 +372,20 @@ fn positions_near_the_end_of_their_range_are_refused_not_wrapped() {
     let settings = Settings { ..tiny() };
     let (mut buffer, _) = open(&disk, &settings);
     assert_eq!(fill(&mut buffer, High, 1, 0..1), [RecordId { priority: High, position: 0 }]);
+}
+
+#[test]
+fn a_segment_of_a_newer_version_is_refused_and_left_as_it_is() {
+    let disk = thirty();
+    let name = segments(&disk).pop().unwrap();
+    let mut bytes = disk.contents(&name).unwrap();
+    bytes[7] = 2;
+    disk.put(&name, &bytes);
+    assert!(Buffer::open(disk.crash(Crash::KeepAll), tiny()).is_ok(), "without its checksum it is a flipped bit");
+    let sum = crc32c::crc32c(&bytes[..40]).to_le_bytes();
+    bytes[40..44].copy_from_slice(&sum);
+    disk.put(&name, &bytes);
+    let refused = Buffer::open(disk.crash(Crash::KeepAll), tiny()).err().unwrap().to_string();
+    assert!(refused.contains(&name) && refused.contains("newer version"), "{refused}");
+    assert_eq!(disk.contents(&name).unwrap(), bytes);
 }

@@ -141,7 +141,7 @@ impl Aside {
 
 /// A name that no driver of ours has stays as it is.
 fn counter_in_chinese(name: &str) -> &str {
-    const NAMES: [(&str, &str); 22] = [
+    const NAMES: [(&str, &str); 23] = [
         ("backfilled", "回填读数"),
         ("crc_errors", "校验错误"),
         ("dead_subscriptions", "失效订阅"),
@@ -150,6 +150,7 @@ fn counter_in_chinese(name: &str) -> &str {
         ("foreign_answers", "错配应答"),
         ("history_refused", "历史读取被拒"),
         ("late_answers", "迟到应答"),
+        ("log_lines_withheld", "未写的日志行"),
         ("notification_lost", "丢失通知"),
         ("opaque", "无法解读"),
         ("overflows", "队列溢出"),

@@ -169,7 +169,6 @@ impl Audit {
     }
 
     /// One that keeps nothing, for tests of what tells it.
-    #[cfg(test)]
     pub(crate) fn deaf() -> Audit {
         let (orders, _) = sync_channel(1);
         Audit { orders, shared: Arc::default(), submission: channel::channel(None).1 }

@@ -4,9 +4,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use std::time::SystemTime;
+
 use lingate_audit::{Event, Kind};
 use lingate_model::UtcMicros;
 use lingate_seal::VerifiedBundle;
+use serde::{Deserialize, Serialize};
 
 use crate::audit::spool;
 use crate::files;
@@ -36,6 +39,27 @@ impl By {
             By::Topic => "topic",
         }
     }
+}
+
+/// A bundle that was refused, and none was accepted since. Deleting what lies in `inbox/rejected` ends it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Refusal {
+    pub(crate) file: String,
+    pub(crate) at: String,
+    pub(crate) reason: String,
+}
+
+/// The newest one, by the times of the files: it is told also after a restart.
+pub(crate) fn standing_refusal(state_dir: &Path) -> Option<Refusal> {
+    let (at, path) = newest(&state_dir.join("inbox/rejected"), is_reason_of_a_file)?;
+    let accepted = newest(&state_dir.join("inbox/accepted"), |_| true);
+    if accepted.is_some_and(|(accepted, _)| accepted >= at) {
+        return None;
+    }
+    let reason = String::from_utf8_lossy(&files::read(&path).ok()?).trim_end().to_owned();
+    let file = path.file_name()?.to_string_lossy().trim_end_matches(REASON).to_owned();
+    let micros = at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_micros();
+    Some(Refusal { file, at: show_time(UtcMicros(i64::try_from(micros).ok()?)), reason })
 }
 
 /// Keeps a copy and a line. Neither can keep a bundle from being in force.
@@ -97,14 +121,33 @@ fn forget_oldest(folder: &Path, keep: usize) {
 
 /// By the time of the refusal: the file itself bears the time at which somebody wrote it.
 fn forget_rejected(folder: &Path) {
-    for reason in oldest(folder, KEPT, |path| path.to_string_lossy().ends_with(REASON)) {
+    for reason in oldest(folder, KEPT, is_reason) {
         let _ = fs::remove_file(reason.to_string_lossy().trim_end_matches(REASON));
         let _ = fs::remove_file(reason);
     }
 }
 
+fn is_reason(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(REASON)
+}
+
+/// A crash can leave a reason before its file comes, and a person can delete the file alone.
+fn is_reason_of_a_file(path: &Path) -> bool {
+    path.to_string_lossy().strip_suffix(REASON).is_some_and(|file| Path::new(file).exists())
+}
+
 /// All but the newest `keep`.
 fn oldest(folder: &Path, keep: usize, is_meant: fn(&Path) -> bool) -> Vec<PathBuf> {
+    let files = by_age(folder, is_meant);
+    let surplus = files.len().saturating_sub(keep);
+    files.into_iter().take(surplus).map(|(_, path)| path).collect()
+}
+
+fn newest(folder: &Path, is_meant: fn(&Path) -> bool) -> Option<(SystemTime, PathBuf)> {
+    by_age(folder, is_meant).pop()
+}
+
+fn by_age(folder: &Path, is_meant: fn(&Path) -> bool) -> Vec<(SystemTime, PathBuf)> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut files: Vec<_> = entries
         .filter_map(Result::ok)
@@ -112,6 +155,5 @@ fn oldest(folder: &Path, keep: usize, is_meant: fn(&Path) -> bool) -> Vec<PathBu
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .collect();
     files.sort();
-    let surplus = files.len().saturating_sub(keep);
-    files.into_iter().take(surplus).map(|(_, path)| path).collect()
+    files
 }

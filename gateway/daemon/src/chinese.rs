@@ -3,7 +3,7 @@
 //! device's) stays as it came.
 
 /// English with `{}` for what varies, and the same in Chinese with what varies in the same order.
-const SHAPES: [(&str, &str); 56] = [
+const SHAPES: [(&str, &str); 67] = [
     // Readiness.
     ("the daemon is stopping", "守护进程正在停止"),
     ("the engine does not answer; is the disk stuck?", "引擎没有响应；磁盘是否卡住？"),
@@ -36,6 +36,14 @@ const SHAPES: [(&str, &str); 56] = [
     ("the last key of {}", "{} 的最后一个密钥"),
     ("{} ends in {} days", "{} 将在 {} 天后到期"),
     ("{} records await a receipt", "{} 条记录等待回执"),
+    // The audit log.
+    (
+        "the history that the sandbox cosigned (line {}) {} than this log: it was restored, changed, or copied",
+        "沙箱会签过的历史（第 {} 行）{}：状态目录被恢复、更改或复制过",
+    ),
+    ("has another root", "与本日志的根不同"),
+    ("is longer", "比本日志长"),
+    ("cannot be compared, because its lines were pruned,", "无法与本日志比较，因为相应的行已清理"),
     // The link.
     ("the gateway is stopping", "网关正在停止"),
     (
@@ -62,6 +70,12 @@ const SHAPES: [(&str, &str); 56] = [
         "another client connected with this gateway's id; if no second gateway runs by mistake, its key was copied: have \
          the sandbox revoke it",
         "另一个客户端使用了本网关的标识；如果没有误启动第二个网关，则密钥已被复制：请让沙箱吊销它",
+    ),
+    ("the broker closed the connection", "消息代理关闭了连接"),
+    (
+        "the broker closed the connection {} times in a row, soon after it let this gateway in: does another client use \
+         this gateway's id? Look for a second box with the same keys, and into the broker's log",
+        "消息代理接受本网关后不久就关闭了连接，已连续 {} 次：是否有另一个客户端使用本网关的标识？请查找使用相同密钥的另一台机器，并查看消息代理的日志",
     ),
     ("the broker ended the connection: {}", "消息代理结束了连接：{}"),
     ("the broker was silent for {}", "消息代理沉默了 {}"),
@@ -92,6 +106,27 @@ const SHAPES: [(&str, &str); 56] = [
     (
         "it has expired; tell the sandbox operator, and compare this computer's clock",
         "它已过期；请通知沙箱运营方，并核对本机时钟",
+    ),
+    (
+        "it was revoked: somebody else may hold its key; tell the sandbox operator, and do not take sandbox.crl out",
+        "它已被吊销：别人可能持有其密钥；请通知沙箱运营方，不要去掉 sandbox.crl",
+    ),
+    (
+        "sandbox.crl has no revocation list of its issuer; ask the sandbox operator for a file with a list of each issuer \
+         in the chain",
+        "sandbox.crl 中没有其签发者的吊销列表；请向沙箱运营方索取包含证书链中每个签发者列表的文件",
+    ),
+    (
+        "the revocation list of sandbox.crl is overdue; put a newer one in its place, and compare this computer's clock",
+        "sandbox.crl 的吊销列表已过期；请换上更新的列表，并核对本机时钟",
+    ),
+    (
+        "the revocation list of sandbox.crl was not signed by the CA of sandbox.ca; take one of the sandbox operator",
+        "sandbox.crl 的吊销列表不是由 sandbox.ca 的 CA 签发的；请使用沙箱运营方提供的列表",
+    ),
+    (
+        "it is not valid yet; compare this computer's clock, and tell the sandbox operator",
+        "它尚未生效；请核对本机时钟，并通知沙箱运营方",
     ),
     ("the certificate files were replaced; connecting with the new ones", "证书文件已更换；正在用新证书连接"),
     // Why a device is away.
@@ -181,6 +216,20 @@ mod tests {
         let why = "cannot connect to 10.0.4.17:502: Connection refused (os error 111)";
         assert_eq!(told(why), "无法连接 10.0.4.17:502：连接被拒绝");
         assert_eq!(told("no complete answer within 1s while reading"), "在 1s 内没有收到完整的应答（reading）");
+    }
+
+    #[test]
+    fn a_dispute_over_the_history_is_told_in_chinese() {
+        for how in ["has another root", "is longer", "cannot be compared, because its lines were pruned,"] {
+            let english = format!(
+                "the history that the sandbox cosigned (line 121) {how} than this log: it was restored, changed, or copied"
+            );
+            assert!(
+                told(&english).contains("第 121 行") && told(&english).is_ascii() == told(how).is_ascii(),
+                "{english}"
+            );
+            assert!(!told(&english).contains("log"), "{}", told(&english));
+        }
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The files of a configuration: `lingate.toml` and what lies beside it in `lingate.d`, and the copy of the last that ran.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use lingate_config::{FILE_BYTES_MAX, SourceFile};
@@ -49,6 +51,26 @@ fn beside(config: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// The copy in the state directory: the file, and its folder beside it.
+/// Who may change what the gateway does, if that is everybody: the file, or its folder, which allows to replace it.
+pub(crate) fn open_to_everybody(files: &[SourceFile]) -> Vec<String> {
+    const STICKY: u32 = 0o1000;
+    const OTHERS_WRITE: u32 = 0o002;
+    let mut told = BTreeSet::new();
+    for path in files.iter().map(|file| Path::new(&file.name)) {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        for place in [path, folder] {
+            let mode = fs::metadata(place).map_or(0, |entry| entry.mode());
+            if mode & OTHERS_WRITE != 0 && mode & STICKY == 0 {
+                told.insert(format!(
+                    "every user of this computer may change {}, and with it what leaves: chmod o-w it",
+                    place.display()
+                ));
+            }
+        }
+    }
+    told.into_iter().collect()
+}
+
 pub(crate) fn copy_path(state_dir: &Path) -> PathBuf {
     state_dir.join("configuration").join("running.toml")
 }
@@ -123,6 +145,34 @@ mod tests {
             fs::write(home.path().join("lingate.d").join(name), name).unwrap();
         }
         assert_eq!(names(&config), ["lingate.toml", "10-x.toml", "20.toml", "3.toml"]);
+    }
+
+    #[test]
+    fn a_pipe_in_place_of_a_file_is_refused_and_waits_for_nobody() {
+        let home = tempfile::tempdir().unwrap();
+        let config = home.path().join("lingate.toml");
+        assert!(std::process::Command::new("mkfifo").arg(&config).status().unwrap().success());
+        assert_eq!(read(&config).unwrap_err().to_string(), "not a regular file");
+    }
+
+    #[test]
+    fn a_folder_or_a_file_that_everybody_may_write_is_told() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("etc");
+        fs::create_dir(&folder).unwrap();
+        let config = folder.join("lingate.toml");
+        fs::write(&config, "a").unwrap();
+        let set = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let told = || open_to_everybody(&read(&config).unwrap());
+        set(&folder, 0o755);
+        assert_eq!(told(), Vec::<String>::new());
+        set(&config, 0o666);
+        set(&folder, 0o777);
+        assert!(told().len() == 2 && told()[0].contains("etc, and with it"), "{:?}", told());
+        // In such a folder nobody replaces what belongs to another.
+        set(&folder, 0o1777);
+        assert!(told().len() == 1 && told()[0].contains("lingate.toml"), "{:?}", told());
     }
 
     #[test]

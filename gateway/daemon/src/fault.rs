@@ -18,6 +18,7 @@ pub(crate) struct Fault {
 pub(crate) enum Setting {
     StateDir,
     Ca,
+    Crl,
     Certificate,
     Key,
     SigningKey,
@@ -59,6 +60,7 @@ impl Setting {
         match self {
             Setting::StateDir => &places.state_dir,
             Setting::Ca => &places.ca,
+            Setting::Crl => &places.crl,
             Setting::Certificate => &places.certificate,
             Setting::Key => &places.key,
             Setting::SigningKey => &places.signing_key,
@@ -76,6 +78,7 @@ impl fmt::Display for Setting {
         match self {
             Setting::StateDir => f.write_str("gateway.state_dir"),
             Setting::Ca => f.write_str("sandbox.ca"),
+            Setting::Crl => f.write_str("sandbox.crl"),
             Setting::Certificate => f.write_str("sandbox.certificate"),
             Setting::Key => f.write_str("sandbox.key"),
             Setting::SigningKey => f.write_str("sandbox.signing_key"),

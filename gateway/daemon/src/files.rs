@@ -20,7 +20,8 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// All bytes of a regular file of at most `most` bytes.
 pub(crate) fn read_up_to(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
+    // O_NONBLOCK of Linux: the opening of a pipe would wait for somebody who writes into it.
+    let file = OpenOptions::new().read(true).custom_flags(0o4000).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }

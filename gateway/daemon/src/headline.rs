@@ -25,8 +25,8 @@ pub(crate) enum Light {
 pub(crate) fn headline(report: &Report, language: Language) -> (Light, String) {
     let teller = Teller { report, language };
     if let Some(why) = teller.nothing_arrives() {
-        let [no_data, stop] = [("No data is arriving at the sandbox: ", "沙箱没有收到数据："), (".", "。")]
-            .map(|(en, zh)| language.of(en, zh));
+        let no_data = language.of("No data is arriving at the sandbox: ", "沙箱没有收到数据：");
+        let stop = if why.ends_with(['?', '？']) { "" } else { language.of(".", "。") };
         return (Light::Red, format!("{no_data}{why}{stop}{}", teller.kept()));
     }
     let (flaw, chinese) = (teller.flaw(), language == Language::Chinese);
@@ -196,7 +196,7 @@ impl Teller<'_> {
         let cannot = self.language.of("the audit log cannot be written: ", "审计日志无法写入：");
         let disputed = self.language.of("audit log: ", "审计日志：");
         let fault = audit.fault.as_ref().map(|fault| format!("{cannot}{fault}"));
-        fault.or_else(|| audit.dispute.as_ref().map(|dispute| format!("{disputed}{dispute}")))
+        fault.or_else(|| Some(format!("{disputed}{}", self.language.told(audit.dispute.as_deref()?))))
     }
 
     fn some_bad(&self) -> Option<String> {
@@ -311,6 +311,11 @@ mod tests {
             report["link"]["reason"] = json!("the cable is cut");
         });
         assert!(light == Light::Red && words.contains("the cable is cut") && words.contains("3 records"), "{words}");
+        let (_, words) = told(|report| {
+            report["link"]["up"] = json!(false);
+            report["link"]["reason"] = json!("is it of another CA?");
+        });
+        assert!(words.contains("another CA? Kept on disk"), "{words}");
         let (light, words) = told(|report| report["link"]["unread"] = json!("lingate/1/acme/gw-1/k/q7"));
         assert!(light == Light::Red && words.contains("no subscriber for lingate/1/acme/gw-1/k/q7"), "{words}");
         let one_of_two = |stalled: f64| {

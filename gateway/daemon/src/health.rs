@@ -5,6 +5,7 @@
 //! that wait for changes; no process value.
 
 mod answers;
+mod fuzz;
 mod visit;
 
 use std::fs;
@@ -15,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+pub(crate) use fuzz::answered;
 
 use answers::{live, metrics, ready, status};
 use axum::Router;
@@ -252,6 +255,7 @@ pub(crate) mod tests {
             acknowledged_records: 2,
             newest_acknowledged: None,
             gaps: 0,
+            undeclared: 0,
         };
         Status {
             devices: vec![device],
@@ -283,6 +287,8 @@ pub(crate) mod tests {
             certificate: Arc::default(),
             status: watch::channel(Arc::new(status())).1,
             audit: crate::audit::Audit::deaf(),
+            fence: [crate::fence::Barrier { name: "files".to_owned(), in_force: true, what: String::new() }].into(),
+            bundle_refused: Arc::default(),
         }
     }
 

@@ -17,6 +17,7 @@ use crate::audit::Ear;
 use crate::changes::{Change, Changes};
 use crate::journal;
 use crate::limiter::Limiter;
+use crate::log_lines::LogLines;
 use crate::pseudonyms::PseudonymKeys;
 use crate::pulse::Pulse;
 use crate::receipt_queue::ReceiptQueue;
@@ -143,6 +144,7 @@ pub(crate) fn start<D: Disk + 'static>(
         pulse: pulse.clone(),
         commit_every,
         notices: Limiter::new(20, Duration::from_secs(1)),
+        lines: LogLines::default(),
         changes: Changes::default(),
         ear,
         deliver_until: Duration::ZERO,
@@ -172,6 +174,7 @@ struct Beating<D: Disk> {
     pulse: Pulse,
     commit_every: Duration,
     notices: Limiter,
+    lines: LogLines,
     changes: Changes,
     ear: Ear,
     /// After the drain: when to end with records undelivered.
@@ -199,7 +202,9 @@ impl<D: Disk> Beating<D> {
             self.pulse.turn(now, self.commit_every);
             if drained || now.monotonic >= self.snapshot_at {
                 self.snapshot_at = now.monotonic + SNAPSHOT_EVERY;
-                self.status.send_replace(Arc::new(self.engine.status()));
+                let mut status = self.engine.status();
+                self.lines.tell(&mut status);
+                self.status.send_replace(Arc::new(status));
             }
         }
         let finished = self.engine.finish(self.clock.now());
@@ -295,11 +300,8 @@ impl<D: Disk> Beating<D> {
     }
 
     fn handle(&mut self, now: Now, input: Input) -> bool {
-        if let Some(change) = self.changes.of(&input, now.monotonic)
-            && self.may_tell()
-        {
-            let Change { level, text, device, cause } = change;
-            journal::change(level, &text, device.as_deref(), cause.as_deref());
+        if let Some(change) = self.changes.of(&input, now.monotonic) {
+            self.tell_change(&change, now);
         }
         self.ear.hear(now, &input);
         self.engine.handle(now, input);
@@ -337,6 +339,17 @@ impl<D: Disk> Beating<D> {
         if self.may_tell() {
             journal::change(level, text, None, None);
         }
+    }
+
+    fn tell_change(&mut self, change: &Change, now: Now) {
+        let Change { level, text, device, cause } = change;
+        let allowed = device.as_ref().map_or(Some(0), |device| self.lines.allows(device, now.monotonic));
+        let Some(withheld) = allowed.filter(|_| self.may_tell()) else { return };
+        let text = match withheld {
+            0 => text.clone(),
+            withheld => format!("{text} ({withheld} lines about it were withheld)"),
+        };
+        journal::change(*level, &text, device.as_deref(), cause.as_deref());
     }
 
     fn may_tell(&mut self) -> bool {

@@ -19,7 +19,7 @@ use lingate_seal::{Bundle, BundleRefused, PreviousBundle, RootSet, VerifiedBundl
 use tokio::sync::{Mutex, mpsc};
 
 use crate::accepted::{Accepted, bundle_path};
-use crate::bundle_history;
+use crate::bundle_history::{self, Refusal};
 use crate::fault::{Fault, Setting};
 use crate::files;
 use crate::heart::Message;
@@ -33,6 +33,9 @@ const SETTLED_AFTER: Duration = Duration::from_secs(10);
 
 /// The newest bundle that came by the topic and was not looked at yet.
 pub(crate) type Offered = Arc<std::sync::Mutex<Option<Vec<u8>>>>;
+
+/// What `/status` tells of the bundle that was refused last.
+pub(crate) type Refused = Arc<std::sync::Mutex<Option<Refusal>>>;
 
 pub(crate) struct Bundles {
     state_dir: PathBuf,
@@ -332,17 +335,20 @@ impl Bundles {
 pub(crate) async fn watch(
     bundles: Arc<Mutex<Bundles>>,
     offered: Offered,
+    refused: Refused,
     heart: mpsc::Sender<Message>,
     clock: Arc<dyn Clock>,
     mut stop: Stop,
 ) {
     while stop.pause(LOOK_EVERY).await {
-        let (bundles, utc) = (bundles.clone(), clock.now().utc);
+        let (bundles, refused, utc) = (bundles.clone(), refused.clone(), clock.now().utc);
         let offer = offered.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let looked = tokio::task::spawn_blocking(move || {
             let mut bundles = bundles.blocking_lock();
             offer.iter().for_each(|bytes| bundles.take_offered(bytes));
             let found = bundles.scan(utc);
+            let standing = bundle_history::standing_refusal(&bundles.state_dir);
+            *refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = standing;
             let installed = found.iter().any(|found| matches!(found, Found::Installed { .. }));
             (found, bundles.current().filter(|_| installed).cloned())
         });
@@ -382,6 +388,11 @@ pub(crate) fn valid_from(bytes: &[u8]) -> UtcMicros {
         serde_json::from_slice::<serde_json::Value>(&payload).ok()?["nbf"].as_i64()
     };
     UtcMicros(seconds().unwrap_or(0).saturating_mul(1_000_000))
+}
+
+/// When the sandbox signed the bundle that was accepted last; it was verified then.
+pub(crate) fn signed(state_dir: &Path) -> Option<UtcMicros> {
+    files::read(&bundle_path(state_dir)).ok().map(|bytes| valid_from(&bytes))
 }
 
 fn file_name(path: &Path) -> String {

@@ -1,6 +1,5 @@
 //! Which slots of a running session are accounted for, so that those it takes with it can be told.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lingate_drivers::{Acquisition, DeviceEvent, Point};
@@ -12,15 +11,19 @@ pub(crate) struct Ledger {
     began: Now,
     last_event: Duration,
     has_ended: bool,
-    /// Slots that gave a reading or were told as missed, by point.
-    told: BTreeMap<PointId, u64>,
+    /// Slots that gave a reading or were told as missed, by point behind `first`: a device's points are numbered densely.
+    told: Vec<u64>,
+    first: PointId,
     /// The downtime before the session, as far as nothing was told of it. The session's to tell once it took it.
     downtime: Option<Missed>,
 }
 
 impl Ledger {
-    pub(crate) fn start(now: Now, downtime: Option<Missed>) -> Ledger {
-        Ledger { began: now, last_event: now.monotonic, has_ended: false, told: BTreeMap::new(), downtime }
+    pub(crate) fn start(now: Now, points: &[Point], downtime: Option<Missed>) -> Ledger {
+        let first = points.iter().map(|point| point.id).min().unwrap_or(PointId(0));
+        let beyond = points.iter().map(|point| point.id.index() + 1).max().unwrap_or(0);
+        let told = vec![0; beyond - first.index().min(beyond)];
+        Ledger { began: now, last_event: now.monotonic, has_ended: false, told, first, downtime }
     }
 
     pub(crate) fn enter(&mut self, now: Now, event: &DeviceEvent) {
@@ -52,8 +55,13 @@ impl Ledger {
     }
 
     fn tell(&mut self, point: PointId, slots: u64) {
-        let told = self.told.entry(point).or_default();
-        *told = told.saturating_add(slots);
+        if let Some(told) = self.place(point).and_then(|place| self.told.get_mut(place)) {
+            *told = told.saturating_add(slots);
+        }
+    }
+
+    fn place(&self, point: PointId) -> Option<usize> {
+        point.index().checked_sub(self.first.index())
     }
 
     fn fill(&mut self, point: PointId, slots: u64) {
@@ -91,7 +99,7 @@ impl Ledger {
     fn rest_of_polled(&self, point: &Point, now: Now) -> (u64, u128) {
         let ago = now.monotonic.saturating_sub(self.began.monotonic).as_nanos();
         let interval = point.interval.as_nanos().max(1);
-        let told = self.told.get(&point.id).copied().unwrap_or(0);
+        let told = self.place(point.id).and_then(|place| self.told.get(place)).copied().unwrap_or(0);
         let due = u64::try_from(ago / interval + 1).unwrap_or(u64::MAX);
         // The slots of a point are told in their order.
         (due.saturating_sub(told), ago.saturating_sub(interval.saturating_mul(u128::from(told))))

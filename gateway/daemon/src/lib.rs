@@ -15,6 +15,8 @@
 //! [architecture]: the table of tasks in ARCHITECTURE.md
 
 pub mod cli;
+#[doc(hidden)]
+pub mod fuzz;
 
 mod about;
 mod accepted;
@@ -24,10 +26,12 @@ mod bundle_history;
 mod changes;
 mod chinese;
 mod clock;
+mod components;
 mod configuration;
 mod entropy;
 mod export_ledger;
 mod fault;
+mod fence;
 mod files;
 mod grid;
 mod headline;
@@ -42,6 +46,7 @@ mod ledger;
 mod limiter;
 mod lineage;
 mod link;
+mod log_lines;
 mod metrics;
 mod page;
 mod policy;
@@ -56,9 +61,11 @@ mod recent;
 mod reload;
 mod report;
 mod retry;
+mod revocation;
 mod rights_report;
 mod run;
 mod sheet;
+mod signals;
 mod software;
 mod supervise;
 mod systemd;

@@ -31,7 +31,7 @@ use crate::supervise::Stop;
 use crate::tls::{Stamp, TlsFiles};
 
 use connection::Connection;
-use explain::{Kind, Loss, stopping};
+use explain::{Cuts, Kind, Loss, stopping};
 use inbound::Inbound;
 
 /// Log filter of the library, which tells every reconnect as an error.
@@ -44,6 +44,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A broker that refuses will refuse again until somebody acts.
 const FIRST_REFUSED_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(60);
+
+/// A clock that moves by more than this was set, perhaps to a time in which certificates are valid.
+const SET_BY_MICROS: u128 = 60_000_000;
 
 /// What was not answered is sent again with the new identity.
 fn replaced() -> Loss {
@@ -78,8 +81,11 @@ impl Link {
     async fn work(&self, mut stop: Stop) {
         let mut weather = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut refusal = Backoff::new(FIRST_REFUSED_PAUSE, LONGEST_REFUSED_PAUSE);
+        let mut cuts = Cuts::default();
         loop {
+            let began = self.clock.now().monotonic;
             let (loss, useful) = self.connect_and_serve(&mut stop).await;
+            let loss = cuts.judge(loss, self.clock.now().monotonic.saturating_sub(began));
             if useful {
                 weather.succeeded();
                 refusal.succeeded();
@@ -158,16 +164,22 @@ impl Link {
         Ok(material.config)
     }
 
-    /// Ends early when somebody brought new certificates. `false`: told to stop.
+    /// Where the wall clock stands, seen from the steady one: it moves when somebody sets it.
+    fn clock_is_off_by(&self) -> i128 {
+        let now = self.clock.now();
+        i128::from(now.utc.0) - now.monotonic.as_micros() as i128
+    }
+
+    /// Ends early when somebody brought new certificates or set the clock. `false`: told to stop.
     async fn pause(&self, stop: &mut Stop, pause: Duration) -> bool {
-        let stamp = self.tls.stamp();
+        let (stamp, off_by) = (self.tls.stamp(), self.clock_is_off_by());
         let mut left = pause;
         while !left.is_zero() {
             let step = left.min(Duration::from_secs(2));
             if !stop.pause(step).await {
                 return false;
             }
-            if self.tls.stamp() != stamp {
+            if self.tls.stamp() != stamp || self.clock_is_off_by().abs_diff(off_by) > SET_BY_MICROS {
                 return true;
             }
             left -= step;

@@ -66,12 +66,20 @@ impl Sheet {
         let counts = [("applied", reload.applied), ("refused", reload.refused)];
         let counts = counts.map(|(outcome, count)| (vec![("outcome", outcome.to_owned())], count));
         self.counters("config_reloads", "Wishes for another configuration since the start", counts);
+        let barriers = report
+            .fence
+            .iter()
+            .map(|barrier| (vec![("barrier", barrier.name.replace(' ', "_"))], flag(barrier.in_force)));
+        let help = "1 while the process can do no more than its work: /status says what each barrier allows";
+        self.gauges("fence", help, None, barriers);
         let seconds = |days: f64| days * 86_400.0;
         self.maybe(
             "certificate_left",
             "Time until the client certificate expires",
             report.certificate_days_left.map(seconds),
         );
+        let help = "1 while the newest bundle that came was refused and the one before stays in force";
+        self.gauge("bundle_refused", help, None, flag(report.bundle_refused.is_some()));
         let bundle = report.bundle.as_ref();
         self.maybe(
             "bundle_left",
@@ -209,6 +217,9 @@ impl Sheet {
         let datasets = &report.datasets;
         let denied = datasets.iter().map(|d| (dataset(&d.id), flag(d.denied.is_some())));
         self.gauges("dataset_denied", "1 while nothing may be sealed for the dataset", None, denied);
+        let help = "Readings and slots that were lost and wait for their gap record";
+        let undeclared = datasets.iter().map(|d| (dataset(&d.id), whole(d.undeclared)));
+        self.gauges("dataset_undeclared_readings", help, None, undeclared);
         type Count = fn(&crate::report::DatasetReport) -> u64;
         let counters: [(&str, &str, Count); 7] = [
             ("dataset_read_readings", "Readings before minimization", |d| d.read),

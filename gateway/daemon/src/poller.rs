@@ -144,11 +144,11 @@ impl Poller {
         let (events, mut queue) = mpsc::channel(1);
         let sink = Sink::new(events, self.clock.clone()).stopped_by(stop.watched());
         let sink = sink.after_shared(self.handed_over.clone());
-        let (ledger, handed_over) = (self.ledger.clone(), self.handed_over.clone());
+        let (ledger, handed_over, device) = (self.ledger.clone(), self.handed_over.clone(), self.device.clone());
         let seat = self.seat("session of device");
         let running = guarded(async move {
             let downtime = lock(&handed_over).clone();
-            *lock(&ledger) = Some(Ledger::start(sink.now(), downtime));
+            *lock(&ledger) = Some(Ledger::start(sink.now(), device.points(), downtime));
             let error = seat.alongside(session.run(&sink)).await;
             lock(&ledger).as_mut().into_iter().for_each(Ledger::ended);
             error

@@ -14,9 +14,9 @@ use lingate_seal::{NotGranted, PlantTerms, SignatureAlgorithm, SigningKey, Verif
 
 use crate::configuration;
 use crate::fault::{Fault, Setting, Weight};
-use crate::inbox::{Bundles, Found, tell};
+use crate::inbox::{self, Bundles, Found, tell};
 use crate::keys;
-use crate::tls::{Material, TlsFiles};
+use crate::tls::{Material, TlsFiles, show_time};
 use crate::veto;
 
 /// A configuration with everything around it.
@@ -79,9 +79,11 @@ pub(crate) fn last_good(config: &Path) -> Option<Vec<SourceFile>> {
 }
 
 fn prepare_files(files: Vec<SourceFile>, clock: &Arc<dyn Clock>, mode: Mode) -> Result<Prepared, Refused> {
-    let utc = clock.now().utc;
     let plan = load_files(&files).map_err(Refused::Problems)?;
     let tls = TlsFiles::new(&plan.sandbox, &plan.gateway);
+    tls.issued().iter().for_each(|issued| clock.has_passed(*issued));
+    inbox::signed(&plan.state_dir).iter().for_each(|signed| clock.has_passed(*signed));
+    let utc = clock.now().utc;
     let mut faults = Vec::new();
     let signer = keep(keys::signing_key(&plan.state_dir, plan.sandbox.signing_key.as_ref()), &mut faults);
     let pinned = keep(keys::pinned(&plan.state_dir, &plan.sandbox.root_sha256), &mut faults);
@@ -97,7 +99,8 @@ fn prepare_files(files: Vec<SourceFile>, clock: &Arc<dyn Clock>, mode: Mode) -> 
     let (refuses, awaits) = (has(Weight::Refuse), has(Weight::Await));
     match (signer, bundles, material) {
         (Some(signer), Some(bundles), Some(material)) if !refuses && !awaits => {
-            let notes = twins(&plan.devices);
+            let mut notes = [twins(&plan.devices), configuration::open_to_everybody(&files)].concat();
+            notes.extend(wrong_clock(&**clock));
             let instead_of = Vec::new();
             Ok(Prepared { plan, files, instead_of, signer, bundles, tls, material, warnings: faults, notes })
         }
@@ -158,6 +161,21 @@ fn twins(devices: &[DevicePlan]) -> Vec<String> {
         }
     }
     notes
+}
+
+/// What was signed later than the clock shows tells that it was never set.
+fn wrong_clock(clock: &dyn Clock) -> Option<String> {
+    let (shown, earliest) = (clock.shows(), clock.now().utc);
+    // Between two looks a right clock moves.
+    (earliest.0.saturating_sub(shown.0) > 1_000_000).then(|| {
+        format!(
+            "this computer's clock is wrong: it shows {}, but the certificate, the bundle or this program is of {} or \
+             later. Set it, or let a time server do it. Until then times are counted from there, data is marked as not \
+             synchronised, and nothing that is read is lost for it",
+            show_time(shown),
+            show_time(earliest)
+        )
+    })
 }
 
 fn keep<T>(found: Result<T, Fault>, faults: &mut Vec<Fault>) -> Option<T> {

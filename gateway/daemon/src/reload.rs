@@ -29,6 +29,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::audit::Audit;
 use crate::configuration;
 use crate::entropy::SystemEntropy;
+use crate::fence::folders::Folders;
 use crate::heart::Message;
 use crate::pollers::Pollers;
 use crate::prepare::Refused;
@@ -55,6 +56,8 @@ pub(crate) struct Reloader {
     pub(crate) differing: Vec<String>,
     /// What each device's driver was told.
     pub(crate) devices: BTreeMap<DeviceName, [u8; 32]>,
+    /// What the process may open.
+    pub(crate) folders: Folders,
     pub(crate) told: watch::Sender<Arc<ReloadReport>>,
     pub(crate) audit: Audit,
     pub(crate) clock: Arc<dyn Clock>,
@@ -166,11 +169,15 @@ impl Reloader {
     fn refuse_what_needs_a_restart(&self, plan: &Plan) -> Result<(), Refusal> {
         let fixed = plan.fixed();
         let changed = self.fixed.iter().zip(&fixed).filter(|(old, new)| old != new);
-        let problems: Vec<String> = changed
-            .map(|((setting, _), _)| {
-                format!("{setting} cannot change while the gateway runs: restart it, or take this back")
-            })
-            .collect();
+        let fixed = changed.map(|((setting, _), _)| {
+            format!("{setting} cannot change while the gateway runs: restart it, or take this back")
+        });
+        let missing = self.folders.missing(&Folders::of(&self.config, plan)).into_iter();
+        let outside = missing.map(|folder| {
+            let folder = folder.display();
+            format!("{folder} was not named when the gateway started, so it cannot be opened any more: restart it")
+        });
+        let problems: Vec<String> = fixed.chain(outside).collect();
         if problems.is_empty() { Ok(()) } else { Err(Refusal(problems)) }
     }
 
@@ -261,7 +268,7 @@ pub(crate) fn started(sha256: &[u8; 32], utc: UtcMicros, instead_of: Vec<String>
     }
 }
 
-#[cfg(test)]
+/// Nothing was ever loaded anew: for tests of what shows it.
 pub(crate) fn untold() -> watch::Receiver<Arc<ReloadReport>> {
     watch::channel(Arc::new(started(&[0xAB; 32], UtcMicros(0), Vec::new()))).1
 }

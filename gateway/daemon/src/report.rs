@@ -1,6 +1,7 @@
 //! What `/status` answers and `lingate status` reads: names, counts, times and reasons. Never a process value.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use lingate_engine::{DatasetStatus, DeviceStatus, Status};
 use lingate_model::{DeviceState, UtcMicros};
@@ -8,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::about::About;
 use crate::audit;
+use crate::bundle_history::Refusal;
+use crate::fence::Barrier;
 use crate::language::Language;
 use crate::recent::Recent;
 use crate::reload::ReloadReport;
@@ -33,6 +36,9 @@ pub(crate) struct Report {
     pub(crate) link: LinkReport,
     pub(crate) buffer: BufferReport,
     pub(crate) bundle: Option<BundleReport>,
+    /// The one in force stays.
+    #[serde(default)]
+    pub(crate) bundle_refused: Option<Refusal>,
     pub(crate) certificate_days_left: Option<f64>,
     pub(crate) disk_fault: Option<String>,
     pub(crate) devices: Vec<DeviceReport>,
@@ -49,6 +55,9 @@ pub(crate) struct Report {
     pub(crate) audit: audit::Health,
     #[serde(default)]
     pub(crate) reload: ReloadReport,
+    /// What the process gave up before it heard anybody.
+    #[serde(default)]
+    pub(crate) fence: Vec<Barrier>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -143,6 +152,9 @@ pub(crate) struct DatasetReport {
     pub(crate) acknowledged_records: u64,
     pub(crate) newest_acknowledged_age_seconds: Option<f64>,
     pub(crate) gaps: u64,
+    /// Readings and slots that are lost and whose gap record is not sealed yet.
+    #[serde(default)]
+    pub(crate) undeclared: u64,
 }
 
 /// Names in one sentence for people; `/status` has more.
@@ -192,6 +204,7 @@ impl Report {
             uptime_seconds: uptime.as_secs(),
             time: crate::tls::show_time(now.utc),
             clock: status.clock.to_string(),
+            fence: view.fence.to_vec(),
             ready: reasons.is_empty(),
             reasons,
             newest_acknowledged: newest.map(crate::tls::show_time),
@@ -207,6 +220,7 @@ impl Report {
                 root_version: bundle.root_version,
                 days_left: days(now.utc, bundle.expires),
             }),
+            bundle_refused: view.bundle_refused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             certificate_days_left: view.certificate_expires().map(|expires| days(now.utc, expires)),
             disk_fault: status.disk_fault.clone(),
             devices: status.devices.iter().map(|device| self::device(device, now.utc, &view.recent)).collect(),
@@ -295,6 +309,7 @@ fn dataset(dataset: &DatasetStatus, utc: UtcMicros) -> DatasetReport {
         acknowledged_records: dataset.acknowledged_records,
         newest_acknowledged_age_seconds: dataset.newest_acknowledged.map(|newest| age(utc, newest)),
         gaps: dataset.gaps,
+        undeclared: dataset.undeclared,
     }
 }
 

@@ -9,13 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use lingate_buffer::{Buffer, RealDisk};
+use lingate_buffer::{Buffer, BufferError, RealDisk};
 use lingate_config::{Ack, HealthListen, Plan};
 use lingate_drivers::Device;
 use lingate_engine::{Input, Rules, Setup};
 use lingate_model::{Clock, DeviceName, PointId, UtcMicros};
 use lingate_seal::{Acknowledgement, PlantTerms, SigningKey};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -24,6 +23,8 @@ use crate::clock::SystemClock;
 use crate::configuration;
 use crate::entropy::SystemEntropy;
 use crate::export_ledger;
+use crate::fence::folders::Folders;
+use crate::fence::{self, Barrier, calls, memory};
 use crate::health::Health;
 use crate::heart::{self, End, Heart, Message, Patience, Remains};
 use crate::history::History;
@@ -36,6 +37,7 @@ use crate::pseudonyms;
 use crate::recent::Recent;
 use crate::reload::{self, Asked, Reloader};
 use crate::retry;
+use crate::signals::Signals;
 use crate::supervise::{Restarted, Stopper, stop};
 use crate::systemd;
 use crate::token;
@@ -59,6 +61,8 @@ const HEALTH_ENDS: Duration = Duration::from_secs(2);
 pub(crate) enum Failure {
     Refused(Refused),
     Buffer(String),
+    /// The buffer is of a newer version.
+    Newer(String),
     /// A key of M11: without it identifiers would be lost.
     Pseudonyms(String),
     Health {
@@ -74,10 +78,14 @@ pub(crate) enum Failure {
 
 /// Runs until a signal comes, `once` is over, or something fails that a restart has to mend.
 pub(crate) fn run(config: &Path, once: Option<Duration>) -> Result<(), Failure> {
+    let mut fence = vec![memory::no_images(), memory::no_swap()];
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let prepared = prepare_when_there(config, &clock).map_err(Failure::Refused)?;
     prepared.warnings.iter().for_each(|warning| tracing::error!("{warning}"));
     prepared.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    // Before there is any thread but those of a token: each has the fence of the one that started it.
+    let folders = Folders::of(config, &prepared.plan);
+    fence.push(folders.close());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         // Name look-ups and files; a name server that hangs must not gather threads.
@@ -85,7 +93,7 @@ pub(crate) fn run(config: &Path, once: Option<Duration>) -> Result<(), Failure> 
         .enable_all()
         .build()
         .map_err(Failure::System)?;
-    let outcome = runtime.block_on(daemon(config.to_owned(), prepared, clock, once));
+    let outcome = runtime.block_on(daemon(config.to_owned(), prepared, (folders, fence), clock, once));
     // A look-up that hangs must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
@@ -116,6 +124,7 @@ fn prepare_when_there(config: &Path, clock: &Arc<dyn Clock>) -> Result<Prepared,
 async fn daemon(
     config: PathBuf,
     prepared: Prepared,
+    fence: (Folders, Vec<Barrier>),
     clock: Arc<dyn Clock>,
     once: Option<Duration>,
 ) -> Result<(), Failure> {
@@ -123,7 +132,7 @@ async fn daemon(
     let mut ended_by = Signals::listen().map_err(Failure::System)?;
     reload::forget(&prepared.plan.state_dir);
     let mut asked = Asked::listen(&prepared.plan.state_dir).map_err(Failure::System)?;
-    let mut running = Running::start(config, prepared, clock).await?;
+    let mut running = Running::start(config, prepared, fence, clock).await?;
     systemd::ready();
     let mut over = std::pin::pin!(pause(once));
     let outcome = loop {
@@ -145,24 +154,6 @@ async fn pause(once: Option<Duration>) {
     }
 }
 
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Signals> {
-        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
-}
-
 /// Everything that is alive, by the order of its end.
 struct Running {
     pollers: Pollers,
@@ -175,7 +166,12 @@ struct Running {
 }
 
 impl Running {
-    async fn start(config: PathBuf, prepared: Prepared, clock: Arc<dyn Clock>) -> Result<Running, Failure> {
+    async fn start(
+        config: PathBuf,
+        prepared: Prepared,
+        (folders, mut fence): (Folders, Vec<Barrier>),
+        clock: Arc<dyn Clock>,
+    ) -> Result<Running, Failure> {
         let Prepared { plan, files, instead_of, signer, bundles, tls, material, .. } = prepared;
         let started = clock.now();
         let pseudonyms = pseudonyms::keys(&plan.state_dir, &plan.export, &mut SystemEntropy::new());
@@ -190,6 +186,9 @@ impl Running {
                 return Err(Failure::Health { address: plan.health, error });
             }
         };
+        // Nothing listens from here on, and nobody outside was heard yet.
+        fence.push(calls::close(calls::Whose::Process, folders.has_token()));
+        fence::tell(&fence);
         let said = veto::read(&plan.state_dir);
         said.misunderstood
             .iter()
@@ -252,6 +251,7 @@ impl Running {
             running: Arc::new(files),
             differing: Vec::new(),
             devices: settings,
+            folders,
             told,
             audit: audit.clone(),
             clock: clock.clone(),
@@ -270,6 +270,8 @@ impl Running {
             recent: Recent::started(started),
             history: History::default(),
             audit,
+            fence: fence.into(),
+            bundle_refused: inbox::Refused::default(),
         };
         let keeping = Keeping { state_dir: plan.state_dir, bundles, offered, vetoes };
         let link = start_link(link, keeping, &heart, &clock, &view);
@@ -332,15 +334,12 @@ fn open_buffer(
     directory: &Path,
     settings: lingate_buffer::Settings,
 ) -> Result<(Buffer<RealDisk>, lingate_buffer::Recovery), Failure> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::Buffer(format!(
-            "{}: {error}; check that the disk has space, that the directory belongs to the user who runs lingate, and \
-             that no other lingate uses it",
-            directory.display()
-        ))
-    };
-    let disk = RealDisk::open(directory).map_err(|error| failed(&error))?;
-    let (buffer, recovery) = Buffer::open(disk, settings).map_err(|error| failed(&error))?;
+    let at = |error: &dyn std::fmt::Display| format!("{}: {error}", directory.display());
+    let disk = RealDisk::open(directory).map_err(|error| Failure::Buffer(at(&error)))?;
+    let (buffer, recovery) = Buffer::open(disk, settings).map_err(|error| match error {
+        BufferError::Newer(_) => Failure::Newer(at(&error)),
+        _ => Failure::Buffer(at(&error)),
+    })?;
     tracing::info!(
         clean = recovery.clean,
         records = recovery.records,
@@ -402,9 +401,10 @@ fn start_link(
     tasks.spawn("link".to_owned(), move || link.clone().run(stop.clone()));
     let Keeping { state_dir, bundles, offered, vetoes } = keeping;
     let (bundles, stop) = (Arc::new(Mutex::new(bundles)), told.clone());
-    let (messages, clock) = (heart.messages.clone(), clock.clone());
+    let (messages, clock, refused) = (heart.messages.clone(), clock.clone(), view.bundle_refused.clone());
     tasks.spawn("keys".to_owned(), move || {
-        inbox::watch(bundles.clone(), offered.clone(), messages.clone(), clock.clone(), stop.clone())
+        let (bundles, offered, refused) = (bundles.clone(), offered.clone(), refused.clone());
+        inbox::watch(bundles, offered, refused, messages.clone(), clock.clone(), stop.clone())
     });
     let (vetoes, messages, stop) = (Arc::new(Mutex::new(vetoes)), heart.messages.clone(), told.clone());
     tasks.spawn("veto".to_owned(), move || veto::watch(vetoes.clone(), messages.clone(), stop.clone()));

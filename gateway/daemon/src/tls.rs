@@ -3,25 +3,29 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use lingate_config::{Credential, KeyPlace, SandboxPlan, TokenKey};
 use lingate_model::{GatewayId, UtcMicros};
-use rustls::client::{ClientConfig, Resumption};
-use rustls::crypto::ring::default_provider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls::client::{ClientConfig, Resumption, WebPkiServerVerifier};
+use rustls::crypto::ring::{default_provider, sign::any_supported_type};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime, pem::PemObject};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+use rustls::time_provider::TimeProvider;
 use rustls::{InconsistentKeys, RootCertStore};
 use x509_parser::prelude::{FromDer, X509Certificate};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::fault::{Fault, Setting};
 use crate::files;
+use crate::revocation::{self, Revocation};
 use crate::token::{self, Token};
 
 /// Where the material is; never the material.
 #[derive(Clone)]
 pub(crate) struct TlsFiles {
     ca: PathBuf,
+    pub(crate) crl: Option<PathBuf>,
     certificate: PathBuf,
     key: KeyPlace,
     gateway: GatewayId,
@@ -43,20 +47,27 @@ impl TlsFiles {
     pub(crate) fn new(sandbox: &SandboxPlan, gateway: &GatewayId) -> TlsFiles {
         TlsFiles {
             ca: sandbox.ca.clone(),
+            crl: sandbox.crl.clone(),
             certificate: sandbox.certificate.clone(),
             key: sandbox.key.clone(),
             gateway: gateway.clone(),
         }
     }
 
-    /// Reads, parses and compares all three; all faults at once.
+    /// Reads, parses and compares all of them; all faults at once.
     pub(crate) fn load(&self, utc: UtcMicros) -> Result<Material, Vec<Fault>> {
         let (roots, chain, key) = (self.roots(), self.chain(utc), self.key());
-        let (roots, (chain, expires, warnings), key) = match (roots, chain, key) {
-            (Ok(roots), Ok(chain), Ok(key)) => (roots, chain, key),
-            (roots, chain, key) => return Err([roots.err(), chain.err(), key.err()].into_iter().flatten().collect()),
+        let revoked = self.crl.as_deref().map_or_else(|| Ok(Revocation::default()), |path| revocation::read(path, utc));
+        let (roots, (chain, expires, mut warnings), key, revoked) = match (roots, chain, key, revoked) {
+            (Ok(roots), Ok(chain), Ok(key), Ok(revoked)) => (roots, chain, key, revoked),
+            (roots, chain, key, revoked) => {
+                let faults = [roots.err(), chain.err(), key.err(), revoked.err()];
+                return Err(faults.into_iter().flatten().collect());
+            }
         };
-        let config = client_config(roots, chain, key).map_err(|fault| vec![fault])?;
+        warnings.extend(revoked.warnings);
+        let brokers = brokers(roots, revoked.lists).map_err(|fault| vec![fault])?;
+        let config = client_config(brokers, chain, key, utc).map_err(|fault| vec![fault])?;
         Ok(Material { config: Arc::new(config), expires, warnings })
     }
 
@@ -67,7 +78,16 @@ impl TlsFiles {
             KeyPlace::Token(_) => None,
         };
         let stamp = |path: &Path| path.metadata().and_then(|file| Ok((file.modified()?, file.len()))).ok();
-        vec![stamp(&self.ca), stamp(&self.certificate), key.as_deref().and_then(stamp)]
+        let crl = self.crl.as_deref().and_then(stamp);
+        vec![stamp(&self.ca), crl, stamp(&self.certificate), key.as_deref().and_then(stamp)]
+    }
+
+    /// When the sandbox signed this gateway's certificate: a moment that has passed.
+    pub(crate) fn issued(&self) -> Option<UtcMicros> {
+        let bytes = files::read(&self.certificate).ok()?;
+        let leaf = CertificateDer::pem_slice_iter(&bytes).next()?.ok()?;
+        let (_, leaf) = X509Certificate::from_der(&leaf).ok()?;
+        Some(UtcMicros(leaf.validity().not_before.timestamp().saturating_mul(1_000_000)))
     }
 
     fn roots(&self) -> Result<RootCertStore, Fault> {
@@ -155,18 +175,39 @@ fn key_file(credential: &Credential) -> Result<Arc<dyn SigningKey>, Fault> {
         let hint = format!("chmod 600 {} (0640 with the daemon's own group is accepted too)", path.display());
         return Err(Fault::refuse(Setting::Key, format!("private key {} {why}", path.display()), hint));
     }
-    let key = PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| {
+    let mut key = PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| {
         Fault::refuse(Setting::Key, format!("{} is not a private key in PEM form", path.display()), hint)
     })?;
-    default_provider().key_provider.load_private_key(key).map_err(|error| {
+    // Of all copies only that of ring stays.
+    let loaded = any_supported_type(&key);
+    key.zeroize();
+    loaded.map_err(|error| {
         Fault::refuse(Setting::Key, format!("the private key {} cannot be used: {error}", path.display()), hint)
     })
 }
 
-fn client_config(
+/// Who is believed to be a broker. With lists every certificate of its chain has to be on none, and each of its issuers
+/// has to have one that is not overdue; without lists revocation is not checked.
+fn brokers(
     roots: RootCertStore,
+    lists: Vec<CertificateRevocationListDer<'static>>,
+) -> Result<Arc<WebPkiServerVerifier>, Fault> {
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()))
+        .with_crls(lists)
+        .enforce_revocation_expiration()
+        .build()
+        .map_err(|error| {
+            let hint =
+                "ask the sandbox's operator for another one: it has to be of version 2 and to say when the next comes";
+            Fault::refuse(Setting::Crl, format!("a revocation list cannot be used: {error}"), hint)
+        })
+}
+
+fn client_config(
+    brokers: Arc<WebPkiServerVerifier>,
     chain: Vec<CertificateDer<'static>>,
     key: Arc<dyn SigningKey>,
+    utc: UtcMicros,
 ) -> Result<ClientConfig, Fault> {
     let provider = Arc::new(default_provider());
     let hint = "take the certificate and the key of the same enrolment";
@@ -183,14 +224,24 @@ fn client_config(
         Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
         Err(error) => return Err(unusable(error)),
     }
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_details(provider, Arc::new(At(utc)))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the ring provider has cipher suites for TLS 1.3")
-        .with_root_certificates(roots)
+        .with_webpki_verifier(brokers)
         .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
     // A resumed session keeps the old identity and the old judgement of the broker's certificate.
     config.resumption = Resumption::disabled();
     Ok(config)
+}
+
+/// The gateway's own judgement of the time, at the connect: a clock that was never set would refuse every certificate.
+#[derive(Debug)]
+struct At(UtcMicros);
+
+impl TimeProvider for At {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(self.0.seconds().try_into().ok()?)))
+    }
 }
 
 fn certificates(path: &Path, setting: Setting, hint: &str) -> Result<Vec<CertificateDer<'static>>, Fault> {

@@ -7,8 +7,10 @@ use lingate_model::{Clock, DeviceState, GatewayId, Now, TenantId, UtcMicros};
 use tokio::sync::watch;
 
 use crate::audit::Audit;
+use crate::fence::Barrier;
 use crate::heart::Beat;
 use crate::history::History;
+use crate::inbox::Refused;
 use crate::recent::Recent;
 use crate::reload::ReloadReport;
 
@@ -32,6 +34,8 @@ pub(crate) struct View {
     pub(crate) recent: Recent,
     pub(crate) history: History,
     pub(crate) audit: Audit,
+    pub(crate) fence: Arc<[Barrier]>,
+    pub(crate) bundle_refused: Refused,
 }
 
 impl View {

@@ -7,6 +7,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
+use std::process::Command;
 
 use common::{Plant, authority, lingate};
 use lingate_buffer::{Disk, RealDisk};
@@ -157,4 +158,12 @@ fn exit_codes_follow_sysexits() {
         let answer = lingate(arguments);
         assert_eq!(answer.code, code, "{arguments:?}: {}", answer.told);
     }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_a_command_quietly() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_lingate")).args(["sample", "opcua"]).stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), &*String::from_utf8_lossy(&output.stderr)), (Some(141), ""));
 }

@@ -224,9 +224,10 @@ impl<D: Disk> Engine<D> {
         self.take_losses();
         for index in 0..self.streams.len() {
             for _ in 0..ROUNDS {
-                if self.streams[index].has_gaps_due(now.monotonic) {
-                    self.open_epoch_if_needed(now, index);
+                if !self.streams[index].has_gaps_due(now.monotonic) {
+                    break;
                 }
+                self.open_epoch_if_needed(now, index);
             }
         }
     }

@@ -48,6 +48,14 @@ impl PendingGaps {
         self.0.is_empty()
     }
 
+    /// Readings and slots that they cover.
+    pub(crate) fn readings(&self) -> u64 {
+        let of = |gap: &GapRecord| match gap {
+            GapRecord::Slots { readings, .. } | GapRecord::Records { readings, .. } => *readings,
+        };
+        self.0.iter().map(of).fold(0, u64::saturating_add)
+    }
+
     pub(crate) fn next(&mut self) -> Option<GapRecord> {
         let mut next = self.0.pop_front();
         if let Some(GapRecord::Slots { readings, cause, .. } | GapRecord::Records { readings, cause, .. }) = &mut next

@@ -39,6 +39,10 @@ impl HeldSlots {
         self.due_at = Some(self.due_at.map_or(due_at, |at| at.min(due_at)));
     }
 
+    pub(crate) fn count(&self) -> u64 {
+        self.gaps.readings()
+    }
+
     pub(crate) fn due_at(&self) -> Option<Duration> {
         self.due_at
     }

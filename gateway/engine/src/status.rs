@@ -76,6 +76,8 @@ pub struct DatasetStatus {
     /// Newest reading time among the acknowledged batches.
     pub newest_acknowledged: Option<UtcMicros>,
     pub gaps: u64,
+    /// Readings and slots that are lost and whose gap record is not sealed yet.
+    pub undeclared: u64,
 }
 
 #[derive(Clone, Debug, Default)]

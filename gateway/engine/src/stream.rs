@@ -294,7 +294,8 @@ impl Stream {
         self.gaps_declared += self.declared.remember(loss);
         // What is left of an epoch without KEY is told later, record by record.
         self.declare_again(loss.kid, loss.first_seq, loss.last_seq);
-        let notice = Some(format!("dataset {}: {} records lost on disk: {name}", self.name, loss.records));
+        let noun = if loss.records == 1 { "record" } else { "records" };
+        let notice = Some(format!("dataset {}: {} {noun} lost on disk: {name}", self.name, loss.records));
         Lost { cause: name, readings: loss.readings, notice }
     }
 

@@ -67,6 +67,12 @@ pub struct Now {
 /// The one way to ask the time. The daemon has the only real implementation; tests bring their own.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Now;
+    /// Tells a moment that has certainly passed, as somebody signed it.
+    fn has_passed(&self, _moment: UtcMicros) {}
+    /// What the wall clock shows, believed or not.
+    fn shows(&self) -> UtcMicros {
+        self.now().utc
+    }
 }
 
 #[cfg(test)]

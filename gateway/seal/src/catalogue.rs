@@ -8,8 +8,8 @@ use crate::described::DescribedDevice;
 use crate::scale::Scale;
 use crate::{described, wire};
 
-/// Number of the catalogue's schema.
-const SCHEMA: u32 = 1;
+/// Number of the payload's schema. 2: columns that name their places, and blocks.
+pub const SCHEMA: u32 = 2;
 
 /// What a receiver needs to understand a batch: alias to tag, by alias. Of a point above the ceiling only the alias
 /// stands there: its readings do not leave, and neither does its name. Devices are told of the other points only.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use lingate_model::{BuiltinType, Origin, StatusCode, Value};
 use lingate_refine::{ContextRun, PointPlan, Stamp};
 
+use crate::blocks::Gatherer;
 use crate::catalogue::scale_of;
+use crate::counts::Counts;
 use crate::plain::{Form, to_integer, to_text};
 use crate::scale::{Scale, widen};
 use crate::times::{TimesEncoder, base, push_span};
@@ -29,6 +31,7 @@ pub(crate) struct ColumnEncoder {
     /// Place of an alias in `open` and in the batch's columns.
     slots: Vec<u32>,
     free: Vec<wire::Column>,
+    gatherer: Gatherer,
 }
 
 #[derive(Clone, Copy)]
@@ -56,10 +59,11 @@ impl ColumnEncoder {
             |point: &PointPlan| Shape { builtin_type: point.exported_type(), rank: point.rank, scale: scale_of(point) };
         let points: Vec<Shape> = points.map(shape).collect();
         let slots = vec![NO_SLOT; points.len()];
-        ColumnEncoder { points, rows: Rows::default(), open: Vec::new(), slots, free: Vec::new() }
+        let (rows, gatherer) = Default::default();
+        ColumnEncoder { points, rows, open: Vec::new(), slots, free: Vec::new(), gatherer }
     }
 
-    /// Replaces times, columns and context of `batch`. Every alias is one of the epoch's points. `context` ascends by start.
+    /// Replaces times, columns, blocks and context of `batch`. Every alias is one of the epoch's points. `context` ascends by start.
     pub(crate) fn encode<'a>(
         &mut self,
         entries: impl Iterator<Item = Entry<'a>>,
@@ -87,7 +91,9 @@ impl ColumnEncoder {
             }
             column.source_time = open.source_time.finish(open.entries);
             column.server_time = open.server_time.finish(open.entries);
+            column.places = open.counts.places().filter(|_| !column.v.is_empty());
         }
+        self.gatherer.gather(batch, &mut self.free);
     }
 
     fn reset(&mut self, batch: &mut wire::Batch) {
@@ -96,6 +102,7 @@ impl ColumnEncoder {
         for open in self.open.drain(..) {
             self.slots[open.alias as usize] = NO_SLOT;
         }
+        self.gatherer.reset(batch);
         for mut column in batch.columns.drain(..) {
             column.v.clear();
             column.row.clear();
@@ -141,17 +148,19 @@ struct OpenColumn {
     next_row: u32,
     entries: u32,
     last: i64,
-    /// A value did not survive as a count, so all of them are doubles.
-    is_float: bool,
+    counts: Counts,
     source_time: TimesEncoder,
     server_time: TimesEncoder,
 }
 
 impl OpenColumn {
     fn new(alias: u32, shape: Shape) -> OpenColumn {
-        let is_float = shape.builtin_type.is_floating() && shape.scale.is_none();
         let (source_time, server_time) = Default::default();
-        OpenColumn { alias, shape, next_row: 0, entries: 0, last: 0, is_float, source_time, server_time }
+        let counts = match shape.builtin_type.is_floating() {
+            true => Counts::of(shape.scale),
+            false => Counts::None,
+        };
+        OpenColumn { alias, shape, next_row: 0, entries: 0, last: 0, counts, source_time, server_time }
     }
 
     fn push(&mut self, row: u32, entry: &Entry<'_>, column: &mut wire::Column) {
@@ -200,20 +209,20 @@ impl OpenColumn {
     }
 
     fn push_float(&mut self, value: f64, count: impl Fn(Scale) -> Option<i64>, column: &mut wire::Column) {
-        let counted = self.shape.scale.filter(|_| !self.is_float).and_then(count);
-        match counted {
-            Some(count) => self.push_integer(count, column),
-            None => {
-                self.leave_counts(column);
-                column.f.push(value);
-            }
+        let Some(counted) = self.counts.count(count) else {
+            self.leave_counts(column);
+            column.f.push(value);
+            return;
+        };
+        if counted.lift > 1 {
+            column.v.iter_mut().chain([&mut self.last]).for_each(|count| *count *= counted.lift);
         }
+        self.push_integer(counted.count, column);
     }
 
     /// The counts so far give their values back exactly: that is what they were checked for.
     fn leave_counts(&mut self, column: &mut wire::Column) {
-        self.is_float = true;
-        let Some(scale) = self.shape.scale else { return };
+        let Some(scale) = std::mem::replace(&mut self.counts, Counts::None).scale() else { return };
         let mut count = 0_i64;
         for delta in column.v.drain(..) {
             count = count.wrapping_add(delta);

@@ -2,6 +2,7 @@
 
 use lingate_model::{BuiltinType, DeviceTime, Origin, StatusCode, Value};
 
+use crate::blocks_decode;
 use crate::plain::{Form, from_integer, from_text};
 use crate::scale::{Scale, narrow};
 use crate::times::{base, flags, offsets};
@@ -54,7 +55,8 @@ pub enum BatchRefused {
 pub fn decode_batch(batch: &wire::Batch, catalogue: &wire::Catalogue) -> Result<Vec<DecodedReading>, BatchRefused> {
     let times = row_times(batch)?;
     let mut readings: Vec<(usize, DecodedReading)> = Vec::new();
-    for column in &batch.columns {
+    let gathered = blocks_decode::columns(batch)?;
+    for column in batch.columns.iter().chain(&gathered) {
         let rows = entry_rows(column, times.len())?;
         if readings.len() + rows.len() > BATCH_READINGS_MAX {
             return Err(BatchRefused::TooLarge);
@@ -170,6 +172,15 @@ enum Source {
     Data(u32),
 }
 
+/// Of the tag, or of the column: never of both.
+fn scale(column: &wire::Column, tag: &wire::Tag) -> Option<Scale> {
+    match column.places {
+        None => Scale::of_resolution(tag.scale),
+        Some(places) if tag.scale == 0.0 => Scale::of_places(places.try_into().ok()?),
+        Some(_) => None,
+    }
+}
+
 impl<'a> Values<'a> {
     fn of(column: &'a wire::Column, catalogue: &wire::Catalogue) -> Result<Values<'a>, BatchRefused> {
         let alias = column.alias;
@@ -182,8 +193,11 @@ impl<'a> Values<'a> {
             Form::Integer => Source::Integers,
             Form::Text => Source::Strings,
             Form::Float if column.v.is_empty() => Source::Floats,
-            Form::Float => Source::Counts(Scale::of_resolution(tag.scale).ok_or(BatchRefused::Values { alias })?),
+            Form::Float => Source::Counts(scale(column, tag).ok_or(BatchRefused::Values { alias })?),
         };
+        if column.places.is_some() && !matches!(source, Source::Counts(_)) {
+            return Err(BatchRefused::Values { alias });
+        }
         Ok(Values { column, builtin_type, source, taken: 0, sum: 0 })
     }
 
@@ -286,6 +300,10 @@ mod tests {
         }
         assert_eq!(decode(1, wire::Column { f: vec![1.0], ..bytes(&[1]) }), refused(0));
         assert_eq!(decode(1, wire::Column { alias: 1, ..bytes(&[1]) }), refused(1), "the tag has no scale");
+        let counted = |alias, places| decode(1, wire::Column { alias, places: Some(places), ..bytes(&[1]) });
+        assert_eq!((counted(1, 0), counted(1, 15)), (Ok(1), Ok(1)), "but the column has");
+        assert_eq!((counted(1, 16), counted(1, u32::MAX)), (refused(1), refused(1)));
+        assert_eq!((counted(0, 1), counted(2, 1)), (refused(0), refused(2)), "no float, and a tag that has a scale");
         assert_eq!(decode(1, wire::Column { alias: 1, f: vec![0.1], ..bytes(&[]) }), refused(1), "no 32-bit float");
         assert_eq!(decode(1, wire::Column { alias: 3, s: vec![vec![0xff]], ..bytes(&[]) }), refused(3));
         assert_eq!(decode(1, wire::Column { alias: 4, s: vec![vec![1; 15]], ..bytes(&[]) }), refused(4));
@@ -320,7 +338,7 @@ mod tests {
         let others = (any::<Vec<(u32, u32, u32)>>(), any::<Vec<Vec<u8>>>(), times(), times(), spans());
         (numbers, others).prop_map(|((alias, v, row, f), (runs, s, source_time, server_time, backfilled))| {
             let status = runs.into_iter().map(|(start, len, code)| wire::StatusRun { start, len, code }).collect();
-            wire::Column { alias, v, row, f, status, s, source_time, server_time, backfilled }
+            wire::Column { alias, v, row, f, status, s, source_time, server_time, backfilled, places: None }
         })
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lingate_model::Value;
 
 use crate::columns_decode::{entry_rows, row_times};
-use crate::{BATCH_READINGS_MAX, BatchRefused, datum, wire};
+use crate::{BATCH_READINGS_MAX, BatchRefused, blocks_decode, datum, wire};
 
 /// A part of a batch in which a context point said one thing.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +34,10 @@ pub fn decode_context(batch: &wire::Batch, catalogue: &wire::Catalogue) -> Resul
         if rows.len() > BATCH_READINGS_MAX {
             return Err(BatchRefused::TooLarge);
         }
+    }
+    rows.extend(blocks_decode::rows(batch, times.len())?);
+    if rows.len() > BATCH_READINGS_MAX {
+        return Err(BatchRefused::TooLarge);
     }
     rows.sort_unstable();
     // From the last to the first, so that each knows where the next of its alias begins.

@@ -24,6 +24,8 @@
 //! The receiving side parses with [`KeyMessage`] and [`DataMessage`], opens with its own private key, and reads on with
 //! [`unpack`], [`parse_body`] and [`decode_batch`].
 
+mod blocks;
+mod blocks_decode;
 mod bundle;
 mod bundle_document;
 mod bundle_keys;
@@ -38,6 +40,7 @@ mod columns_decode;
 mod content_key;
 mod context_decode;
 mod cose;
+mod counts;
 mod data_message;
 mod datum;
 mod described;
@@ -71,6 +74,7 @@ mod wrap;
 pub use bundle::{BUNDLE_MAX, Bundle, PreviousBundle};
 pub use bundle_refused::BundleRefused;
 pub use bundle_summary::{BundleSummary, DatasetSummary, RoleSummary};
+pub use catalogue::SCHEMA;
 pub use claims::Claims;
 pub use columns_decode::{BATCH_READINGS_MAX, BatchRefused, CATALOGUE_TAGS_MAX, DecodedReading, decode_batch};
 pub use content_key::ContentKey;

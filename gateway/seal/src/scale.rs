@@ -2,8 +2,6 @@
 
 /// Beyond it a double has no exact integers.
 const COUNT_MAX: f64 = 9_007_199_254_740_992.0;
-/// Finest resolution: `10^-15`.
-const PLACES_MAX: u8 = 15;
 
 /// The resolution `10^-places` of a column of floats.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,14 +10,17 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
+    /// Finest resolution: `10^-15`.
+    pub(crate) const PLACES_MAX: u8 = 15;
+
     /// `None` beyond 15 places.
     pub(crate) fn of_places(places: u8) -> Option<Scale> {
-        (places <= PLACES_MAX).then(|| Scale { per_unit: 10_u64.pow(places.into()) as f64 })
+        (places <= Scale::PLACES_MAX).then(|| Scale { per_unit: 10_u64.pow(places.into()) as f64 })
     }
 
     /// From the catalogue: exactly the double nearest to a `10^-places`; 0 means that there is none.
     pub(crate) fn of_resolution(resolution: f64) -> Option<Scale> {
-        (0..=PLACES_MAX).filter_map(Scale::of_places).find(|scale| scale.resolution() == resolution)
+        (0..=Scale::PLACES_MAX).filter_map(Scale::of_places).find(|scale| scale.resolution() == resolution)
     }
 
     pub(crate) fn resolution(self) -> f64 {

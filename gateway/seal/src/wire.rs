@@ -15,6 +15,12 @@ impl fmt::Debug for Column {
     }
 }
 
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Block {{ points: {}, values: {} }}", self.alias.len(), self.alias.len() + self.v.len())
+    }
+}
+
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Run {{ kind: {}, start_row: {} }}", self.kind, self.start_row)

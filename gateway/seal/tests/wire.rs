@@ -27,7 +27,8 @@ fn generate() -> String {
     let descriptors = protox::compile(["lingate.v1.proto"], [&folder]).unwrap();
     let mut config = prost_build::Config::new();
     config.btree_map(["."]).format(true);
-    let secret = ["Column", "Run", "Lineage", "Datum", "LocalizedText", "Array", "Structure", "Field", "Opaque"];
+    let secret =
+        ["Column", "Block", "Run", "Lineage", "Datum", "LocalizedText", "Array", "Structure", "Field", "Opaque"];
     config.skip_debug(secret.map(|message| format!(".lingate.v1.{message}")));
     let module = prost_build::Module::from_protobuf_package_name("lingate.v1");
     let requests = descriptors.file.into_iter().map(|file| (module.clone(), file)).collect();

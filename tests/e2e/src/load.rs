@@ -7,6 +7,8 @@ use anyhow::{Context, Result};
 pub struct Load {
     pub cpu_seconds: f64,
     pub resident_kib: u64,
+    /// Of it, what is no page of a file.
+    pub anonymous_kib: u64,
     pub peak_kib: u64,
 }
 
@@ -28,6 +30,7 @@ impl Load {
         Ok(Load {
             cpu_seconds: (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / TICKS,
             resident_kib: kib("VmRSS:").context("no VmRSS")?,
+            anonymous_kib: kib("RssAnon:").context("no RssAnon")?,
             peak_kib: kib("VmHWM:").context("no VmHWM")?,
         })
     }

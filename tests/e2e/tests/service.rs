@@ -7,6 +7,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -144,6 +145,13 @@ async fn without_root_capabilities_or_a_writable_file_system_everything_arrives(
     {
         assert!(status.contains(line), "{line}: {status}");
     }
+    // Its own user's other programs do not see its memory either.
+    for file in ["environ", "mem", "maps"] {
+        let path = format!("/proc/{}/{file}", daemon.pid());
+        let same_user = ["--reuid=47110", "--regid=47110", "--clear-groups", "head", "-c", "1", &path];
+        let looked = Command::new("setpriv").args(same_user).output().unwrap();
+        assert!(!looked.status.success(), "{path} was read");
+    }
     assert!(!daemon.has_ended().unwrap());
     daemon.terminate().unwrap();
     assert!(daemon.wait().unwrap().success(), "{}", bench.rig.log().unwrap());
@@ -223,4 +231,45 @@ async fn start_and_memory_of_an_idle_gateway() {
         assert!(ready.iter().all(|took| *took <= 300), "{ready:?} ms to READY");
         assert!(resident > 0.0 && resident <= 15.0, "{resident:.1} MiB resident");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_thread_of_the_daemon_stands_behind_the_fence() {
+    let bench = Bench::new().await;
+    let daemon = bench.rig.start(&[]).unwrap();
+    bench.arrives(&daemon).await;
+    let threads: Vec<_> = fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap().flatten().collect();
+    assert!(threads.len() >= 5, "{} threads", threads.len());
+    for thread in threads {
+        let status = fs::read_to_string(thread.path().join("status")).unwrap();
+        for line in ["Seccomp:\t2", "NoNewPrivs:\t1"] {
+            assert!(status.contains(line), "{line}: {status}");
+        }
+    }
+    let fence = daemon.health.status().unwrap()["fence"].clone();
+    let in_force = |name: &str| {
+        let barriers = fence.as_array().unwrap();
+        barriers.iter().any(|barrier| barrier["name"] == name && barrier["in_force"] == true)
+    };
+    assert!(in_force("system calls") && in_force("memory images"), "{fence}");
+    // A kernel without Landlock has none, and says so.
+    let has_landlock = fs::read_to_string("/sys/kernel/security/lsm").is_ok_and(|names| names.contains("landlock"));
+    assert!(in_force("files") || !has_landlock, "{fence}");
+    // Pages are locked where the limit is lifted, and what is told is what the kernel says.
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let is_locked = !status.lines().any(|line| line.starts_with("VmLck:") && line.ends_with("\t       0 kB"));
+    assert_eq!(in_force("memory in swap"), is_locked, "{fence}: {status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aborted_daemon_leaves_no_core_file() {
+    let bench = Bench::new().await;
+    let daemon = bench.rig.start(&[]).unwrap();
+    bench.arrives(&daemon).await;
+    let limits = fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    daemon.signal("ABRT").unwrap();
+    let ended = daemon.wait().unwrap();
+    assert_eq!((ended.signal(), ended.core_dumped()), (Some(6), false));
 }

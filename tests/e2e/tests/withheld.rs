@@ -186,10 +186,13 @@ async fn a_bundle_by_the_retained_topic_is_in_force_within_a_minute_without_rest
     let is_kept = || fs::read_dir(&rejected).is_ok_and(|entries| entries.count() >= 2);
     wait_for("the forged one is refused, and its reason kept", PATIENCE, is_kept).await.unwrap();
     assert_eq!(daemon.health.status().unwrap()["bundle"]["version"], 1);
+    let told = |status: &Value| status["bundle_refused"]["reason"].is_string();
+    line.until(&daemon, "the refusal in /status", told).await.unwrap();
 
     // `until` waits a minute and no longer.
     publish_bundles(&line.rig.authority, &line.address(), &issued).await.unwrap();
     line.until(&daemon, "the bundle of the topic", is_in_force(issued[0].bundle_version)).await.unwrap();
+    line.until(&daemon, "no word of the refusal", |status| status["bundle_refused"].is_null()).await.unwrap();
     assert_eq!(recipients(&daemon), Some(2), "old and new key, for the overlap");
     line.delivers(&daemon, 20).await.unwrap();
     assert!(!daemon.has_ended().unwrap(), "it was restarted by nobody");

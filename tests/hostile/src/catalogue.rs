@@ -62,11 +62,7 @@ impl Catalogue {
         let steps = fs::read_to_string(root().join(".ci/run"))?;
         for row in &self.0 {
             for name in &row.held {
-                let Some((file, is_ignored)) = tests.get(name) else {
-                    bail!("{} names the test {name}, which does not exist", row.id);
-                };
-                let runs = !is_ignored || steps.contains(&format!("--test {file} ")) || steps.contains(name.as_str());
-                ensure!(runs, "{} names the test {name}, which is ignored and in no step of .ci/run", row.id);
+                runs(name, &tests, &steps).with_context(|| format!("{} names the test {name}", row.id))?;
             }
             for step in &row.step {
                 ensure!(steps.contains(step.as_str()), "{} names the step {step:?}, which .ci/run has not", row.id);
@@ -86,6 +82,24 @@ impl Catalogue {
     pub fn count(&self, group: Option<char>, state: State) -> usize {
         self.0.iter().filter(|row| group.is_none_or(|of| row.group() == of) && row.state() == state).count()
     }
+}
+
+fn runs(name: &str, tests: &BTreeMap<String, (String, bool)>, steps: &str) -> Result<()> {
+    let (file, is_ignored) = tests.get(name).context("it does not exist")?;
+    let is_run = !is_ignored || steps.contains(&format!("--test {file} ")) || steps.contains(name);
+    ensure!(is_run, "it is ignored, and no step of .ci/run names it");
+    Ok(())
+}
+
+/// How many tests a document names as `` `test: NAME` ``, each of which runs.
+pub fn tests_that_run_of(document: &str) -> Result<usize> {
+    let (tests, steps) = (tests_of(&root())?, fs::read_to_string(root().join(".ci/run"))?);
+    let text = fs::read_to_string(root().join(document))?;
+    let names: Vec<&str> = text.split("`test: ").skip(1).filter_map(|rest| rest.split('`').next()).collect();
+    for name in &names {
+        runs(name, &tests, &steps).with_context(|| format!("{document} names the test {name}"))?;
+    }
+    Ok(names.len())
 }
 
 pub(crate) fn root() -> PathBuf {

@@ -25,7 +25,7 @@ mod table;
 mod uplink;
 mod words;
 
-pub use catalogue::{Catalogue, tests_of};
+pub use catalogue::{Catalogue, tests_of, tests_that_run_of};
 pub use parsed::play as play_parsed;
 pub use plant::play as play_plant;
 pub use play::{FRESH_MS, Played, Totals};

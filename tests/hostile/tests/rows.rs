@@ -1,7 +1,7 @@
 //! The plan and what is said of it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panic")]
 
-use lingate_hostile::{Catalogue, END, START, State, play_parsed, table};
+use lingate_hostile::{Catalogue, END, START, State, play_parsed, table, tests_that_run_of};
 
 #[test]
 fn every_row_of_the_plan_is_one_file() {
@@ -11,6 +11,13 @@ fn every_row_of_the_plan_is_one_file() {
 #[test]
 fn a_row_that_a_test_holds_names_one_that_runs() {
     Catalogue::read().unwrap().names_tests_that_run().unwrap();
+}
+
+#[test]
+fn a_promise_names_tests_that_run() {
+    assert!(tests_that_run_of("SPECIFICATION.md").unwrap() > 300);
+    assert!(tests_that_run_of("SECURITY.md").unwrap() > 40);
+    tests_that_run_of("ARCHITECTURE.md").unwrap();
 }
 
 #[test]

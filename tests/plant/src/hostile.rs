@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use crate::model::Area;
+use crate::sent;
 use crate::server::State;
 
 /// What a device does with a request.
@@ -68,6 +69,7 @@ impl Wire {
             if self.incoming.len() < frame {
                 return;
             }
+            sent::MODBUS.count(!sent::is_read(function));
             self.state.count(|served| *served.functions.entry(function).or_insert(0) += 1);
             self.incoming.drain(..frame);
         }

@@ -31,6 +31,7 @@ pub mod opcua;
 mod print;
 pub mod rig;
 pub mod sample;
+mod sent;
 mod server;
 mod spec;
 mod utilities;

@@ -27,6 +27,7 @@ pub use self::pty::Cable;
 use self::unit::Unit;
 use crate::hostile::Functions;
 use crate::print::{Labels, device_toml_at};
+use crate::sent;
 use crate::spec::DeviceSpec;
 
 /// A transport and its framing.
@@ -287,6 +288,7 @@ impl Shared {
     }
 
     fn note(&self, unit: u8, function: u8) {
+        sent::MODBUS.count(!sent::is_read(function));
         let mut asked = lock(&self.asked);
         *asked.functions.entry(function).or_insert(0) += 1;
         *asked.requests.entry(unit).or_insert(0) += 1;

@@ -68,7 +68,9 @@ impl OpenEpoch {
         let is_dense = catalogue.tags.iter().enumerate().all(|(at, tag)| tag.alias as usize == at);
         let is_within = catalogue.tags.iter().all(|tag| tag.class <= self.claims.class as u32);
         let is_bounded = catalogue.tags.len() <= lingate_seal::CATALOGUE_TAGS_MAX;
-        if sha256(body) != self.claims.catalogue_sha256 || !is_dense || !is_within || !is_bounded {
+        // What a later one adds might be values.
+        let is_known = catalogue.schema <= lingate_seal::SCHEMA;
+        if sha256(body) != self.claims.catalogue_sha256 || !is_dense || !is_within || !is_bounded || !is_known {
             return Err(Rejected::Catalogue);
         }
         self.names = catalogue.tags.iter().map(|tag| tag.name.as_str().into()).collect();

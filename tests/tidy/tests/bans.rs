@@ -71,6 +71,52 @@ fn nobody_trusts_the_systems_roots() {
     forbid(&product(), &words, "the sandbox's own CA is the only root, and verification is never switched off");
 }
 
+/// What holds a private key, a content key, a password or a PIN, and where. One that is added belongs here.
+const SECRETS: [(&str, &str); 11] = [
+    ("gateway/seal/src/content_key.rs", "pub struct ContentKey "),
+    ("gateway/seal/src/keys.rs", "pub struct SigningKey "),
+    ("gateway/seal/src/keys.rs", "enum Pair "),
+    ("gateway/seal/src/epoch.rs", "pub struct Epoch "),
+    ("gateway/seal/src/wrap.rs", "pub(crate) struct Drawn "),
+    ("gateway/audit/src/note.rs", "pub struct Signer "),
+    ("gateway/refine/src/pseudonym.rs", "pub struct PseudonymKey("),
+    ("gateway/daemon/src/token.rs", "pub(crate) struct Token "),
+    ("gateway/daemon/src/token.rs", "struct Held "),
+    ("gateway/daemon/src/token.rs", "struct Opened "),
+    ("drivers/src/opcua/identity.rs", "pub(crate) enum Secrets "),
+];
+
+/// Of these the trait bounds of others ask for a Debug: it is written by hand and tells the type's name alone.
+const NAMED_ONLY: [(&str, &str); 2] = [("PseudonymKey", "\"PseudonymKey(..)\""), ("Secrets", "\"Secrets\"")];
+
+#[test]
+fn secret_types_have_no_debug_that_tells_anything() {
+    let all = product();
+    for (path, opening) in SECRETS {
+        let source = all.iter().find(|source| source.path == path).unwrap_or_else(|| panic!("{path} is gone"));
+        let lines: Vec<&str> = source.code().map(|(_, line)| line).collect();
+        let at = lines.iter().position(|line| line.starts_with(opening));
+        let at = at.unwrap_or_else(|| panic!("{path} has no {opening:?}: say where the secret is now"));
+        let attributes: String = lines[..at].iter().rev().take_while(|line| line.starts_with("#[")).copied().collect();
+        for derived in ["Debug", "Serialize", "PartialEq", "Hash"] {
+            assert!(
+                !attributes.contains(derived),
+                "{path}: {opening}derives {derived}: a secret is neither told nor compared"
+            );
+        }
+        let name = opening.trim_end_matches([' ', '(']).rsplit(' ').next().expect("a name ends it");
+        let shown = NAMED_ONLY.iter().find(|(named, _)| *named == name).map(|(_, shown)| *shown);
+        for format in ["Debug", "Display", "LowerHex"] {
+            let Some(at) = lines.iter().position(|line| line.contains(&format!("{format} for {name} "))) else {
+                continue;
+            };
+            let body = lines[at..].iter().take_while(|line| **line != "}").copied().collect::<String>();
+            let is_named_only = shown.is_some_and(|shown| body.contains(shown) && !body.contains("self."));
+            assert!(is_named_only, "{path}: {format} of {name} may tell its name and nothing else");
+        }
+    }
+}
+
 #[test]
 fn nothing_unfinished_is_committed() {
     let all = sources(&["gateway", "drivers", "config", "tests"], &[".rs"]);

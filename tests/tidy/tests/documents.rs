@@ -31,7 +31,7 @@ fn tests() -> BTreeSet<String> {
 fn every_test_that_the_specification_names_exists() {
     let tests = tests();
     let mut named = 0;
-    for path in ["SPECIFICATION.md", "ARCHITECTURE.md"] {
+    for path in ["SPECIFICATION.md", "ARCHITECTURE.md", "SECURITY.md"] {
         for part in text(path).split("`test: ").skip(1) {
             let name = part.split('`').next().unwrap_or_default();
             assert!(tests.contains(name), "{path} names the test `{name}`, which does not exist");

@@ -13,6 +13,7 @@
 //!                       FakeDisk └── acked ──────┘        Laws watch every arrow
 //! ```
 
+mod age;
 pub mod arguments;
 mod broker;
 mod chance;

@@ -30,9 +30,9 @@ pub struct World {
     /// Says aloud what happens.
     pub narrates: bool,
     /// Since the world began.
-    time: Duration,
+    pub(crate) time: Duration,
     /// How far the wall clock has jumped, in microseconds.
-    jumped: i64,
+    pub(crate) jumped: i64,
     process_began: Duration,
     engine: Option<Engine<FakeDisk>>,
     steps: u64,

@@ -159,6 +159,20 @@ fn points_that_a_device_refuses_cost_one_gap_record_in_a_batchs_age_however_ofte
     assert_eq!(world.receiver.declared_by_cause(), [("quarantine", 720)].into());
 }
 
+#[test]
+fn what_waits_to_be_declared_is_told_until_it_is() {
+    let sandbox = Sandbox::new();
+    let mut world = World::new(408, &sandbox);
+    world.link_up();
+    let undeclared = |world: &World| world.status().datasets.iter().map(|it| it.undeclared).sum::<u64>();
+    miss(&mut world, MissedCause::DeviceDown, 3);
+    miss(&mut world, MissedCause::Quarantine, 4);
+    assert_eq!(undeclared(&world), 7);
+    world.run_for(2 * SECOND);
+    assert_eq!(undeclared(&world), 0);
+    world.end_well(&sandbox, 2);
+}
+
 /// What waited to be declared is declared by the gap over the unclean stop.
 #[test]
 fn no_refused_slot_is_forgotten_by_a_process_that_is_killed() {

@@ -50,6 +50,10 @@ impl Serial {
 
     /// The driver of a pseudo-terminal leaves out what it does not have, and the library refuses to go on without it.
     fn explain(&self, error: io::Error) -> io::Error {
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            let todo = "the port must belong to the service's group: /usr/share/doc/lingate/systemd.md, Serial devices";
+            return io::Error::new(error.kind(), format!("{error}: {todo}"));
+        }
         let is_pseudo = std::fs::canonicalize(&self.path).is_ok_and(|path| path.starts_with("/dev/pts"));
         let is_plain = self.parity == Parity::None && self.data_bits == 8;
         if !is_pseudo || is_plain || error.kind() == io::ErrorKind::NotFound {

@@ -6,13 +6,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+use rustls::{ClientConfig, InconsistentKeys, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::{FromDer, X509Certificate};
+use zeroize::Zeroize;
 
 use super::{Peer, tcp};
 use crate::settings::Credential;
@@ -90,10 +93,17 @@ impl Tls {
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .expect("ring has suites of both versions");
-        let mut config = builder.with_root_certificates(roots).with_client_auth_cert(chain, self.key(site)?).map_err(|error| {
-            let what = format!("does not fit its certificate: {error}");
-            Fault { setting: "key", what, hint: "give the private key that belongs to certificate".to_owned() }
-        })?;
+        let own = CertifiedKey::new(chain, self.key(site)?);
+        match own.keys_match() {
+            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+            Err(error) => {
+                let what = format!("does not fit its certificate: {error}");
+                let hint = "give the private key that belongs to certificate".to_owned();
+                return Err(Fault { setting: "key", what, hint });
+            }
+        }
+        let own = Arc::new(SingleCertAndKey::from(own));
+        let mut config = builder.with_root_certificates(roots).with_client_cert_resolver(own);
         // A resumed session would keep an identity that was replaced.
         config.resumption = Resumption::disabled();
         Ok(config)
@@ -111,14 +121,18 @@ impl Tls {
         Ok(roots)
     }
 
-    fn key(&self, site: &Site) -> Result<PrivateKeyDer<'static>, Fault> {
+    /// Of all copies only that of ring stays.
+    fn key(&self, site: &Site) -> Result<Arc<dyn SigningKey>, Fault> {
         let hint = || "give a private key in PEM form, readable for lingate alone".to_owned();
         let bytes = (site.secret)(&self.key).map_err(|what| Fault { setting: "key", what, hint: hint() })?;
-        PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| Fault {
+        let mut key = PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| Fault {
             setting: "key",
             what: "is no private key in PEM form".to_owned(),
             hint: hint(),
-        })
+        })?;
+        let loaded = any_supported_type(&key);
+        key.zeroize();
+        loaded.map_err(|error| Fault { setting: "key", what: format!("cannot be used: {error}"), hint: hint() })
     }
 
     fn role_fault(&self) -> Option<Fault> {

@@ -42,7 +42,14 @@ impl Failed {
     pub(crate) fn refused(config: &Path, refused: &Refused) -> Failed {
         match refused {
             Refused::Unreadable(error) => {
-                let what = format!("the configuration {} cannot be read: {error}", config.display());
+                let todo = match error.kind() {
+                    io::ErrorKind::NotFound => "; `lingate sample` writes one to begin with",
+                    io::ErrorKind::PermissionDenied => {
+                        "; run this as root or as the service's user: runuser -u lingate -- lingate ..."
+                    }
+                    _ => "",
+                };
+                let what = format!("the configuration {} cannot be read: {error}{todo}", config.display());
                 Failed::new(Code::Configuration, what)
             }
             Refused::Away(problems) => Failed::new(Code::Unavailable, problems.to_string()),

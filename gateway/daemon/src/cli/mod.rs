@@ -13,6 +13,7 @@ mod import;
 mod ledger;
 mod lineage;
 mod opcua;
+mod pipe;
 mod plan;
 mod preview;
 mod probe;
@@ -21,6 +22,7 @@ pub(crate) mod progress;
 mod reload;
 mod run;
 pub(crate) mod sample;
+mod sbom;
 mod schema;
 mod selftest;
 mod shell;
@@ -193,6 +195,16 @@ enum Command {
     /// A file for whoever helps: configuration, status, metrics, buffer, audit log and journal, without secret and
     /// process value
     Diag(diag::Diag),
+    /// What this program was linked from, as CycloneDX JSON; with a NAME: is that crate in it, and in which version?
+    ///
+    /// Exit code 1: it is not in it.
+    Sbom {
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+        /// For programs; without a NAME it is JSON anyway
+        #[arg(long)]
+        json: bool,
+    },
     /// Completion for a shell, on standard output
     Completions { shell: clap_complete::Shell },
     /// Manual pages, one for each command, into a folder; without one: the first page on standard output
@@ -204,6 +216,9 @@ enum Command {
 
 /// Reads the process's arguments and does what they say.
 pub fn main() -> ExitCode {
+    pipe::end_quietly();
+    // Told by `run` alone, which does it again.
+    crate::fence::memory::no_images();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return exit::usage(&error),
@@ -232,6 +247,7 @@ pub fn main() -> ExitCode {
         Command::Enroll { config, output, json } => enroll::enroll(&config, &output, json),
         Command::Selftest(selftest) => selftest.run(),
         Command::Diag(diag) => diag.run(),
+        Command::Sbom { name, json } => sbom::sbom(name.as_deref(), json),
         Command::Top(top) => top.run(),
         Command::Completions { shell } => shell::completions(Arguments::command(), shell),
         Command::Man { folder } => shell::man(Arguments::command(), folder.as_deref()),

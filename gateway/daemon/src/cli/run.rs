@@ -37,7 +37,16 @@ fn log() {
 fn failed(config: &Path, failure: &Failure) -> Failed {
     match failure {
         Failure::Refused(refused) => Failed::refused(config, refused),
-        Failure::Buffer(what) => Failed::new(Code::Io, format!("the buffer cannot be opened: {what}")),
+        Failure::Buffer(what) => {
+            let todo = "check that the disk has space, that the directory belongs to the user who runs lingate, and that no \
+                        other lingate uses it";
+            Failed::new(Code::Io, format!("the buffer cannot be opened: {what}; {todo}"))
+        }
+        Failure::Newer(what) => {
+            let todo = "nothing was changed. Install that version again, or let it deliver everything and move the folder \
+                        aside";
+            Failed::new(Code::Configuration, format!("the buffer cannot be opened: {what}; {todo}"))
+        }
         Failure::Pseudonyms(why) => Failed::new(Code::Permission, why.clone()),
         Failure::Health { address, error } => Failed::new(Code::Unavailable, no_door(address, error)),
         Failure::System(error) => Failed::new(Code::Io, format!("the system refuses: {error}")),

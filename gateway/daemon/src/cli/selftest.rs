@@ -4,6 +4,7 @@ mod clock;
 mod cpu;
 mod cryptography;
 mod disk;
+mod fence;
 mod keys;
 
 use std::path::{Path, PathBuf};
@@ -92,6 +93,7 @@ fn look(state: Option<&Path>) -> Vec<Finding> {
     let mut findings = vec![cpu::look()];
     findings.extend(cryptography::look(&clock));
     findings.extend(clock::look(&clock));
+    findings.extend(fence::look());
     if let Some(state) = state {
         findings.extend(keys::look(state));
         findings.extend(disk::look(state, &clock));

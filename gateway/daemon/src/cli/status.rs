@@ -44,6 +44,9 @@ fn in_words(report: &Report) -> String {
     let _ = writeln!(text, "link     {}", link(report));
     let _ = writeln!(text, "buffer   {}", buffer(report));
     let _ = writeln!(text, "keys     {}", keys(report));
+    if let Some(refused) = &report.bundle_refused {
+        let _ = writeln!(text, "         bundle {} was refused at {}: {}", refused.file, refused.at, refused.reason);
+    }
     if let Some(warning) = report.reload.warning() {
         let _ = writeln!(text, "config   {warning}");
     }

@@ -54,8 +54,7 @@ impl World {
     fn drop_file(&self, name: &str, bytes: &[u8]) {
         let path = self.path(&format!("inbox/{name}"));
         fs::write(&path, bytes).unwrap();
-        let old = fs::metadata(&path).unwrap().modified().unwrap() - Duration::from_secs(3600);
-        fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+        make_older(&path);
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -71,6 +70,12 @@ impl World {
     fn open(&self, utc: UtcMicros) -> (Bundles, Option<Fault>) {
         self.try_open(utc).unwrap()
     }
+}
+
+/// By an hour.
+fn make_older(path: &Path) {
+    let old = fs::metadata(path).unwrap().modified().unwrap() - Duration::from_secs(3600);
+    fs::File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
 }
 
 fn new_key() -> SigningKey {

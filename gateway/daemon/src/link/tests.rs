@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panic")]
 //! The link against a scripted broker: real TCP, real TLS with client certificates, MQTT packets by hand.
 
+mod revoked;
+
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
@@ -10,7 +12,7 @@ use lingate_engine::{LinkLimits, PublishId, ReasonCode, Topic};
 use lingate_model::{Class, ClockState, Now, Priority, UtcMicros};
 use lingate_refine::{DatasetPlan, Flush};
 use lingate_seal::{Epoch, EpochTerms, Grant, Recipient, Sealed, SigningKey};
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, SerialNumber};
 use ring::signature::Ed25519KeyPair;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use rustls::server::WebPkiClientVerifier;
@@ -36,6 +38,11 @@ enum Answer {
     Cut,
 }
 
+/// Of the certificate for a name.
+fn serial(name: &str) -> SerialNumber {
+    SerialNumber::from_slice(&[&[1], name.as_bytes()].concat())
+}
+
 struct World {
     home: tempfile::TempDir,
     ca: Issuer<'static, KeyPair>,
@@ -44,8 +51,13 @@ struct World {
 
 impl World {
     fn new() -> World {
+        World::named("the authority")
+    }
+
+    fn named(name: &str) -> World {
         let key = KeyPair::generate().unwrap();
         let mut parameters = CertificateParams::new(vec![]).unwrap();
+        parameters.distinguished_name.push(DnType::CommonName, name);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca_pem = parameters.self_signed(&key).unwrap().pem();
         World { home: tempfile::tempdir().unwrap(), ca: Issuer::new(parameters, key), ca_pem }
@@ -57,6 +69,7 @@ impl World {
         let mut parameters = CertificateParams::new(vec![name.to_owned()]).unwrap();
         parameters.distinguished_name = DistinguishedName::new();
         parameters.distinguished_name.push(DnType::CommonName, name);
+        parameters.serial_number = Some(serial(name));
         (parameters.signed_by(&key, &self.ca).unwrap().pem(), key.serialize_pem())
     }
 
@@ -74,6 +87,7 @@ impl World {
         let sandbox = lingate_config::SandboxPlan {
             brokers: vec![],
             ca: self.file("ca.pem", &self.ca_pem),
+            crl: None,
             certificate: self.file("gateway.pem", &certificate),
             key: KeyPlace::File(Credential::File(self.file("gateway.key", &key))),
             signing_key: None,

@@ -14,8 +14,10 @@ pub(super) fn advice(report: &Report, language: Language) -> Vec<String> {
         room(report, language),
         link(report, language),
         denied(report, language),
+        audit(report, language),
         device(report, language),
         bundle(report, language),
+        refused_bundle(report, language),
         certificate(report, language),
         clock(report, language),
         lost(report, language),
@@ -62,10 +64,30 @@ fn link(report: &Report, language: Language) -> Option<String> {
 }
 
 fn denied(report: &Report, language: Language) -> Option<String> {
-    report.datasets.iter().find(|dataset| dataset.denied.is_some())?;
+    let why = report.datasets.iter().find_map(|dataset| dataset.denied.as_deref())?;
+    let advice = match why {
+        why if why.contains("veto") => language.of(
+            "Somebody at the plant forbade it: `lingate veto list` shows what, `lingate veto remove` allows it again.",
+            "这是工厂自己的否决：`lingate veto list` 显示内容，`lingate veto remove` 重新允许。",
+        ),
+        why if why.contains("quota") => language.of(
+            "The quota of the day is used up: sealing begins again at midnight UTC, or with a larger quota of the dataset.",
+            "当日配额已用完：UTC 零点后，或增大该数据集的 quota 后，继续封装。",
+        ),
+        _ => language.of(
+            "Ask the sandbox's operator for a bundle that grants it, and put the file into inbox/ of the state directory.",
+            "请向沙箱运营方索取授予该数据集的授权包，并把文件放入状态目录的 inbox/ 中。",
+        ),
+    };
+    Some(advice.to_owned())
+}
+
+fn audit(report: &Report, language: Language) -> Option<String> {
+    report.audit.dispute.as_ref()?;
     let advice = language.of(
-        "Ask the sandbox's operator for a bundle that grants it, and put the file into inbox/ of the state directory.",
-        "请向沙箱运营方索取授予该数据集的授权包，并把文件放入状态目录的 inbox/ 中。",
+        "Find out whether a second box runs with a copy of the state directory, or whether an older copy was put back; \
+         tell the sandbox's operator.",
+        "请查明是否有另一台机器使用状态目录的副本，或是否恢复了旧的副本，并通知沙箱运营方。",
     );
     Some(advice.to_owned())
 }
@@ -95,6 +117,19 @@ fn bundle(report: &Report, language: Language) -> Option<String> {
     Some(match language {
         Language::English => format!("{english} ({days:.1} days left): ask the sandbox's operator for the next one."),
         Language::Chinese => format!("{chinese}（剩余 {days:.1} 天）：请向沙箱运营方索取新的授权包。"),
+    })
+}
+
+fn refused_bundle(report: &Report, language: Language) -> Option<String> {
+    let file = &report.bundle_refused.as_ref()?.file;
+    Some(match language {
+        Language::English => format!(
+            "The bundle {file} was refused, and the one in force stays: ask the sandbox's operator for another. It lies in \
+             inbox/rejected of the state directory; this ends when another is accepted, or when it is deleted there."
+        ),
+        Language::Chinese => format!(
+            "授权包 {file} 被拒绝，原授权包继续有效：请向沙箱运营方索取新的授权包。被拒绝的文件在状态目录的 inbox/rejected 中；接受新的授权包或删除该文件后，本提示消失。"
+        ),
     })
 }
 

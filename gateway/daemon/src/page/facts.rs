@@ -12,6 +12,7 @@ pub(super) fn facts(sight: &Sight) -> String {
         (language.of("Link to the broker", "与消息代理的连接"), link(report, language)),
         (language.of("Buffer on disk", "磁盘缓冲区"), buffer(report, language)),
         (language.of("Sandbox bundle", "沙箱授权包"), bundle(report, language)),
+        (language.of("Refused bundle", "被拒绝的授权包"), refused_bundle(report, language)),
         (language.of("Rights", "权利"), rights(report, language)),
         (language.of("Certificate", "证书"), certificate(report, language)),
         (
@@ -99,6 +100,11 @@ fn bundle(report: &Report, language: Language) -> String {
         Language::English => format!("version {version} of {sandbox}, {days:.0} days left, root {root}"),
         Language::Chinese => format!("{sandbox} 的第 {version} 版，剩余 {days:.0} 天，根密钥第 {root} 版"),
     }
+}
+
+fn refused_bundle(report: &Report, language: Language) -> String {
+    let Some(refused) = &report.bundle_refused else { return String::new() };
+    format!("{}{}{}{}{}", refused.file, language.of(", ", "，"), refused.at, language.of(": ", "："), refused.reason)
 }
 
 fn certificate(report: &Report, language: Language) -> String {

@@ -188,16 +188,17 @@ fn stays(html: &mut String, policy: &Policy) {
 
 /// On every printed page that a table reaches.
 fn foot(policy: &Policy, span: usize) -> String {
-    let bundle =
-        policy.bundle.as_ref().map_or_else(String::new, |bundle| format!(", bundle {}", short(&bundle.named.sha256)));
-    let told = format!(
-        "{}, {}: list {}, configuration {}{bundle}",
-        policy.gateway,
-        policy.at,
-        short(&policy.sha256),
-        short(&policy.configuration.sha256)
+    let (list, file) = (short(&policy.sha256), short(&policy.configuration.sha256));
+    let bundle = |name: &str| match &policy.bundle {
+        Some(bundle) => format!("{name} {}", short(&bundle.named.sha256)),
+        None => String::new(),
+    };
+    let told = words(
+        format!("list {list}, configuration {file}{}", bundle(", bundle")),
+        format!("清单 {list}，配置 {file}{}", bundle("，授权包")),
     );
-    format!("<tfoot><tr><td colspan={span} class=m>{}</tr></tfoot>", escape(&told))
+    let named = escape(&format!("{}, {}: ", policy.gateway, policy.at));
+    format!("<tfoot><tr><td colspan={span} class=m>{named}{}</tr></tfoot>", told.html())
 }
 
 /// Enough of a hash to tell two papers apart; all of it stands on the first page.

@@ -406,7 +406,7 @@ fn a_subscribed_point_misses_only_what_its_device_could_not_say_any_more() {
     let mut points = Scripted::new([]).points;
     points.iter_mut().for_each(|point| point.acquisition = Acquisition::Subscribed);
     let name = "press-1".parse().unwrap();
-    let mut ledger = Ledger::start(at(0), None);
+    let mut ledger = Ledger::start(at(0), &points, None);
     ledger.enter(at(100), &DeviceEvent::Readings(vec![Reading::bad(PointId(0), StatusCode::BAD, at(100).utc)]));
     let left = ledger.rest(&name, &points, at(103)).unwrap();
     assert_eq!(left.slots, [(PointId(0), 428), (PointId(1), 6), (PointId(2), 1)]);

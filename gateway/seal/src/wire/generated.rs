@@ -45,6 +45,9 @@ pub struct Batch {
     pub clock_offset_us: i32,
     #[prost(message, repeated, tag = "9")]
     pub steps: ::prost::alloc::vec::Vec<StepCount>,
+    /// Behind the columns, in their order.
+    #[prost(message, repeated, tag = "10")]
+    pub blocks: ::prost::alloc::vec::Vec<Block>,
 }
 /// The readings of one point, its entries, in the order of rows. Only entries whose status is not bad have a value; the
 /// values are in exactly one of v, f and s.
@@ -77,6 +80,30 @@ pub struct Column {
     /// Entries out of the device's history, ascending; all others are live.
     #[prost(message, repeated, tag = "9")]
     pub backfilled: ::prost::alloc::vec::Vec<Span>,
+    /// v holds counts of 10^-places, 0 to 15. Only where the tag has no scale.
+    #[prost(uint32, optional, tag = "10")]
+    pub places: ::core::option::Option<u32>,
+}
+/// Columns of several points that are alike: entries at the same rows, all Good, live and without times of the device; only
+/// v has values. It stands for these columns one after the other.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Block {
+    /// The first alias, then differences (at least 1).
+    #[prost(uint32, repeated, tag = "1")]
+    pub alias: ::prost::alloc::vec::Vec<u32>,
+    /// As in each of the columns.
+    #[prost(uint32, repeated, tag = "2")]
+    pub row: ::prost::alloc::vec::Vec<u32>,
+    #[prost(uint32, optional, tag = "3")]
+    pub places: ::core::option::Option<u32>,
+    /// The first value of each point, zigzag as in sint64, in as many bytes each as the longest needs (1 to 8): the lowest byte
+    /// of every point, then the next byte of every point.
+    #[prost(bytes = "vec", tag = "4")]
+    pub first: ::prost::alloc::vec::Vec<u8>,
+    /// The differences behind it: those of the first point, then those of the next.
+    #[prost(sint64, repeated, tag = "5")]
+    pub v: ::prost::alloc::vec::Vec<i64>,
 }
 /// SourceTimestamps or ServerTimestamps of a column, as they came: ticks of 100 ns since 1601-01-01T00:00:00Z.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -298,7 +325,7 @@ pub struct Tag {
     /// OPC UA built-in type id; of an array that of its elements. Variant (24): each value says its own.
     #[prost(uint32, tag = "3")]
     pub builtin_type: u32,
-    /// value = count * scale + offset, computed as one division by 1 / scale. 0: the column never holds counts.
+    /// value = count * scale + offset, computed as one division by 1 / scale. 0: a column with counts says its places.
     #[prost(double, tag = "4")]
     pub scale: f64,
     #[prost(double, tag = "5")]

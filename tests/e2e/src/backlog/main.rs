@@ -23,8 +23,9 @@ const FIRST_PUBLISH_MS: u128 = 2_000;
 const RSS_MIB: f64 = 64.0;
 const DRAIN_PER_S: f64 = 500_000.0;
 const LIVE_AGE_S: f64 = 5.0;
-/// As its configuration says: a batch's age, and a hundred points each 100 ms.
-const BATCH_AGE_S: f64 = 1.0;
+/// How old live data gets is shown by so many batches of it and no fewer.
+const LIVE_BATCHES: f64 = 24.0;
+/// As its configuration says: a hundred points each 100 ms.
 const LIVE_PER_S: f64 = 1_000.0;
 
 /// How the gateway gets rid of what piled up on its disk.
@@ -38,6 +39,9 @@ struct Arguments {
     record_bytes: usize,
     #[arg(long, default_value_t = 1_000)]
     readings: u32,
+    /// How old a batch of live data may get before it is sealed: a short drain shows more of short ones
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(20..=10_000))]
+    batch_ms: u64,
     /// Only tells how long things took: a machine that is busy may be slow. Memory and space that are missed fail all the same
     #[arg(long)]
     measure_only: bool,
@@ -70,8 +74,8 @@ async fn drain(arguments: &Arguments) -> Result<Vec<String>> {
     let mut mosquitto = Mosquitto::start(&rig.authority).await?;
     let labels = Labels { every: "100ms", equipment: Some("acme/lingang/load-1"), ..Labels::new("ds-extr-07") };
     let devices = device.toml(&labels);
-    let flush = "{ age = \"1s\" }\norder = \"live-first\"";
-    rig.enroll(&Settings { broker_port: mosquitto.port, devices, flush, commit: "200ms" })?;
+    let flush = format!("{{ age = \"{}ms\" }}\norder = \"live-first\"", arguments.batch_ms);
+    rig.enroll(&Settings { broker_port: mosquitto.port, devices, flush: flush.leak(), commit: "200ms" })?;
     let buffer = rig.path().join("state/buffer");
     mosquitto.stop()?;
     ensure!(rig.start(&["--once", "2"])?.wait()?.success(), "the first run failed:\n{}", rig.log()?);
@@ -82,7 +86,8 @@ async fn drain(arguments: &Arguments) -> Result<Vec<String>> {
     let mut reader = somebody_reads(&rig, mosquitto.port)?;
     tokio::time::sleep(Duration::from_secs(1)).await;
 
-    let seen = watch(&rig).await;
+    let batch = Duration::from_millis(arguments.batch_ms);
+    let seen = watch(&rig, batch).await;
     reader.kill()?;
     reader.wait()?;
     let seen = seen?;
@@ -98,8 +103,8 @@ async fn drain(arguments: &Arguments) -> Result<Vec<String>> {
             "drained_s": round(seen.drained.as_secs_f64()), "drained_readings_per_s": per_s.round(),
             "drained_mib_per_s": round(disk_bytes as f64 / 1_048_576.0 / seen.drained.as_secs_f64()),
             "cpu_s_gateway": round(seen.cpu_s),
-            "live_age_s_worst": round(seen.live_age_worst), "live_age_s_median": round(seen.live_age_median),
-            "live_age_in_batches_worst": round(seen.live_age_worst / BATCH_AGE_S),
+            "live_age_s_worst": seen.live_age_worst.map(round), "live_age_s_median": seen.live_age_median.map(round),
+            "live_batches": seen.live_batches,
             "drained_to_live": round(per_s / LIVE_PER_S),
             "left_on_disk_bytes": left, "left_of_backlog": left as f64 / disk_bytes as f64,
         })
@@ -107,7 +112,11 @@ async fn drain(arguments: &Arguments) -> Result<Vec<String>> {
     let of_time = [
         (seen.first_publish.as_millis() > FIRST_PUBLISH_MS, "the first publish came late"),
         (per_s < DRAIN_PER_S, "it drained too slowly"),
-        (seen.live_age_worst > LIVE_AGE_S, "live data got too old"),
+        (seen.live_age_worst.is_some_and(|age| age > LIVE_AGE_S), "live data got too old"),
+        (
+            seen.live_batches < LIVE_BATCHES,
+            "it drained before live data could get old: give it more, or shorter batches",
+        ),
     ];
     let left_max = (disk_bytes / 2).min(100 << 20);
     let figures = [(rss > RSS_MIB, "it took too much memory"), (left > left_max, "the space did not come back")];
@@ -158,12 +167,17 @@ struct Seen {
     drained: Duration,
     peak_kib: u64,
     cpu_s: f64,
-    live_age_worst: f64,
-    live_age_median: f64,
+    /// `None`: it had drained before any live data could be expected.
+    live_age_worst: Option<f64>,
+    live_age_median: Option<f64>,
+    /// Sealed while the age was looked at.
+    live_batches: f64,
 }
 
-async fn watch(rig: &Rig) -> Result<Seen> {
+async fn watch(rig: &Rig, batch: Duration) -> Result<Seen> {
     let started = Instant::now();
+    // Reading and sealing take their first seconds.
+    let warm = Duration::from_millis(500) + 4 * batch;
     let mut daemon = rig.start(&[])?;
     let first_publish = loop {
         if daemon.health.status().is_ok_and(|status| number(&status, "/link/published_bytes") > 0.0) {
@@ -175,10 +189,9 @@ async fn watch(rig: &Rig) -> Result<Seen> {
     let mut ages = Vec::new();
     let mut told_at = Instant::now();
     let drained = loop {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(batch.min(Duration::from_millis(200))).await;
         let status = daemon.health.status()?;
-        // Reading and sealing take their first seconds.
-        if started.elapsed() > Duration::from_secs(5) {
+        if started.elapsed() > warm {
             let age = status.pointer("/datasets/0/newest_acknowledged_age_seconds").and_then(Value::as_f64);
             ages.push(age.unwrap_or_else(|| started.elapsed().as_secs_f64()));
         }
@@ -201,8 +214,9 @@ async fn watch(rig: &Rig) -> Result<Seen> {
         drained,
         peak_kib: load.peak_kib,
         cpu_s: load.cpu_seconds,
-        live_age_worst: ages.last().copied().unwrap_or(0.0),
-        live_age_median: ages.get(ages.len() / 2).copied().unwrap_or(0.0),
+        live_age_worst: ages.last().copied(),
+        live_age_median: ages.get(ages.len() / 2).copied(),
+        live_batches: (drained.saturating_sub(warm).as_secs_f64() / batch.as_secs_f64()).floor(),
     })
 }
 

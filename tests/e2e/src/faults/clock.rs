@@ -13,31 +13,71 @@ fn library() -> Option<PathBuf> {
     places.map(|entry| entry.path().join("faketime/libfaketimeMT.so.1")).find(|path| path.exists())
 }
 
-/// Wall time by a file that is read at every question; monotonic time stays what it is.
-fn faked(library: &Path, file: &Path) -> Launch {
+/// Wall time by a file that is read at every question; monotonic time stays what it is. The file lies beside the
+/// configuration, as the daemon can open no other.
+const FILE: &str = "faketime";
+
+fn faked(library: &Path) -> Launch {
     let pairs = [
         ("LD_PRELOAD", library.display().to_string()),
-        ("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
+        ("FAKETIME_TIMESTAMP_FILE", FILE.to_owned()),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
         ("FAKETIME_NO_CACHE", "1".to_owned()),
     ];
     Launch { prefix: Vec::new(), environment: pairs.map(|(name, value)| (name.to_owned(), value)).to_vec() }
 }
 
+/// A world in which `file` says what time it is; `None` without libfaketime.
+async fn opened(stint: &Stint) -> Result<Option<(Stage, PathBuf)>> {
+    let Some(library) = library() else { return Ok(None) };
+    let places = Places { launch: faked(&library), ..Places::default() };
+    let stage = Stage::open(stint.row, &stint.binary, StageLoad::default(), places).await?;
+    let file = stage.rig.path().join(FILE);
+    Ok(Some((stage, file)))
+}
+
+fn skipped() -> Ending {
+    Ending::Skipped("libfaketime is not installed (Debian's package faketime)".to_owned())
+}
+
+/// A box without a battery for its clock: it starts in 1970, the first time with nothing on its disk, and somebody sets the
+/// clock while it runs. It polls and seals meanwhile, believes no clock, and delivers when the broker's certificate can be
+/// judged again.
+pub(crate) async fn starts_in_1970(stint: Stint) -> Result<Ending> {
+    let Some((mut stage, file)) = opened(&stint).await? else { return Ok(skipped()) };
+    let mut told = Vec::new();
+    for life in 0..3 * stint.times {
+        if life > 0 {
+            stage.stop()?;
+        }
+        fs::write(&file, "-56y")?;
+        stage.start().await?;
+        stage.fault("1970");
+        let accepted = accepted(&stage)?;
+        stage.wait("records that are sealed in 1970", |stage| Ok(self::accepted(stage)? > accepted + 50)).await?;
+        told.push(stage.status()?["clock"].clone());
+        fs::write(&file, "+0")?;
+        stage.arrive(100).await?;
+    }
+    let mut verdict = stage.conclude(stint.least).await?;
+    verdict.note("clock_in_1970", json!(told));
+    Ok(Ending::Judged(Box::new(verdict)))
+}
+
+fn accepted(stage: &Stage) -> Result<u64> {
+    let status = stage.status()?;
+    let datasets = status["datasets"].as_array().map(Vec::as_slice).unwrap_or_default();
+    Ok(datasets.iter().filter_map(|dataset| dataset["accepted_records"].as_u64()).sum())
+}
+
 pub(crate) async fn jumps(stint: Stint) -> Result<Ending> {
-    let Some(library) = library() else {
-        return Ok(Ending::Skipped("libfaketime is not installed (Debian's package faketime)".to_owned()));
-    };
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("faketime");
+    let Some((mut stage, file)) = opened(&stint).await? else { return Ok(skipped()) };
     fs::write(&file, "+0")?;
-    let places = Places { launch: faked(&library, &file), ..Places::default() };
-    let mut stage = Stage::open(stint.row, &stint.binary, StageLoad::default(), places).await?;
     stage.start().await?;
     stage.arrive(200).await?;
     let before = polls_in_two_seconds(&stage).await;
     let mut after = Vec::new();
-    for jump in (0..stint.times).flat_map(|_| ["+2h", "+0", "-20m", "+1d", "+0"]) {
+    for jump in (0..stint.times).flat_map(|_| ["+2h", "+0", "-20m", "+1d", "+0", "-56y", "+0"]) {
         fs::write(&file, jump)?;
         stage.fault("jump");
         after.push(polls_in_two_seconds(&stage).await);

@@ -92,8 +92,8 @@ async fn soak(arguments: &Arguments) -> Result<Verdict> {
 /// does not live for ever.
 fn judge_growth(growth: &Growth, verdict: &mut Verdict) {
     let found = growth.judge();
-    verdict.note("rss_slope_kib_per_hour", found.rss_kib_per_hour);
-    verdict.note("rss_kib_last", found.rss_kib);
+    verdict.note("anonymous_slope_kib_per_hour", found.anonymous_kib_per_hour);
+    verdict.note("anonymous_kib_last", found.anonymous_kib);
     verdict.note("descriptors_most", found.descriptors);
     verdict.note("threads_most", found.threads);
     verdict.note("growth_measured_s", found.seconds);

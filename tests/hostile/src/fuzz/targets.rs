@@ -20,7 +20,7 @@ pub(crate) struct Target {
     pub(crate) run: fn(&[u8]) -> bool,
 }
 
-pub(crate) const TARGETS: [Target; 11] = [
+pub(crate) const TARGETS: [Target; 12] = [
     Target { name: "mbap", seeds: mbap, run: |bytes| modbus::fuzz::answer("mbap", bytes, true) },
     Target { name: "rtu", seeds: rtu, run: |bytes| modbus::fuzz::answer("rtu", bytes, true) },
     Target { name: "ascii", seeds: ascii, run: |bytes| modbus::fuzz::answer("ascii", bytes, true) },
@@ -32,6 +32,7 @@ pub(crate) const TARGETS: [Target; 11] = [
     Target { name: "cose-message", seeds: Vec::new, run: message },
     Target { name: "toml", seeds: toml, run: |bytes| lingate_config::load_bytes("lingate.toml", bytes).is_ok() },
     Target { name: "segment", seeds: Vec::new, run: segment },
+    Target { name: "http", seeds: http, run: lingate::fuzz::http },
 ];
 
 /// Ten registers of unit 17, as the request of `answer` asks for.
@@ -126,6 +127,23 @@ fn message(bytes: &[u8]) -> bool {
 
 fn toml() -> Vec<Vec<u8>> {
     vec![lingate_config::REFERENCE.into()]
+}
+
+fn http() -> Vec<Vec<u8>> {
+    let ask =
+        |line: &str, headers: &str| format!("{line} HTTP/1.1\r\nHost: localhost:9273\r\n{headers}\r\n").into_bytes();
+    let chunked = b"5\r\nhello\r\n0\r\n\r\n";
+    vec![
+        ask("GET /", "Accept-Language: zh-CN,zh;q=0.9,en;q=0.1\r\n"),
+        ask("GET /?lang=zh&x=%00", "Connection: keep-alive\r\n"),
+        ask("GET /ready", "Accept: application/json\r\n"),
+        ask("GET /metrics", "Accept: application/openmetrics-text;version=1.0.0\r\n"),
+        ask("GET /events", "Accept: text/event-stream\r\nLast-Event-ID: 7\r\n"),
+        ask("HEAD /status", "Range: bytes=0-1\r\nIf-None-Match: *\r\n"),
+        [ask("POST /live", "Transfer-Encoding: chunked\r\nTrailer: x\r\n"), chunked.to_vec()].concat(),
+        [ask("GET /live", "Content-Length: 5\r\nExpect: 100-continue\r\n"), b"hello".to_vec()].concat(),
+        ask("GET http://localhost/live", "Upgrade: h2c\r\nConnection: Upgrade\r\n"),
+    ]
 }
 
 /// A disk with one segment of these bytes, opened and read to its end; as far as it goes, records come out.

@@ -71,6 +71,10 @@ pub struct TapCounts {
     pub broken: u64,
 }
 
+pub(crate) fn is_planned(service: u32) -> bool {
+    PLANNED_SERVICES.iter().any(|(planned, _)| *planned == service)
+}
+
 impl TapCounts {
     pub fn requests(&self) -> u64 {
         self.services.values().sum()
@@ -78,9 +82,8 @@ impl TapCounts {
 
     /// Whatever is not planned, with its number; empty is right.
     pub fn forbidden(&self) -> Vec<(u32, u64)> {
-        let is_planned = |id: &u32| PLANNED_SERVICES.iter().any(|(planned, _)| planned == id);
         let mut forbidden: Vec<_> =
-            self.services.iter().filter(|(id, _)| !is_planned(id)).map(|(id, count)| (*id, *count)).collect();
+            self.services.iter().filter(|(id, _)| !is_planned(**id)).map(|(id, count)| (*id, *count)).collect();
         if self.other_history > 0 {
             forbidden.push((664, self.other_history));
         }
@@ -280,6 +283,7 @@ impl Ear {
             request.is_ok_and(|request| request.history_read_details.inner_is::<ReadRawModifiedDetails>())
         };
         let is_other_history = id == 664 && !is_raw(body);
+        crate::sent::OPCUA.count(!is_planned(id) || is_other_history);
         let mut counts = self.shared.counts();
         *counts.services.entry(id).or_default() += 1;
         counts.other_history += u64::from(is_other_history);

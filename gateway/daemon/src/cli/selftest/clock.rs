@@ -4,16 +4,15 @@ use lingate_model::{Clock, ClockState, UtcMicros};
 
 use super::Finding;
 use crate::cli::exit::Code;
+use crate::clock::EARLIEST;
 use crate::tls::show_time;
 
 const AREA: &str = "clock";
-/// 2026-01-01: no copy of this program is older.
-const EARLIEST: UtcMicros = UtcMicros(1_767_225_600_000_000);
 const LOOKS: usize = 10_000;
 const COARSE: Duration = Duration::from_millis(10);
 
 pub(super) fn look(clock: &dyn Clock) -> Vec<Finding> {
-    vec![wall(clock.now().utc, clock.now().clock), steady(clock)]
+    vec![wall(clock.shows(), clock.now().clock), steady(clock)]
 }
 
 fn wall(utc: UtcMicros, state: ClockState) -> Finding {

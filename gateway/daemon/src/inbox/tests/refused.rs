@@ -1,6 +1,7 @@
 //! What is refused goes through the inbox into the history, each with its own reason and without losing another.
 
 use super::*;
+use crate::bundle_history::standing_refusal;
 
 /// A name and bytes that must not come into force.
 struct Attack(String, Vec<u8>);
@@ -66,6 +67,34 @@ fn history(world: &World) -> Vec<(String, String)> {
     refused
         .map(|line| (line["file"].as_str().unwrap().to_owned(), line["reason"].as_str().unwrap().to_owned()))
         .collect()
+}
+
+#[test]
+fn a_refusal_is_told_until_a_bundle_is_accepted_or_the_file_is_deleted() {
+    let mut world = World::new();
+    let (first, second) = (world.issue(), world.issue());
+    let (mut bundles, _) = world.open(today());
+    let told = |world: &World| standing_refusal(&world.path("")).map(|refusal| refusal.file);
+    world.drop_file("first.json", &first);
+    bundles.scan(today());
+    assert_eq!(told(&world), None);
+
+    // File times are as coarse as the kernel's tick.
+    fs::read_dir(world.path("inbox/accepted")).unwrap().for_each(|entry| make_older(&entry.unwrap().path()));
+    world.drop_file("bad.json", b"{");
+    bundles.scan(today());
+    let refusal = standing_refusal(&world.path("")).unwrap();
+    assert_eq!(refusal.file, "bad.json");
+    assert!(fs::read_to_string(world.path("inbox/rejected/bad.json.reason.txt")).unwrap().contains(&refusal.reason));
+    fs::remove_file(world.path("inbox/rejected/bad.json")).unwrap();
+    assert_eq!(told(&world), None, "the person who deletes it knows of it");
+
+    world.drop_file("worse.json", b"[");
+    bundles.scan(today());
+    assert_eq!(told(&world).as_deref(), Some("worse.json"));
+    world.drop_file("second.json", &second);
+    bundles.scan(today());
+    assert_eq!(told(&world), None, "another one was accepted");
 }
 
 #[test]

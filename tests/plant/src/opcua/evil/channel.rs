@@ -171,6 +171,7 @@ impl Channel {
         let context = self.context.context();
         let id = NodeId::decode(&mut body, &context).ok()?;
         let number = id.as_u32()?;
+        crate::sent::OPCUA.count(!crate::opcua::tap::is_planned(number));
         *self.shared.state().seen.requests.entry(number).or_default() += 1;
         RequestMessage::decode_by_object_id(&mut body, id.as_object_id().ok()?, &context).ok()
     }
