@@ -57,6 +57,7 @@ mod frame;
 mod inspect;
 mod ledger;
 mod log;
+mod names;
 mod positions;
 mod purge;
 mod quarantine;

@@ -59,6 +59,8 @@ pub(crate) struct Log {
     pub(crate) reader: Option<Reader>,
     pub(crate) ahead: Ahead,
     pub(crate) losses: Losses,
+    /// Of the last hole that was found.
+    pub(crate) names: crate::names::Names,
     /// A lower bound of the commit time of what waits.
     pub(crate) oldest: Option<UtcMicros>,
     pub(crate) last_commit: Option<UtcMicros>,

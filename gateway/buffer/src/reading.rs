@@ -131,39 +131,51 @@ impl Log {
     }
 
     /// A record that was handed out by the log and is no sealed message.
-    pub(crate) fn lose_unsealed(&mut self, position: u64, identity: &Identity) {
+    pub(crate) fn lose_unsealed(&mut self, disk: &mut dyn Disk, position: u64, identity: &Identity) {
         self.in_flight.remove(&position);
-        self.tell_missing(position..position + 1, Some(identity), u64::from(identity.readings));
+        self.tell_missing(disk, position..position + 1, Some(identity), u64::from(identity.readings));
     }
 
     /// Positions that were durable and cannot be read: told once, done when declared.
     fn lose(&mut self, disk: &mut dyn Disk, hole: Range<u64>, identity: Option<&Identity>, totals: Totals) {
         let readings = self.readings_between(disk, hole.end, totals);
         self.read = self.read.max(hole.end);
-        self.tell_missing(hole, identity, readings);
+        self.tell_missing(disk, hole, identity, readings);
     }
 
-    fn tell_missing(&mut self, hole: Range<u64>, identity: Option<&Identity>, readings: u64) {
-        for (loss, missing) in self.missing(hole, identity, readings) {
-            self.bury(&loss);
+    fn tell_missing(&mut self, disk: &mut dyn Disk, hole: Range<u64>, identity: Option<&Identity>, readings: u64) {
+        for (losses, missing) in self.missing(disk, hole, identity, readings) {
+            losses.iter().for_each(|loss| self.bury(loss));
             self.skip.insert(missing.clone());
-            self.losses.push(vec![loss], missing);
+            self.losses.push(losses, missing);
         }
     }
 
     /// The parts of a hole that nobody has given up or told of yet.
-    fn missing(&mut self, hole: Range<u64>, identity: Option<&Identity>, readings: u64) -> Vec<(Loss, Range<u64>)> {
+    fn missing(
+        &mut self,
+        disk: &mut dyn Disk,
+        hole: Range<u64>,
+        identity: Option<&Identity>,
+        readings: u64,
+    ) -> Vec<(Vec<Loss>, Range<u64>)> {
         let parts = self.skip.missing(hole.clone());
         self.damaged += parts.iter().map(|part| part.end - part.start).sum::<u64>();
         let readings = if parts == [hole] { readings } else { 0 };
-        parts.into_iter().map(|part| (self.corruption(&part, identity, readings), part)).collect()
+        parts.into_iter().map(|part| (self.corruption(disk, &part, identity, readings), part)).collect()
     }
 
-    fn corruption(&self, positions: &Range<u64>, identity: Option<&Identity>, readings: u64) -> Loss {
+    fn corruption(
+        &mut self,
+        disk: &mut dyn Disk,
+        positions: &Range<u64>,
+        identity: Option<&Identity>,
+        readings: u64,
+    ) -> Vec<Loss> {
         let maybe_delivered = positions.start < self.handed;
         match identity {
-            Some(identity) => Loss::of(self.class, identity, LossCause::Corruption, maybe_delivered),
-            None => Loss::unknown(self.class, positions.end - positions.start, readings, maybe_delivered),
+            Some(identity) => vec![Loss::of(self.class, identity, LossCause::Corruption, maybe_delivered)],
+            None => self.nameless(disk, positions, readings),
         }
     }
 
@@ -221,7 +233,7 @@ impl Log {
                     surveyed?;
                 }
                 Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                _ => losses.extend(self.missing(at..end, None, 0).into_iter().map(|(loss, _)| loss)),
+                _ => losses.extend(self.missing(disk, at..end, None, 0).into_iter().flat_map(|(losses, _)| losses)),
             }
             at = end;
         }
@@ -246,8 +258,8 @@ impl Log {
                 Found::Damage { from, to, header, before, after } => {
                     let readings = self.readings_between(disk, to, (before, after));
                     let identity = header.map(|header| header.identity);
-                    let missing = self.missing(from.max(range.start)..to, identity.as_ref(), readings);
-                    losses.extend(missing.into_iter().map(|(loss, _)| loss));
+                    let missing = self.missing(disk, from.max(range.start)..to, identity.as_ref(), readings);
+                    losses.extend(missing.into_iter().flat_map(|(losses, _)| losses));
                 }
                 Found::End => return Ok(()),
             }

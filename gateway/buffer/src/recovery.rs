@@ -68,6 +68,7 @@ impl Log {
             reader: None,
             ahead: crate::ahead::Ahead::default(),
             losses: Losses::default(),
+            names: crate::names::Names::default(),
             oldest: None,
             last_commit: cursor.last_commit,
             damaged: 0,

@@ -121,7 +121,7 @@ impl<D: Disk> Buffer<D> {
         while let Some((position, identity, payload)) = log.next(disk)? {
             match sealed(&identity, &payload) {
                 Some(sealed) => return Ok(Some((RecordId { priority, position }, sealed))),
-                None => log.lose_unsealed(position, &identity),
+                None => log.lose_unsealed(disk, position, &identity),
             }
         }
         Ok(None)
@@ -202,7 +202,7 @@ impl<D: Disk> Buffer<D> {
         while let Some((position, identity, payload)) = log.next_ahead(disk, from, &meant)? {
             match sealed(&identity, &payload) {
                 Some(sealed) => return Ok(Some((RecordId { priority, position }, sealed))),
-                None => log.lose_unsealed(position, &identity),
+                None => log.lose_unsealed(disk, position, &identity),
             }
         }
         Ok(None)

@@ -166,6 +166,54 @@ fn a_wiped_page_costs_the_frames_on_it_and_their_readings_are_counted() {
     }
 }
 
+/// Two streams in turns, and damage of any size: each number that does not come is told by name, as the holes in an epoch's
+/// numbers are what a receiver asks about.
+#[test]
+fn every_number_that_damage_takes_is_told_by_name() {
+    let mut state = 1_u64;
+    let mut random = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let mut lost = 0;
+    for round in 0..400 {
+        let disk = FakeDisk::new();
+        let (mut buffer, _) = open(&disk, &tiny());
+        for seq in 0..30 {
+            buffer.append(Normal, &data(7, seq, 10, 150)).unwrap();
+            buffer.append(Normal, &data(8, seq, 10, 60)).unwrap();
+            buffer.commit(at(1)).unwrap();
+        }
+        buffer.close(at(2)).unwrap();
+        let paths = segments(&disk);
+        let path = &paths[random(paths.len() as u64) as usize];
+        let bytes = disk.contents(path).unwrap();
+        let start = random(bytes.len() as u64);
+        if round % 2 == 0 {
+            // Eight bits close to each other: headers that cannot be repaired.
+            (0..8).for_each(|_| disk.flip(path, (start * 8 + random(3000)).min(bytes.len() as u64 * 8 - 1)));
+        } else {
+            let (start, mut bytes) = (start as usize, bytes);
+            let end = bytes.len().min(start + 512);
+            bytes[start..end].fill(0);
+            disk.put(path, &bytes);
+        }
+        let (mut buffer, _) = open(&disk, &tiny());
+        let came: BTreeSet<_> = drain(&mut buffer).into_iter().map(|(_, it)| (it.kid(), it.seq())).collect();
+        let losses = all_losses(&mut buffer);
+        let tells = |loss: &&Loss, kid, seq| loss.kid == kid && (loss.first_seq..=loss.last_seq).contains(&seq);
+        for (kid, seq) in [7, 8].into_iter().flat_map(|kid| (0..30).map(move |seq| (Kid([kid; 8]), seq))) {
+            let told: Vec<_> = losses.iter().filter(|loss| tells(loss, kid, seq)).collect();
+            let is_told =
+                if came.contains(&(kid, seq)) { told.iter().all(|it| it.maybe_delivered) } else { !told.is_empty() };
+            assert!(is_told, "{round}: {kid:?} {seq}: {losses:?}");
+        }
+        assert_eq!(losses.iter().map(|loss| loss.records).sum::<u64>(), 60 - came.len() as u64, "{round}: {losses:?}");
+        lost += 60 - came.len();
+    }
+    assert!(lost > 500, "{lost} records");
+}
+
 #[test]
 fn a_missing_or_emptied_or_foreign_segment_costs_what_was_in_it() {
     let reference = thirty();

@@ -295,7 +295,9 @@ impl Stream {
         // What is left of an epoch without KEY is told later, record by record.
         self.declare_again(loss.kid, loss.first_seq, loss.last_seq);
         let noun = if loss.records == 1 { "record" } else { "records" };
-        let notice = Some(format!("dataset {}: {} {noun} lost on disk: {name}", self.name, loss.records));
+        let notice = format!("dataset {}: {} {noun} lost on disk: {name}", self.name, loss.records);
+        // Numbers that may be among records which are counted without a name.
+        let notice = Some(notice).filter(|_| loss.records > 0);
         Lost { cause: name, readings: loss.readings, notice }
     }
 

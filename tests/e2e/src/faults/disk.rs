@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use lingate_e2e::{Places, Stage, StageLoad, Surroundings};
+use lingate_seal::RecordKind;
 
 use crate::shell::{AtEnd, forbids_root, run};
 use crate::{Ending, Stint};
@@ -118,6 +119,8 @@ pub(crate) async fn bit_flips(stint: Stint) -> Result<Ending> {
             flips += u64::from(flip(&stage.rig.path().join("state/buffer"), &mut state)?);
             stage.fault("flip");
         }
+        flips += blind(&stage.rig.path().join("state/buffer"))?;
+        stage.fault("header");
         stage.mosquitto.start_again().await?;
     }
     let mut verdict = stage.conclude(stint.least).await?;
@@ -127,12 +130,8 @@ pub(crate) async fn bit_flips(stint: Stint) -> Result<Ending> {
 
 /// One bit of the newest segment's second half, where nothing was delivered yet; false if there is no segment.
 fn flip(buffer: &Path, state: &mut u64) -> Result<bool> {
-    let class = buffer.join("normal");
-    let mut segments: Vec<PathBuf> = fs::read_dir(&class)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    segments.retain(|path| path.extension().is_some_and(|ending| ending == "seg"));
-    segments.sort();
-    let Some(newest) = segments.last() else { return Ok(false) };
-    let file = fs::OpenOptions::new().read(true).write(true).open(newest)?;
+    let Some(newest) = newest(buffer)? else { return Ok(false) };
+    let file = fs::OpenOptions::new().read(true).write(true).open(&newest)?;
     let written = written(&file)?;
     *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     let bit = (written * 8 / 2) + (*state >> 20) % (written * 8 / 2).max(1);
@@ -141,6 +140,29 @@ fn flip(buffer: &Path, state: &mut u64) -> Result<bool> {
     file.write_all_at(&[byte[0] ^ 1 << (bit % 8)], bit / 8)?;
     file.sync_all()?;
     Ok(true)
+}
+
+/// Two bits of one header, so that nothing in the record tells whose it was. Of a batch: what a gap record says is lost
+/// with more than one of its bits.
+fn blind(buffer: &Path) -> Result<u64> {
+    const BATCH: u8 = RecordKind::Batch as u8;
+    let Some(newest) = newest(buffer)? else { return Ok(0) };
+    let mut bytes = fs::read(&newest)?;
+    let is_batch = |at: &usize| matches!(bytes.get(*at..at + 70), Some([b'L', b'G', b'f', b'1', .., BATCH]));
+    let batches: Vec<usize> = (0..bytes.len()).filter(is_batch).collect();
+    let Some(&at) = batches.get(batches.len() * 3 / 4) else { return Ok(0) };
+    bytes[at + 20] ^= 1;
+    bytes[at + 40] ^= 1;
+    fs::write(&newest, bytes)?;
+    Ok(2)
+}
+
+fn newest(buffer: &Path) -> Result<Option<PathBuf>> {
+    let class = buffer.join("normal");
+    let mut segments: Vec<PathBuf> = fs::read_dir(&class)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    segments.retain(|path| path.extension().is_some_and(|ending| ending == "seg"));
+    segments.sort();
+    Ok(segments.pop())
 }
 
 /// Up to the last byte that is not zero: what lies behind was only reserved.
