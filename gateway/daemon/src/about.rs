@@ -141,7 +141,7 @@ impl Aside {
 
 /// A name that no driver of ours has stays as it is.
 fn counter_in_chinese(name: &str) -> &str {
-    const NAMES: [(&str, &str); 23] = [
+    const NAMES: [(&str, &str); 24] = [
         ("backfilled", "回填读数"),
         ("crc_errors", "校验错误"),
         ("dead_subscriptions", "失效订阅"),
@@ -154,6 +154,7 @@ fn counter_in_chinese(name: &str) -> &str {
         ("notification_lost", "丢失通知"),
         ("opaque", "无法解读"),
         ("overflows", "队列溢出"),
+        ("panics", "驱动程序崩溃"),
         ("publishes", "发布应答"),
         ("queues_reduced", "队列缩短"),
         ("reconnects", "重新连接"),

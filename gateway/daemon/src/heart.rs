@@ -18,6 +18,7 @@ use crate::changes::{Change, Changes};
 use crate::journal;
 use crate::limiter::Limiter;
 use crate::log_lines::LogLines;
+use crate::panics::Panics;
 use crate::pseudonyms::PseudonymKeys;
 use crate::pulse::Pulse;
 use crate::receipt_queue::ReceiptQueue;
@@ -88,6 +89,7 @@ pub(crate) struct Heart {
     pub(crate) status: watch::Receiver<Arc<Status>>,
     pub(crate) beat: Beat,
     pub(crate) pulse: Pulse,
+    pub(crate) panics: Panics,
     pub(crate) end: oneshot::Receiver<End>,
     /// For the keeper of the veto folder.
     pub(crate) destroyed: Option<mpsc::Receiver<Destroyed>>,
@@ -125,7 +127,7 @@ pub(crate) fn start<D: Disk + 'static>(
     let (devices, device_queue) = mpsc::channel(DEVICE_QUEUE);
     let (end_sender, end) = oneshot::channel();
     let (destroyed_sender, destroyed) = mpsc::channel(DESTROYED_QUEUE);
-    let (pulse, commit_every) = (Pulse::default(), setup.commit_every);
+    let (pulse, panics, commit_every) = (Pulse::default(), Panics::default(), setup.commit_every);
     let mut engine = Engine::new(clock.now(), setup);
     pseudonyms.into_iter().for_each(|(dataset, key)| engine.set_pseudonym_key(dataset, key));
     let (status_sender, status) = watch::channel(Arc::new(engine.status()));
@@ -142,6 +144,7 @@ pub(crate) fn start<D: Disk + 'static>(
         snapshot_at: Duration::ZERO,
         beat: beat.clone(),
         pulse: pulse.clone(),
+        panics: panics.clone(),
         commit_every,
         notices: Limiter::new(20, Duration::from_secs(1)),
         lines: LogLines::default(),
@@ -157,7 +160,7 @@ pub(crate) fn start<D: Disk + 'static>(
         };
         let _ = end_sender.send(end);
     })?;
-    Ok(Heart { messages, devices, receipts, status, beat, pulse, end, destroyed: Some(destroyed) })
+    Ok(Heart { messages, devices, receipts, status, beat, pulse, panics, end, destroyed: Some(destroyed) })
 }
 
 struct Beating<D: Disk> {
@@ -172,6 +175,7 @@ struct Beating<D: Disk> {
     snapshot_at: Duration,
     beat: Beat,
     pulse: Pulse,
+    panics: Panics,
     commit_every: Duration,
     notices: Limiter,
     lines: LogLines,
@@ -204,6 +208,7 @@ impl<D: Disk> Beating<D> {
                 self.snapshot_at = now.monotonic + SNAPSHOT_EVERY;
                 let mut status = self.engine.status();
                 self.lines.tell(&mut status);
+                self.panics.tell(&mut status);
                 self.status.send_replace(Arc::new(status));
             }
         }

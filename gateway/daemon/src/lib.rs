@@ -49,6 +49,7 @@ mod link;
 mod log_lines;
 mod metrics;
 mod page;
+mod panics;
 mod policy;
 mod poller;
 mod pollers;

@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 use crate::entropy::random_u32;
 use crate::heart::Message;
 use crate::ledger::Ledger;
+use crate::panics::Panics;
 use crate::pollers::Numbers;
 use crate::pulse::{Pulse, Seat};
 use crate::supervise::{Panicked, Stop, guarded};
@@ -58,6 +59,7 @@ pub(crate) struct Poller {
     /// The downtime that the session may take, as long as it did not.
     pub(crate) handed_over: Arc<Mutex<Option<Missed>>>,
     pub(crate) pulse: Pulse,
+    pub(crate) panics: Panics,
 }
 
 impl Poller {
@@ -109,7 +111,7 @@ impl Poller {
                     if self.clock.now().monotonic.saturating_sub(started) >= USEFUL_SESSION {
                         backoff.succeeded();
                     }
-                    ended.map_or_else(|panicked| defect(&panicked), |error| in_words(&error))
+                    ended.map_or_else(|panicked| self.defect(&panicked), |error| in_words(&error))
                 }
                 Err(error) => {
                     self.with_downtime(|downtime| downtime.cause = MissedCause::DeviceDown);
@@ -123,6 +125,11 @@ impl Poller {
         }
     }
 
+    fn defect(&self, panicked: &Panicked) -> String {
+        self.panics.count(&self.name);
+        format!("the driver panicked, which is a defect of lingate: {}", panicked.0)
+    }
+
     fn seat(&self, what: &str) -> Seat {
         self.pulse.reader(format!("{what} {}", self.name), self.heart.clone(), self.events.clone())
     }
@@ -134,7 +141,7 @@ impl Poller {
         match tokio::time::timeout(CONNECT_DEADLINE, connecting).await {
             Ok(Ok(Ok(session))) => Ok(session),
             Ok(Ok(Err(error))) => Err(in_words(&error)),
-            Ok(Err(panicked)) => Err(defect(&panicked)),
+            Ok(Err(panicked)) => Err(self.defect(&panicked)),
             Err(_) => Err(format!("no connection within {CONNECT_DEADLINE:?}")),
         }
     }
@@ -320,10 +327,6 @@ fn in_words(error: &LinkError) -> String {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     }
-}
-
-fn defect(panicked: &Panicked) -> String {
-    format!("the driver panicked, which is a defect of lingate: {}", panicked.0)
 }
 
 #[cfg(test)]

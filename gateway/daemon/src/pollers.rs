@@ -10,6 +10,7 @@ use lingate_model::{Clock, DeviceName, Missed, MissedCause, Now, PointId};
 use tokio::sync::mpsc;
 
 use crate::heart::{Heart, Message};
+use crate::panics::Panics;
 use crate::poller::{Downtime, Poller};
 use crate::pulse::Pulse;
 use crate::supervise::{Restarted, Stopper, stop};
@@ -20,13 +21,15 @@ pub(crate) struct Pollers {
     events: mpsc::Sender<DeviceEvent>,
     clock: Arc<dyn Clock>,
     pulse: Pulse,
+    panics: Panics,
     running: BTreeMap<DeviceName, (Stopper, Restarted)>,
 }
 
 impl Pollers {
     pub(crate) fn new(site: Arc<Site>, heart: &Heart, clock: Arc<dyn Clock>) -> Pollers {
-        let (heart, events, pulse) = (heart.messages.clone(), heart.devices.clone(), heart.pulse.clone());
-        Pollers { site, heart, events, clock, pulse, running: BTreeMap::new() }
+        let (pulse, panics) = (heart.pulse.clone(), heart.panics.clone());
+        let (heart, events) = (heart.messages.clone(), heart.devices.clone());
+        Pollers { site, heart, events, clock, pulse, panics, running: BTreeMap::new() }
     }
 
     /// `first`: the number of its first point for the engine. `down_since`: slots from then on belong to this device, although
@@ -45,6 +48,7 @@ impl Pollers {
             ledger: Arc::default(),
             handed_over: Arc::default(),
             pulse: self.pulse.clone(),
+            panics: self.panics.clone(),
         };
         let (stopper, told) = stop();
         let mut tasks = Restarted::new(told.clone());
@@ -75,7 +79,7 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
-    fn of(device: &dyn Device, first: PointId) -> Numbers {
+    pub(crate) fn of(device: &dyn Device, first: PointId) -> Numbers {
         Numbers { written: device.points().first().map_or(first.0, |point| point.id.0), running: first.0 }
     }
 

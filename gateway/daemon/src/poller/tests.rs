@@ -163,6 +163,25 @@ struct Outcome {
 
 const INTERVALS: [u64; 3] = [7, 500, 3000];
 
+type Ways = (mpsc::Sender<Message>, mpsc::Sender<DeviceEvent>, Arc<dyn Clock>);
+
+fn poller(name: &str, device: Arc<dyn Device>, numbers: Numbers, (heart, events, clock): Ways) -> Poller {
+    Poller {
+        name: name.parse().unwrap(),
+        device,
+        numbers,
+        site: Arc::new(Site::bare(std::env::temp_dir())),
+        heart,
+        events,
+        clock,
+        downtime: Arc::default(),
+        ledger: Arc::default(),
+        handed_over: Arc::default(),
+        pulse: Pulse::default(),
+        panics: Panics::default(),
+    }
+}
+
 /// Lets a poller follow the script for `time`, then stops it.
 async fn follow(script: &[Attempt], time: Duration) -> Outcome {
     follow_device(Scripted::new(script.iter().copied()), time).await
@@ -172,19 +191,7 @@ async fn follow_device(device: Scripted, time: Duration) -> Outcome {
     let clock: Arc<dyn Clock> = Arc::new(Paused(Instant::now()));
     let (heart, mut messages) = mpsc::channel(10_000);
     let (events, mut sent) = mpsc::channel(10_000);
-    let poller = Poller {
-        name: "press-1".parse().unwrap(),
-        device: Arc::new(device),
-        numbers: Numbers::default(),
-        site: Arc::new(Site::bare(std::env::temp_dir())),
-        heart,
-        events,
-        clock: clock.clone(),
-        downtime: Arc::default(),
-        ledger: Arc::default(),
-        handed_over: Arc::default(),
-        pulse: Pulse::default(),
-    };
+    let poller = poller("press-1", Arc::new(device), Numbers::default(), (heart, events, clock.clone()));
     let (stopper, told) = stop();
     let task = tokio::spawn(poller.run(told));
     let mut states = Vec::new();
@@ -308,6 +315,31 @@ async fn a_panic_in_a_driver_is_a_reason_to_back_off() {
     };
     let reasons: Vec<String> = outcome.states.iter().filter_map(reason).collect();
     assert_eq!(reasons, ["the driver panicked, which is a defect of lingate: a defect at work"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_panics_again_and_again_costs_the_other_device_no_slot_and_is_counted() {
+    let (heart, _messages) = mpsc::channel(10_000);
+    let (events, mut sent) = mpsc::channel(20_000);
+    let ways: Ways = (heart, events, Arc::new(Paused(Instant::now())));
+    let (panics, (_stopper, told), minute) = (Panics::default(), stop(), Duration::from_secs(60));
+    let scripts =
+        [("fragile", 0, vec![Attempt::PanicAtWork; 1_000]), ("good", 100, vec![Attempt::ServeThenHang(minute)])];
+    for (name, first, script) in scripts {
+        let device = Arc::new(Scripted::new(script));
+        let numbers = Numbers::of(&*device, PointId(first));
+        let poller = Poller { panics: panics.clone(), ..poller(name, device, numbers, ways.clone()) };
+        tokio::spawn(poller.run(told.clone()));
+    }
+    tokio::time::sleep(minute).await;
+    let readings = std::iter::from_fn(|| sent.try_recv().ok()).filter_map(|event| match event {
+        DeviceEvent::Readings(readings) => Some(readings.iter().filter(|it| it.point.0 >= 100).count() as u64),
+        _ => None,
+    });
+    let read: u64 = readings.sum();
+    assert_eq!(read, INTERVALS.iter().map(|interval| 60_000_u64.div_ceil(*interval)).sum::<u64>());
+    let counted = panics.of(&"fragile".parse().unwrap());
+    assert!((15..200).contains(&counted) && panics.of(&"good".parse().unwrap()) == 0, "{counted} panics");
 }
 
 #[tokio::test(start_paused = true)]

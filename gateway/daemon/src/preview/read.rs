@@ -101,6 +101,7 @@ fn start(
             ledger: Arc::default(),
             handed_over: Arc::default(),
             pulse: Default::default(),
+            panics: Default::default(),
         };
         let stop = told.clone();
         tasks.spawn(task, move || poller.clone().run(stop.clone()));
