@@ -57,9 +57,10 @@ pub(crate) enum Ending {
 
 type Row = fn(Stint) -> Pin<Box<dyn Future<Output = Result<Ending>>>>;
 
-const ROWS: [(&str, &str, Row); 15] = [
+const ROWS: [(&str, &str, Row); 16] = [
     ("kill", "SIGKILL under load, with and without a broker", |it| Box::pin(process::kill(it))),
     ("stop-continue", "SIGSTOP for longer than a device waits", |it| Box::pin(process::stop_and_continue(it))),
+    ("descriptors", "no descriptors are left for two seconds", |it| Box::pin(process::no_descriptors(it))),
     ("full-ext4", "a full loop-mounted ext4, and room again", |it| Box::pin(disk::full_ext4(it))),
     ("full-tmpfs", "a full tmpfs, and room again", |it| Box::pin(disk::full_tmpfs(it))),
     ("sync-error", "fdatasync gives EIO", |it| Box::pin(disk::sync_error(it))),

@@ -2,6 +2,7 @@ use anyhow::Result;
 use lingate_checker::Counts;
 use lingate_e2e::{Places, Stage, StageLoad};
 
+use crate::shell::run;
 use crate::{Ending, Stint};
 
 /// What was read and not yet accepted: flush age, commit, one poll, and what a loaded machine takes for fdatasync.
@@ -48,4 +49,28 @@ pub(crate) async fn stop_and_continue(stint: Stint) -> Result<Ending> {
         stage.arrive(100).await?;
     }
     Ok(Ending::Judged(Box::new(stage.conclude(stint.least).await?)))
+}
+
+/// Whatever it opens is refused while the limit is below what it has: a connection, a segment, a visitor of `/status`.
+pub(crate) async fn no_descriptors(stint: Stint) -> Result<Ending> {
+    let mut stage = Stage::open(stint.row, &stint.binary, StageLoad::default(), Places::default()).await?;
+    // A veto folder that cannot be read holds everything back: step M1 counts that, and gaps declare it as well.
+    stage.evidence.counts = Counts::AtLeast;
+    stage.start().await?;
+    for _ in 0..3 * stint.times {
+        stage.arrive(150).await?;
+        let pid = stage.daemon()?.pid().to_string();
+        run(&["prlimit", "--pid", &pid, "--nofile=4:"])?;
+        stage.mosquitto.stop()?;
+        stage.pause(700).await;
+        stage.mosquitto.start_again().await?;
+        stage.pause(2_000).await;
+        run(&["prlimit", "--pid", &pid, "--nofile=1024:"])?;
+        stage.fault("descriptors");
+    }
+    stage.arrive(150).await?;
+    let told = stage.rig.log()?.lines().filter(|line| line.contains("Too many open files")).count();
+    let mut verdict = stage.conclude(stint.least).await?;
+    verdict.note("told_of_descriptors", told as u64);
+    Ok(Ending::Judged(Box::new(verdict)))
 }
