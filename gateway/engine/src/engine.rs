@@ -71,6 +71,8 @@ pub struct Engine<D: Disk> {
     draining: bool,
     /// Rights are looked at again at this monotonic time.
     pub(crate) regrant_at: Duration,
+    /// What the clock showed when they were looked at in their turn, so that one that is set is noticed.
+    pub(crate) regranted: Now,
     pub(crate) now: Now,
 }
 
@@ -107,6 +109,7 @@ impl<D: Disk> Engine<D> {
             outputs: VecDeque::new(),
             draining: false,
             regrant_at: now.monotonic + REGRANT_EVERY,
+            regranted: now,
             now,
         };
         engine.declare_unclean_stop(now, &setup.recovery);

@@ -32,6 +32,16 @@ impl Purging {
     }
 }
 
+/// More than this is no correction of a clock that runs.
+const SLEW_US: u64 = 1_000_000;
+
+/// Did somebody set the clock? Then rights that had ended may hold again.
+fn is_set(before: Now, now: Now) -> bool {
+    let passed = now.monotonic.saturating_sub(before.monotonic).as_micros();
+    let expected = before.utc.0.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX));
+    now.utc.0.abs_diff(expected) > SLEW_US
+}
+
 impl<D: Disk> Engine<D> {
     pub(crate) fn take_bundle(&mut self, now: Now, bundle: VerifiedBundle) {
         self.bundle = Some(bundle);
@@ -54,9 +64,11 @@ impl<D: Disk> Engine<D> {
     }
 
     pub(crate) fn regrant_if_due(&mut self, now: Now) {
-        let is_due = now.monotonic >= self.regrant_at || self.streams.iter().any(|stream| stream.grant_ended(now));
-        if is_due {
-            self.regrant_at = now.monotonic + REGRANT_EVERY;
+        let has_ended = self.streams.iter().any(|stream| stream.grant_ended(now));
+        let may_hold_again =
+            || self.streams.iter().any(|stream| stream.denied().is_some()) && is_set(self.regranted, now);
+        if now.monotonic >= self.regrant_at || has_ended || may_hold_again() {
+            (self.regrant_at, self.regranted) = (now.monotonic + REGRANT_EVERY, now);
             self.regrant(now);
         }
         self.purge_if_due(now);

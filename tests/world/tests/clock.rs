@@ -95,3 +95,25 @@ fn a_year_ahead_and_back_within_the_rights_misses_nothing() {
     }
     ends_well(world, &sandbox, 50);
 }
+
+#[test]
+fn a_clock_that_is_set_beyond_the_rights_seals_nothing_and_set_back_goes_on_at_once() {
+    let sandbox = Sandbox::new();
+    let mut world = World::new(6, &sandbox);
+    world.grant(&sandbox, &Rights { valid_for: YEAR, ..Rights::full(2) });
+    world.link_up();
+    world.polls();
+    let micros = i64::try_from(YEAR.as_micros()).unwrap();
+    for _ in 0..3 {
+        world.run_for(5 * SECOND);
+        world.jump(2 * micros);
+        world.run_for(2 * SECOND);
+        let before = world.laws.accepted_readings;
+        world.run_for(5 * SECOND);
+        assert_eq!(world.laws.accepted_readings, before, "sealed after the end of the rights");
+        world.jump(-2 * micros);
+        world.run_for(5 * SECOND);
+        assert!(world.laws.accepted_readings > before + 20, "{before} to {}", world.laws.accepted_readings);
+    }
+    ends_well(world, &sandbox, 100);
+}

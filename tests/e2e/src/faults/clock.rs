@@ -2,6 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use lingate_checker::Counts;
 use lingate_e2e::{Launch, Places, Stage, StageLoad};
 use serde_json::json;
 
@@ -89,6 +90,34 @@ pub(crate) async fn jumps(stint: Stint) -> Result<Ending> {
     // Neither a rest until the clock is back nor a burst to make up for it.
     if after.iter().any(|polls| *polls * 3 < before || *polls > before * 3) {
         let seen = format!("{before} polls in 2 s before the jumps, {after:?} after each");
+        verdict.outcomes.insert(11, lingate_checker::Outcome::Violated(vec![seen]));
+    }
+    Ok(Ending::Judged(Box::new(verdict)))
+}
+
+/// Three years ahead the bundle has ended, as far as anybody can tell: nothing is sealed, and what is read is declared.
+pub(crate) async fn beyond_the_rights(stint: Stint) -> Result<Ending> {
+    let Some((mut stage, file)) = opened(&stint).await? else { return Ok(skipped()) };
+    // Step M1 counts what it holds back, and gaps declare it as well.
+    stage.evidence.counts = Counts::AtLeast;
+    fs::write(&file, "+0")?;
+    stage.start().await?;
+    let mut sealed = Vec::new();
+    for _ in 0..3 * stint.times {
+        stage.arrive(150).await?;
+        fs::write(&file, "+3y")?;
+        stage.fault("jump");
+        stage.wait("the end of the rights", |stage| Ok(!stage.status()?["datasets"][0]["denied"].is_null())).await?;
+        let before = accepted(&stage)?;
+        stage.pause(1_500).await;
+        sealed.push(accepted(&stage)? - before);
+        fs::write(&file, "+0")?;
+    }
+    stage.arrive(150).await?;
+    let mut verdict = stage.conclude(stint.least).await?;
+    verdict.note("sealed_beyond_the_rights", json!(sealed));
+    if sealed.iter().any(|records| *records > 0) {
+        let seen = format!("{sealed:?} records were sealed after the bundle's end");
         verdict.outcomes.insert(11, lingate_checker::Outcome::Violated(vec![seen]));
     }
     Ok(Ending::Judged(Box::new(verdict)))

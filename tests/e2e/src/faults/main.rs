@@ -57,7 +57,7 @@ pub(crate) enum Ending {
 
 type Row = fn(Stint) -> Pin<Box<dyn Future<Output = Result<Ending>>>>;
 
-const ROWS: [(&str, &str, Row); 16] = [
+const ROWS: [(&str, &str, Row); 17] = [
     ("kill", "SIGKILL under load, with and without a broker", |it| Box::pin(process::kill(it))),
     ("stop-continue", "SIGSTOP for longer than a device waits", |it| Box::pin(process::stop_and_continue(it))),
     ("descriptors", "no descriptors are left for two seconds", |it| Box::pin(process::no_descriptors(it))),
@@ -66,6 +66,7 @@ const ROWS: [(&str, &str, Row); 16] = [
     ("sync-error", "fdatasync gives EIO", |it| Box::pin(disk::sync_error(it))),
     ("bit-flips", "bits of stored records flip while it is off", |it| Box::pin(disk::bit_flips(it))),
     ("clock-jumps", "the wall clock jumps forth and back", |it| Box::pin(clock::jumps(it))),
+    ("beyond-rights", "the wall clock jumps beyond the end of the rights", |it| Box::pin(clock::beyond_the_rights(it))),
     ("starts-in-1970", "it starts in 1970, and the clock is set later", |it| Box::pin(clock::starts_in_1970(it))),
     ("plant-cable", "the cable to the device is cut", |it| Box::pin(network::plant_cable(it))),
     ("broker-cable", "the cable to the broker is cut", |it| Box::pin(network::broker_cable(it))),
