@@ -1,15 +1,17 @@
 //! What was dropped to make room and is not declared yet: a file of losses for each dropped segment, named like it.
 //!
 //! ```text
-//!   0 crc32c of 4.. to end     4 end u64: the first position after the segment     12 losses, each:
-//!   length u8 and alias (0: none), kid 8 bytes, first, last, records, keys, readings u64, then
-//!   a byte each: cause (0 overflow, 1 corruption, 2 purge, 3 quarantine), loses the epoch, maybe delivered, then u32 count of notes, each: seq u64, length u8, bytes
+//!   0 crc32c of 4.. to end     4 a protobuf `Ledger`
 //! ```
+//!
+//! Numbers take as few bytes as they need: in a small buffer with short epochs the ledgers of a long outage are as large
+//! as what waits.
 
 use std::ops::Range;
 
 use lingate_model::Priority;
 use lingate_seal::Kid;
+use prost::Message;
 
 use crate::disk::remove_if_present;
 use crate::report::{Loss, LossCause};
@@ -18,6 +20,52 @@ use crate::{Disk, DiskError, segment};
 /// By number in the file.
 const CAUSES: [LossCause; 4] = [LossCause::Overflow, LossCause::Corruption, LossCause::Purge, LossCause::Quarantine];
 const BYTES_MAX: u64 = 1024 * 1024;
+
+#[derive(Clone, PartialEq, Message)]
+struct Ledger {
+    /// The first position after the segment.
+    #[prost(uint64, tag = "1")]
+    end: u64,
+    #[prost(message, repeated, tag = "2")]
+    losses: Vec<Entry>,
+}
+
+/// A `Loss`; empty and 0 take no room.
+#[derive(Clone, PartialEq, Message)]
+struct Entry {
+    #[prost(string, tag = "1")]
+    alias: String,
+    #[prost(bytes = "vec", tag = "2")]
+    kid: Vec<u8>,
+    #[prost(uint64, tag = "3")]
+    first_seq: u64,
+    /// `last_seq` less `first_seq`.
+    #[prost(uint64, tag = "4")]
+    more: u64,
+    #[prost(uint64, tag = "5")]
+    records: u64,
+    #[prost(uint64, tag = "6")]
+    keys: u64,
+    #[prost(uint64, tag = "7")]
+    readings: u64,
+    /// Number in `CAUSES`.
+    #[prost(uint32, tag = "8")]
+    cause: u32,
+    #[prost(bool, tag = "9")]
+    loses_epoch: bool,
+    #[prost(bool, tag = "10")]
+    maybe_delivered: bool,
+    #[prost(message, repeated, tag = "11")]
+    notes: Vec<Note>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Note {
+    #[prost(uint64, tag = "1")]
+    seq: u64,
+    #[prost(bytes = "vec", tag = "2")]
+    bytes: Vec<u8>,
+}
 
 pub(crate) fn path(class: Priority, first: u64) -> String {
     format!("{}/{first:020}.lost", class.name())
@@ -55,80 +103,54 @@ pub(crate) fn read(disk: &mut dyn Disk, class: Priority, first: u64, bytes: u64)
     let count = disk.read_at(file, 0, &mut content);
     disk.close(file);
     content.truncate(count.ok()?);
-    let mut rest = content.get(4..)?;
-    if content[..4] != crc32c::crc32c(rest).to_le_bytes() {
+    let ledger = content.get(4..)?;
+    if content[..4] != crc32c::crc32c(ledger).to_le_bytes() {
         return None;
     }
-    let end = u64::from_le_bytes(take(&mut rest)?);
-    let mut losses = Vec::new();
-    while !rest.is_empty() {
-        losses.push(decode(&mut rest, class)?);
-    }
-    Some((first..end, losses))
+    let ledger = Ledger::decode(ledger).ok()?;
+    let losses: Option<Vec<Loss>> = ledger.losses.into_iter().map(|entry| loss(entry, class)).collect();
+    Some((first..ledger.end, losses?))
 }
 
 fn encode(end: u64, losses: &[Loss]) -> Vec<u8> {
+    let ledger = Ledger { end, losses: losses.iter().map(entry).collect() };
     let mut bytes = vec![0; 4];
-    bytes.extend_from_slice(&end.to_le_bytes());
-    for loss in losses {
-        let alias = loss.alias.as_ref().map_or("", |alias| alias.as_str());
-        bytes.push(u8::try_from(alias.len()).expect("an alias has at most 32 bytes"));
-        bytes.extend_from_slice(alias.as_bytes());
-        bytes.extend_from_slice(&loss.kid.0);
-        let numbers = [loss.first_seq, loss.last_seq, loss.records, loss.keys, loss.readings];
-        numbers.iter().for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()));
-        bytes.push(CAUSES.iter().position(|cause| *cause == loss.cause).expect("it holds every cause") as u8);
-        bytes.extend([loss.loses_epoch, loss.maybe_delivered].map(u8::from));
-        bytes.extend_from_slice(&u32::try_from(loss.notes.len()).expect("a segment has fewer frames").to_le_bytes());
-        for (seq, note) in &loss.notes {
-            bytes.extend_from_slice(&seq.to_le_bytes());
-            bytes.push(u8::try_from(note.len()).expect("a note has at most 255 bytes"));
-            bytes.extend_from_slice(note);
-        }
-    }
+    bytes.extend(ledger.encode_to_vec());
     let crc = crc32c::crc32c(&bytes[4..]);
     bytes[..4].copy_from_slice(&crc.to_le_bytes());
     bytes
 }
 
-fn decode(rest: &mut &[u8], priority: Priority) -> Option<Loss> {
-    let alias = take_short(rest)?;
-    let alias = if alias.is_empty() { None } else { Some(std::str::from_utf8(alias).ok()?.parse().ok()?) };
-    let kid = Kid(take(rest)?);
-    let mut number = || take(rest).map(u64::from_le_bytes);
-    let (first_seq, last_seq, records, keys, readings) = (number()?, number()?, number()?, number()?, number()?);
-    let [cause, loses_epoch, maybe_delivered] = take(rest)?;
-    let (loses_epoch, maybe_delivered) = (loses_epoch == 1, maybe_delivered == 1);
-    let cause = *CAUSES.get(usize::from(cause))?;
-    let count = u32::from_le_bytes(take(rest)?);
-    let mut note = || Some((u64::from_le_bytes(take(rest)?), take_short(rest)?.to_vec()));
-    let notes = (0..count).map(|_| note()).collect::<Option<_>>()?;
+fn entry(loss: &Loss) -> Entry {
+    let note = |(seq, bytes): &(u64, Vec<u8>)| Note { seq: *seq, bytes: bytes.clone() };
+    Entry {
+        alias: loss.alias.as_ref().map_or_else(String::new, ToString::to_string),
+        kid: loss.kid.0.to_vec(),
+        first_seq: loss.first_seq,
+        more: loss.last_seq - loss.first_seq,
+        records: loss.records,
+        keys: loss.keys,
+        readings: loss.readings,
+        cause: CAUSES.iter().position(|cause| *cause == loss.cause).expect("it holds every cause") as u32,
+        loses_epoch: loss.loses_epoch,
+        maybe_delivered: loss.maybe_delivered,
+        notes: loss.notes.iter().map(note).collect(),
+    }
+}
+
+fn loss(entry: Entry, priority: Priority) -> Option<Loss> {
     Some(Loss {
-        notes,
         priority,
-        alias,
-        kid,
-        first_seq,
-        last_seq,
-        records,
-        keys,
-        loses_epoch,
-        readings,
-        cause,
-        maybe_delivered,
+        alias: if entry.alias.is_empty() { None } else { Some(entry.alias.parse().ok()?) },
+        kid: Kid(entry.kid.try_into().ok()?),
+        first_seq: entry.first_seq,
+        last_seq: entry.first_seq.checked_add(entry.more)?,
+        records: entry.records,
+        keys: entry.keys,
+        loses_epoch: entry.loses_epoch,
+        notes: entry.notes.into_iter().map(|note| (note.seq, note.bytes)).collect(),
+        readings: entry.readings,
+        cause: *CAUSES.get(usize::try_from(entry.cause).ok()?)?,
+        maybe_delivered: entry.maybe_delivered,
     })
-}
-
-/// As many bytes as the first one says.
-fn take_short<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let [length] = take(rest)?;
-    let (bytes, left) = rest.split_at_checked(usize::from(length))?;
-    *rest = left;
-    Some(bytes)
-}
-
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (head, left) = rest.split_first_chunk()?;
-    *rest = left;
-    Some(*head)
 }

@@ -117,15 +117,27 @@ impl Log {
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.segments.values().sum::<u64>() + self.ledgers.values().map(|(_, bytes)| bytes).sum::<u64>()
+        self.segments.values().sum::<u64>() + self.ledger_bytes()
     }
 
-    pub(crate) fn records_waiting(&self) -> u64 {
+    /// Of segments that `drop_oldest` would take.
+    pub(crate) fn droppable_bytes(&self) -> u64 {
+        let still = |first: &u64| self.end_of(*first) > self.condemned.max(*first);
+        self.segments.iter().filter(|(first, _)| still(first)).map(|(_, bytes)| bytes).sum()
+    }
+
+    /// That came back: those that are lost and not yet declared are among them.
+    pub(crate) fn records_kept(&self) -> u64 {
         self.done.count_missing(self.done.floor()..self.durable)
     }
 
+    /// For delivery: what is lost and only waits to be declared is not among them.
+    pub(crate) fn records_waiting(&self) -> u64 {
+        self.skip.count_missing(self.skip.floor()..self.durable)
+    }
+
     pub(crate) fn readings_waiting(&self) -> u64 {
-        self.total.saturating_sub(self.retired)
+        self.total.saturating_sub(self.retired + self.losses.readings())
     }
 
     /// Writes pending records and syncs them, segment by segment; what is durable is added to `stored` even if an
@@ -294,7 +306,7 @@ impl Log {
     }
 
     pub(crate) fn oldest(&self) -> Option<UtcMicros> {
-        let waits_at = self.done.floor();
+        let waits_at = self.skip.floor();
         let in_flight = self.in_flight.first_key_value().filter(|(position, _)| **position == waits_at);
         let known = in_flight.map(|(_, (_, utc))| *utc).or(self.oldest);
         known.filter(|_| self.records_waiting() > 0)

@@ -35,7 +35,7 @@ impl Log {
         log.has_begun = log.save(disk, Save::Sync).is_ok();
         // What cannot be freed now is freed with the next acknowledgement.
         let _ = log.free(disk);
-        let (last_commit, records) = (log.last_commit, log.records_waiting());
+        let (last_commit, records) = (log.last_commit, log.records_kept());
         let recovery = Recovery { clean: is_clean, last_commit, records, torn_bytes, heads };
         Ok((log, recovery))
     }

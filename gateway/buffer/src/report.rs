@@ -64,7 +64,7 @@ pub struct Recovery {
     pub clean: bool,
     /// Wall time of the last commit that is known; `None` on a new disk.
     pub last_commit: Option<UtcMicros>,
-    /// Durable records that wait for delivery.
+    /// Durable records that wait for delivery or, if they are lost, to be declared.
     pub records: u64,
     /// Bytes of a torn, never reported tail that was cut.
     pub torn_bytes: u64,
@@ -188,6 +188,12 @@ impl Losses {
 
     pub(crate) fn len(&self) -> usize {
         self.found.len()
+    }
+
+    /// That are lost and not declared.
+    pub(crate) fn readings(&self) -> u64 {
+        let found = self.found.iter().filter_map(|(_, group)| group.as_ref());
+        found.chain(&self.told).map(|(_, readings)| readings).sum()
     }
 
     pub(crate) fn tell(&mut self, at_most: usize) -> Vec<Loss> {

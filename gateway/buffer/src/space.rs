@@ -10,7 +10,7 @@ use crate::report::Loss;
 use crate::{Disk, DiskError};
 
 /// The ledgers of a class take no more room than so many segments.
-const LEDGER_SEGMENTS: u64 = 4;
+const LEDGER_SEGMENTS: u64 = 3;
 
 impl Log {
     /// Drops the oldest segment with a record in it. `false` if there is none. From here on its records are not handed
@@ -65,10 +65,19 @@ impl Log {
 
     /// An owner that declares nothing for ever does not get the disk: the oldest are then known to this process alone.
     fn bound_ledgers(&mut self, disk: &mut dyn Disk) {
-        while self.ledgers.values().map(|(_, bytes)| bytes).sum::<u64>() > LEDGER_SEGMENTS * self.segment_bytes {
+        while self.ledger_bytes() > LEDGER_SEGMENTS * self.segment_bytes {
             let Some((first, _)) = self.ledgers.pop_first() else { return };
             let _ = remove_if_present(disk, &ledger::path(self.class, first));
         }
+    }
+
+    pub(crate) fn ledger_bytes(&self) -> u64 {
+        self.ledgers.values().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Half of the room for names is used: what is still there to be lost needs the other.
+    pub(crate) fn ledgers_are_long(&self) -> bool {
+        self.ledger_bytes() > LEDGER_SEGMENTS * self.segment_bytes / 2
     }
 
     /// Its KEY or catalogue is lost: nobody could understand what is left of this epoch. An older epoch of the stream

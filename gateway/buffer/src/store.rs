@@ -228,6 +228,37 @@ impl<D: Disk> Buffer<D> {
         self.log(priority).holds_losses = holds;
     }
 
+    /// Bytes that can be appended before something is pushed out that was not delivered yet; `None`: nothing ever is.
+    pub fn room(&self) -> Option<u64> {
+        if self.settings.overflow == Overflow::RefuseNew {
+            return None;
+        }
+        let segment = self.settings.segment_bytes;
+        if self.logs.iter().any(|log| log.records_waiting() > 0 || !log.pending.is_empty()) {
+            return Some(self.free_bytes(0).saturating_sub(segment));
+        }
+        let droppable = self.logs.iter().map(Log::droppable_bytes).sum();
+        Some(self.free_bytes(droppable).max(segment))
+    }
+
+    /// Whether an epoch may be opened that needs so many bytes of this class at first. They fit, at worst when older records
+    /// of it or of lower classes go, and there is room to write down whose those were: each epoch that is lost needs some.
+    pub fn takes_epoch(&self, priority: Priority, bytes: u64) -> bool {
+        if self.settings.overflow == Overflow::RefuseNew {
+            return self.free_bytes(0) >= bytes;
+        }
+        let below = || self.logs.iter().filter(|log| log.class <= priority);
+        let droppable: u64 = below().map(Log::droppable_bytes).sum();
+        self.free_bytes(droppable) >= bytes
+            && (self.room().is_none_or(|room| room >= bytes) || !below().any(Log::ledgers_are_long))
+    }
+
+    /// Of what records other than gap records may take, if so many bytes were dropped.
+    fn free_bytes(&self, droppable: u64) -> u64 {
+        let waiting: u64 = self.logs.iter().map(|log| log.pending_bytes).sum();
+        (self.capacity() + droppable).saturating_sub(self.settings.segment_bytes + self.used() + waiting)
+    }
+
     /// Anything appended and not yet committed?
     pub fn has_uncommitted(&self) -> bool {
         self.logs.iter().any(|log| !log.pending.is_empty())

@@ -19,7 +19,7 @@ use crate::rights::{Purging, REGRANT_EVERY};
 use crate::sealing::Sealing;
 use crate::status::{BundleStatus, LossCounter, RightsStatus, Status};
 use crate::store::Store;
-use crate::stream::Stream;
+use crate::stream::{Room, Stream};
 use crate::{Input, Level, Notice, Output, Quota, Reserved, Rules};
 
 /// Everything that an engine starts with.
@@ -227,7 +227,8 @@ impl<D: Disk> Engine<D> {
         self.take_losses();
         for index in 0..self.streams.len() {
             for _ in 0..ROUNDS {
-                if !self.streams[index].has_gaps_due(now.monotonic) {
+                let most = self.store.may_declare();
+                if !self.streams[index].has_gaps_due(now.monotonic, most) {
                     break;
                 }
                 self.open_epoch_if_needed(now, index);
@@ -268,7 +269,8 @@ impl<D: Disk> Engine<D> {
             self.close_epoch(now, index);
         }
         let plan = &self.export.datasets[index];
-        let opening = self.streams[index].open_if_needed(now, plan, &mut self.sealing);
+        let room = Room { opens: self.store.has_room(plan.priority), gaps: self.store.may_declare() };
+        let opening = self.streams[index].open_if_needed(now, plan, &mut self.sealing, room);
         if opening.is_err() {
             self.streams[index].pause(now.monotonic);
         }
@@ -294,7 +296,7 @@ impl<D: Disk> Engine<D> {
             }
             self.seal_into_epoch(now, index, &batch);
         }
-        let closing = self.streams[index].close(&self.sealing.signer);
+        let closing = self.streams[index].close(&self.sealing.signer, self.store.may_declare());
         self.keep(now, index, closing);
     }
 

@@ -1,8 +1,8 @@
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
+use lingate_model::MissedCause;
 use lingate_model::defect::is_off_by_one;
-use lingate_model::{MissedCause, UtcMicros};
 use lingate_refine::{Batch, Minimized};
 use lingate_seal::{GapCause, GapRecord, Kid};
 
@@ -24,6 +24,16 @@ impl PendingGaps {
             return;
         }
         self.0.push_back(gap);
+    }
+
+    /// As the disk tells it, every time in the same words: a receiver counts a range once.
+    pub(crate) fn add_as_told(&mut self, gap: GapRecord) {
+        self.0.push_back(gap);
+    }
+
+    /// It is the next again.
+    pub(crate) fn put_back(&mut self, gap: GapRecord) {
+        self.0.push_front(gap);
     }
 
     /// As `add`; one gap spans all of a device and cause that waits, however far apart.
@@ -143,53 +153,10 @@ fn merge(into: &mut GapRecord, gap: &GapRecord, fits: fn(i128, i128) -> bool) ->
     }
 }
 
-/// A gap in clear, little endian: form u8, cause u8, readings u64; for records maybe delivered u8, kid, first and last
-/// u64; for slots from and to i64 and the device's name.
-pub(crate) fn to_note(gap: &GapRecord) -> Vec<u8> {
-    match gap {
-        GapRecord::Records { kid, first_seq, last_seq, readings, cause, maybe_delivered } => [
-            &[1, *cause as u8][..],
-            &readings.to_le_bytes(),
-            &[u8::from(*maybe_delivered)],
-            &kid.0,
-            &first_seq.to_le_bytes(),
-            &last_seq.to_le_bytes(),
-        ]
-        .concat(),
-        GapRecord::Slots { device, from, to, readings, cause } => [
-            &[2, *cause as u8][..],
-            &readings.to_le_bytes(),
-            &from.0.to_le_bytes(),
-            &to.0.to_le_bytes(),
-            device.as_bytes(),
-        ]
-        .concat(),
-    }
-}
-
-/// `None` if it is no such note.
-pub(crate) fn from_note(note: &[u8]) -> Option<GapRecord> {
-    let ([form, cause], note) = note.split_first_chunk()?;
-    let cause = GapCause::from_id((*cause).into())?;
-    let (readings, note) = note.split_first_chunk()?;
-    let readings = u64::from_le_bytes(*readings);
-    if *form == 1 {
-        let ([maybe_delivered], note) = note.split_first_chunk()?;
-        let (kid, note) = note.split_first_chunk()?;
-        let (first, note) = note.split_first_chunk()?;
-        let (first_seq, last_seq) = (u64::from_le_bytes(*first), u64::from_le_bytes(note.try_into().ok()?));
-        let (kid, maybe_delivered) = (Kid(*kid), *maybe_delivered == 1);
-        return Some(GapRecord::Records { kid, first_seq, last_seq, readings, cause, maybe_delivered });
-    }
-    let (from, note) = note.split_first_chunk()?;
-    let (to, device) = note.split_first_chunk()?;
-    let (from, to) = (UtcMicros(i64::from_le_bytes(*from)), UtcMicros(i64::from_le_bytes(*to)));
-    let device = std::str::from_utf8(device).ok()?.to_owned();
-    Some(GapRecord::Slots { device, from, to, readings, cause })
-}
-
 #[cfg(test)]
 mod tests {
+    use lingate_model::UtcMicros;
+
     use super::*;
 
     fn records(first_seq: u64, last_seq: u64) -> GapRecord {
@@ -204,14 +171,6 @@ mod tests {
 
     fn all(mut gaps: PendingGaps) -> Vec<GapRecord> {
         std::iter::from_fn(|| gaps.next()).collect()
-    }
-
-    #[test]
-    fn a_note_gives_its_gap_back() {
-        for gap in [records(3, 4), slots("press", -5, 10)] {
-            assert_eq!(from_note(&to_note(&gap)), Some(gap.clone()));
-            assert_eq!(from_note(&to_note(&gap)[..9]), None);
-        }
     }
 
     #[test]

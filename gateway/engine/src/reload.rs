@@ -62,7 +62,7 @@ impl<D: Disk> Engine<D> {
 
     /// What still waits to be declared is, as far as the buffer takes it.
     fn finish_stream(&mut self, now: Now, index: usize) {
-        if self.streams[index].has_gaps_due(now.monotonic) {
+        if self.streams[index].has_gaps_due(now.monotonic, self.store.may_declare()) {
             self.open_epoch_if_needed(now, index);
         }
         self.end_stream(now, index);

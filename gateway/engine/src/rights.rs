@@ -131,7 +131,8 @@ impl<D: Disk> Engine<D> {
     fn change_terms(&mut self, now: Now, index: usize, grant: Result<Grant, Denied>) {
         let dataset = self.streams[index].dataset;
         let pending = self.refinery.end(now, dataset);
-        let closing = self.streams[index].close(&self.sealing.signer);
+        let most = self.store.may_declare();
+        let closing = self.streams[index].close(&self.sealing.signer, most);
         self.keep(now, index, closing);
         if let Err(Denied { why, .. }) = &grant {
             let text = format!("dataset {}: nothing is sealed for it: {why}", self.export.datasets[index].id);

@@ -16,6 +16,13 @@ const COMMIT_BYTES: usize = 256 * 1024;
 const COMMIT_RECORDS: usize = 256;
 /// Pause after a failed commit; the records stay in memory meanwhile.
 const RETRY: Duration = Duration::from_secs(1);
+/// While the buffer drops records to make room, what it lost is declared in at most one of so many bytes.
+const DECLARING: u64 = 8;
+/// More than a gap record takes.
+const GAP_BYTES: u64 = 512;
+const CREDIT_MAX: u64 = 128 * GAP_BYTES;
+/// An epoch is opened when there is room for so much: what it begins with, and some data.
+const EPOCH_BYTES: u64 = 8 << 10;
 /// Newest reading times are remembered for this many records; for older ones the status has none.
 const TIMES_MAX: usize = 4_096;
 
@@ -33,6 +40,8 @@ pub(crate) struct Store<D: Disk> {
     /// After that nothing is read before this monotonic time.
     read_at: Option<Duration>,
     utc: UtcMicros,
+    /// Bytes of gap records that a full buffer takes.
+    credit: u64,
 }
 
 struct Uncommitted {
@@ -63,6 +72,7 @@ impl<D: Disk> Store<D> {
             read_fault: None,
             read_at: None,
             utc: UtcMicros::default(),
+            credit: 0,
         }
     }
 
@@ -86,6 +96,10 @@ impl<D: Disk> Store<D> {
         let (kind, readings) = (sealed.kind(), sealed.readings());
         self.uncommitted.push_back(Uncommitted { record, dataset, kind, readings });
         self.uncommitted_bytes += sealed.bytes().len();
+        self.credit = match kind {
+            RecordKind::Gap => self.credit.saturating_sub(GAP_BYTES),
+            _ => (self.credit + sealed.bytes().len() as u64 / DECLARING).min(CREDIT_MAX),
+        };
         self.commit_at.get_or_insert(monotonic + self.commit_every);
         Ok(())
     }
@@ -267,6 +281,18 @@ impl<D: Disk> Store<D> {
     /// Losses of this class wait to be declared, or none does.
     pub(crate) fn hold_losses(&mut self, priority: Priority, holds: bool) {
         self.buffer.hold_losses(priority, holds);
+    }
+
+    /// So many losses of the disk may be declared now. In a full buffer each gap record pushes out others, of which some
+    /// are gap records: of small epochs more would be lost by declaring than is declared.
+    pub(crate) fn may_declare(&self) -> usize {
+        let room = self.buffer.room().map(|room| room.max(self.credit) / GAP_BYTES);
+        room.map_or(usize::MAX, |gaps| usize::try_from(gaps).unwrap_or(usize::MAX))
+    }
+
+    /// A few records of this class would be kept.
+    pub(crate) fn has_room(&self, priority: Priority) -> bool {
+        self.buffer.takes_epoch(priority, EPOCH_BYTES)
     }
 
     pub(crate) fn usage(&self) -> Usage {

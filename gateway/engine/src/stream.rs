@@ -44,10 +44,16 @@ pub(crate) struct Stream {
     epoch: Option<Epoch>,
     /// The epoch whose KEY or catalogue the buffer refused last: none of its records is kept.
     keyless: Option<Kid>,
+    /// The buffer has no room for another epoch: none is opened.
+    is_shut_out: bool,
     /// Numbers of an epoch that the buffer refused last and that no kept record declares.
     hole: Option<(Kid, RangeInclusive<u64>)>,
     previous: Option<PreviousEpoch>,
     gaps: PendingGaps,
+    /// What the buffer told as lost: it stands on disk until it is declared, and waits while the buffer is full.
+    told: PendingGaps,
+    /// These are looked at again then.
+    told_at: Duration,
     slots: HeldSlots,
     declared: Declared,
     gaps_declared: u64,
@@ -70,6 +76,15 @@ pub(crate) struct Count {
     pub(crate) readings: u64,
 }
 
+/// What the buffer has room for.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    /// Another epoch.
+    pub(crate) opens: bool,
+    /// So many gap records over what it lost.
+    pub(crate) gaps: usize,
+}
+
 impl Stream {
     pub(crate) fn new(plan: &DatasetPlan, export: &ExportPlan, devices: &Devices) -> Stream {
         let index = export.datasets.iter().position(|dataset| dataset.id == plan.id).expect("the plan holds it");
@@ -87,12 +102,15 @@ impl Stream {
             alias: None,
             epoch: None,
             keyless: None,
+            is_shut_out: false,
             hole: None,
             previous: None,
             gaps: PendingGaps::default(),
+            told: PendingGaps::default(),
             slots: HeldSlots::new(plan.flush.age),
             declared: Declared::default(),
             gaps_declared: 0,
+            told_at: Duration::ZERO,
             retry_at: Duration::ZERO,
             refusal: None,
             live_since: None,
@@ -159,9 +177,15 @@ impl Stream {
         now: Now,
         plan: &DatasetPlan,
         sealing: &mut Sealing,
+        room: Room,
     ) -> Result<Vec<Sealed>, Lost> {
         let Ok(grant) = &self.grant else { return Ok(Vec::new()) };
         let mut records = Vec::new();
+        self.is_shut_out = self.epoch.is_none() && !room.opens;
+        if self.is_shut_out {
+            self.pause(now.monotonic);
+            return Ok(records);
+        }
         if self.epoch.is_none() {
             let terms = EpochTerms {
                 gateway: sealing.gateway.clone(),
@@ -181,7 +205,7 @@ impl Stream {
             records = opening;
         }
         self.slots.release_due(now.monotonic, &mut self.gaps);
-        let declared = self.declare(&sealing.signer)?;
+        let declared = self.declare(&sealing.signer, room.gaps)?;
         records.extend(declared);
         Ok(records)
     }
@@ -206,19 +230,20 @@ impl Stream {
         if self.grant.is_err() {
             return Err(self.withheld(batch));
         }
-        let (cause, name) = match self.keyless {
-            Some(_) => (GapCause::Overflow, "buffer_refused"),
-            None => (GapCause::SealFailure, "seal"),
+        let (cause, name) = match self.keyless.is_some() || self.is_shut_out {
+            true => (GapCause::Overflow, "buffer_refused"),
+            false => (GapCause::SealFailure, "seal"),
         };
-        self.gaps.add(gaps::over(batch, cause));
-        Err(Lost { cause: name, readings: batch.readings().len() as u64, notice: None })
+        self.gaps.add_near(gaps::over(batch, cause));
+        let notice = self.is_shut_out.then(|| self.not_kept(&AppendError::Full)).flatten();
+        Err(Lost { cause: name, readings: batch.readings().len() as u64, notice })
     }
 
     /// The last record of the epoch, if one is open.
-    pub(crate) fn close(&mut self, signer: &SigningKey) -> Result<Vec<Sealed>, Lost> {
+    pub(crate) fn close(&mut self, signer: &SigningKey, most: usize) -> Result<Vec<Sealed>, Lost> {
         self.slots.release(&mut self.gaps);
         // What cannot be declared here waits for the next epoch; this one ends in any case.
-        let declared = self.declare(signer).unwrap_or_default();
+        let declared = self.declare(signer, most).unwrap_or_default();
         let Some(epoch) = self.epoch.take() else { return Ok(Vec::new()) };
         let (sealed, previous) = epoch.close(signer);
         self.previous = Some(previous);
@@ -283,7 +308,7 @@ impl Stream {
             (self.epoch, self.previous) = (None, None);
         }
         let last_seq = if loses_epoch { SEQ_LAST } else { loss.last_seq };
-        self.gaps.add(GapRecord::Records {
+        self.told.add_as_told(GapRecord::Records {
             kid: loss.kid,
             first_seq: loss.first_seq,
             last_seq,
@@ -293,7 +318,7 @@ impl Stream {
         });
         self.gaps_declared += self.declared.remember(loss);
         // What is left of an epoch without KEY is told later, record by record.
-        self.declare_again(loss.kid, loss.first_seq, loss.last_seq);
+        self.declare_again(loss.kid, loss.first_seq, loss.last_seq, true);
         let noun = if loss.records == 1 { "record" } else { "records" };
         let notice = format!("dataset {}: {} {noun} lost on disk: {name}", self.name, loss.records);
         // Numbers that may be among records which are counted without a name.
@@ -331,11 +356,17 @@ impl Stream {
             self.widen_hole(sealed, readings);
         }
         if sealed.kind() == RecordKind::Gap {
-            self.declare_again(sealed.kid(), sealed.seq(), sealed.seq());
+            self.declare_again(sealed.kid(), sealed.seq(), sealed.seq(), false);
         }
-        let text = error.map(|error| format!("dataset {}: a record was not kept: {error}", self.name));
-        let notice = text.filter(|text| self.refusal.replace(text.clone()).as_ref() != Some(text));
+        let notice = error.and_then(|error| self.not_kept(error));
         Lost { cause: "buffer_refused", readings, notice }
+    }
+
+    /// If it is news.
+    fn not_kept(&mut self, error: &AppendError) -> Option<String> {
+        let text = format!("dataset {}: a record was not kept: {error}", self.name);
+        let is_news = self.refusal.replace(text.clone()).as_ref() != Some(&text);
+        is_news.then_some(text)
     }
 
     fn widen_hole(&mut self, sealed: &Sealed, readings: u64) {

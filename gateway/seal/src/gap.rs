@@ -1,4 +1,5 @@
 use lingate_model::UtcMicros;
+use prost::Message;
 
 use crate::{Kid, wire};
 
@@ -78,6 +79,24 @@ impl GapCause {
 }
 
 impl GapRecord {
+    /// As a protobuf `Gap` without a link to the one before it: for whoever keeps it beside its sealed form.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.to_wire(Vec::new()).encode_to_vec()
+    }
+
+    /// `None` if these bytes are no gap.
+    pub fn from_bytes(bytes: &[u8]) -> Option<GapRecord> {
+        let gap = wire::Gap::decode(bytes).ok()?;
+        let (readings, cause) = (gap.readings, GapCause::from_id(gap.cause)?);
+        if gap.kid.is_empty() {
+            let (from, to) = (UtcMicros(gap.from_us), UtcMicros(gap.to_us));
+            return Some(GapRecord::Slots { device: gap.device, from, to, readings, cause });
+        }
+        let wire::Gap { first_seq, last_seq, maybe_delivered, .. } = gap;
+        let kid = Kid(gap.kid.try_into().ok()?);
+        Some(GapRecord::Records { kid, first_seq, last_seq, readings, cause, maybe_delivered })
+    }
+
     /// `previous`: hash of the gap before it, or empty.
     pub(crate) fn to_wire(&self, previous: Vec<u8>) -> wire::Gap {
         let gap = wire::Gap { previous_gap: previous, ..wire::Gap::default() };
@@ -100,5 +119,24 @@ impl GapRecord {
                 ..gap
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_comes_back_from_its_bytes_and_from_no_others() {
+        let cause = GapCause::Overflow;
+        let kid = Kid([7; 8]);
+        let records = GapRecord::Records { kid, first_seq: 0, last_seq: 3, readings: 9, cause, maybe_delivered: true };
+        let (from, to) = (UtcMicros(-5), UtcMicros(10));
+        let slots = GapRecord::Slots { device: "press".to_owned(), from, to, readings: 3, cause: GapCause::DeviceDown };
+        for gap in [records, slots] {
+            assert_eq!(GapRecord::from_bytes(&gap.to_bytes()), Some(gap.clone()));
+            assert_eq!(GapRecord::from_bytes(&gap.to_bytes()[..9]), None);
+        }
+        assert_eq!(GapRecord::from_bytes(&[]), None, "no cause");
     }
 }

@@ -310,13 +310,14 @@ fn i7_a_gap_that_is_off_by_one_missing_or_over_delivered_records_is_found() {
         assert!(off_by(9).contains(&7), "{cause}: one too many");
     }
     assert_eq!(violated(|it| lose(it, 5_000..=5_003)), [7], "no gap at all");
-    // The same range, declared once more by the next process, is the same loss.
+    // The same range, declared once more by the next process, is the same loss, and a part of it is none beside it.
     let twice = |it: &mut Evidence| {
         lose(it, 5_000..=5_003);
         it.opened.records.retain(|(_, seq), _| !(5_000..=5_003).contains(&(seq + 1)));
         it.durable.records = it.opened.records.keys().cloned().collect();
         let lost = || Lost::Records { kid: KID.to_owned(), first: 4_999, last: 5_002 };
-        it.opened.gaps.extend([gap(lost(), 8, "Overflow"), gap(lost(), 8, "Overflow")]);
+        let part = Lost::Records { kid: KID.to_owned(), first: 5_000, last: 5_000 };
+        it.opened.gaps.extend([gap(part, 2, "Overflow"), gap(lost(), 8, "Overflow"), gap(lost(), 8, "Overflow")]);
     };
     assert!(violated(twice).is_empty());
     let delivered = |it: &mut Evidence| {

@@ -1,5 +1,6 @@
 //! How every story ends, and what must hold then.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use crate::{Mood, Rights, Sandbox, World};
@@ -43,19 +44,28 @@ impl World {
         self.check_the_gaps();
         assert!(report.datasets.iter().all(|it| it.counts_agree), "{}: counts: {report:?}", self.here());
     }
-    /// A record is lost for one reason, and a range that is told once more by a later process is told as it was: a
-    /// receiver that counts each range once counts each record once. Behind a lost KEY the whole epoch is lost, and what
-    /// of it was on disk is told record by record.
+
+    /// A record is lost for one reason. A later process tells a range once more as it was or within a longer one, which
+    /// then says all: no two ranges overlap in part. Behind a lost KEY the whole epoch is lost, and what of it was on disk
+    /// is told record by record.
     fn check_the_gaps(&self) {
         let of_records =
             self.receiver.gaps.iter().map(|opened| &opened.gap).filter(|gap| gap.kid.iter().any(|byte| *byte != 0));
-        let mut ranges: Vec<(&[u8], u64, u64)> =
-            of_records.filter(|gap| gap.last_seq < WHOLE).map(|gap| (&*gap.kid, gap.first_seq, gap.last_seq)).collect();
+        let mut ranges: Vec<(&[u8], u64, Reverse<u64>, u64)> = of_records
+            .filter(|gap| gap.last_seq < WHOLE)
+            .map(|gap| (&*gap.kid, gap.first_seq, Reverse(gap.last_seq), gap.readings))
+            .collect();
         ranges.sort_unstable();
-        ranges.dedup();
-        for pair in ranges.windows(2) {
-            let [(kid, first, last), (other, next, end)] = pair else { continue };
-            assert!(kid != other || last < next, "{}: {first}..={last} and {next}..={end} of {kid:02x?}", self.here());
+        let mut outer: Option<(&[u8], u64, Reverse<u64>, u64)> = None;
+        for range in ranges {
+            let (kid, first, last, readings) = range;
+            match outer {
+                Some((of, _, end, all)) if of == kid && first <= end.0 => {
+                    let is_within = last.0 <= end.0 && readings <= all;
+                    assert!(is_within, "{}: {first}..={} and a range to {} of {kid:02x?}", self.here(), last.0, end.0);
+                }
+                _ => outer = Some(range),
+            }
         }
     }
 }

@@ -84,7 +84,7 @@ impl<'a> Story<'a> {
             world.lets_live_data_pass();
         }
         if kind == Kind::Lossless || !seed.is_multiple_of(3) {
-            world.grant(sandbox, &Rights::full(1));
+            world.grant(sandbox, &rights(1));
         }
         let reloads = Chance::new(seed ^ 0x5EED_0FF1_CE00_0001);
         let flips = telling.flips;
@@ -210,7 +210,7 @@ impl<'a> Story<'a> {
 
     fn change_the_rights(&mut self) -> String {
         self.version += 1;
-        let mut rights = Rights::full(self.version);
+        let mut rights = rights(self.version);
         rights.epoch_seconds = self.world.chance.pick(&[2_u32, 5, 3_600]).saturating_mul(self.pace).min(86_400);
         rights.epoch_messages = self.world.chance.pick(&[4, 6, 1 << 20]);
         if self.kind != Kind::Lossless && self.world.chance.once_in(3) {
@@ -272,4 +272,9 @@ impl<'a> Story<'a> {
         let received = self.world.receiver.readings() + set_aside;
         assert_eq!(received, self.world.laws.accepted_readings, "{}: received and accepted", self.world.here());
     }
+}
+
+/// A story of a day may take longer than one, and no bundle ends in it.
+fn rights(version: u64) -> Rights {
+    Rights { valid_for: Duration::from_secs(2 * 86_400), ..Rights::full(version) }
 }

@@ -341,23 +341,51 @@ fn overflow_never_stops_the_line() {
 }
 
 #[test]
+fn a_full_buffer_declares_no_more_than_it_can_hold_and_all_of_it_when_there_is_room() {
+    let sandbox = Sandbox::new();
+    let mut world = World::paced(9, &sandbox, tiny(), 500);
+    world.grant(&sandbox, &Rights { epoch_messages: 4, epoch_seconds: 1_000, ..Rights::full(1) });
+    world.polls();
+    world.run_for(6 * 3_600 * SECOND);
+    world.crash(Crash::DropAll);
+    world.run_for(6 * 3_600 * SECOND);
+    let (status, undeclared) = (world.status(), undeclared(&world));
+    assert!(status.lost["overflow"] > 500 && undeclared > 500, "{undeclared} of {:?}", status.lost);
+    let gaps: u64 = status.datasets.iter().map(|dataset| dataset.gaps).sum();
+    let records: u64 = status.datasets.iter().map(|dataset| dataset.accepted_records).sum();
+    assert!(gaps * 4 < records && records > 200, "{gaps} of {records} records are gap records");
+    assert!(status.buffer.bytes <= status.buffer.max_bytes, "{:?}", status.buffer);
+    world.stops_polling();
+    world.link_up();
+    world.run_for(600 * SECOND);
+    assert_eq!(self::undeclared(&world), 0, "it has room again");
+    world.end_well(&sandbox, 2);
+}
+
+fn undeclared(world: &World) -> u64 {
+    world.status().datasets.iter().map(|dataset| dataset.undeclared).sum()
+}
+
+#[test]
 fn nothing_is_kept_behind_a_refused_record_before_its_gap() {
-    // A buffer that ends within each of the records that open an epoch.
+    // A buffer that ends within each of the records of an epoch. None is opened that has no room for its first ones.
     for step in 0..30 {
         let sandbox = Sandbox::new();
         let settings = Settings { max_bytes: (64 << 10) + 100 * step, overflow: Overflow::RefuseNew, ..tiny() };
         let mut world = World::without_bundle(18, &sandbox, settings);
         world.laws.keys_may_stand_alone = true;
+        world.polls();
         let mut version = 0;
         while !world.notices.iter().any(|notice| notice.text.contains("was not kept")) {
             version += 1;
             assert!(version < 100, "{step}: the buffer takes everything");
-            world.grant(&sandbox, &Rights::full(version));
+            if version % 8 == 1 {
+                world.grant(&sandbox, &Rights::full(version));
+            }
             for serving in [Serving::Nothing, Serving::Values] {
                 world.plant.serve(PRESS, serving);
-                world.poll(PRESS);
+                world.run_for(SECOND / 3);
             }
-            world.run_for(SECOND / 3);
         }
         world.crash(Crash::DropAll);
         world.laws.keys_may_stand_alone = true;

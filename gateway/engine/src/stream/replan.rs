@@ -17,16 +17,17 @@ impl Stream {
     }
 
     /// The configuration has it no more. What is on disk goes its way without it; gives what others can declare.
-    pub(crate) fn retire(&mut self) -> Vec<GapRecord> {
+    pub(crate) fn retire(&mut self) -> [Vec<GapRecord>; 2] {
         self.points.clear();
         self.description = super::Description::default();
         self.grant = Err(Denied::retired());
         self.alias = None;
-        self.gaps.take_records()
+        [self.gaps.take_records(), self.told.take_records()]
     }
 
-    pub(crate) fn declare_for_another(&mut self, gaps: Vec<GapRecord>) {
+    pub(crate) fn declare_for_another(&mut self, [gaps, told]: [Vec<GapRecord>; 2]) {
         gaps.into_iter().for_each(|gap| self.gaps.add(gap));
+        told.into_iter().for_each(|gap| self.told.add_as_told(gap));
     }
 
     pub(crate) fn is_retired(&self) -> bool {

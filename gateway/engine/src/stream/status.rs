@@ -22,7 +22,7 @@ impl Stream {
             acknowledged_records: self.acknowledged.records,
             newest_acknowledged: self.newest_acknowledged,
             gaps: self.gaps_declared,
-            undeclared: self.slots.count().saturating_add(self.gaps.readings()),
+            undeclared: self.slots.count().saturating_add(self.gaps.readings() + self.told.readings()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! I2, I3, I4, I7: what became of values.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::records::declared_and_received;
@@ -17,19 +18,28 @@ pub(crate) fn is_of_served(gap: &Gap) -> bool {
     !NEVER_SERVED.contains(&gap.cause.as_str())
 }
 
-/// Readings that gaps declare. A range of records that is declared once more with the same cause, after a power cut
-/// between the gap record's sync and the cursor's, is one loss (wire.md section 5). Of one that may have been delivered,
-/// what arrived is no loss.
+/// To it reaches the gap over a KEY: what of the epoch was on disk is told beside it.
+const SEQ_LAST: u64 = (1 << 20) - 1;
+
+/// Readings that gaps declare. A range of records that is declared once more with the same cause, as it was or within a
+/// longer one, is one loss (wire.md section 5). Of one that may have been delivered, what arrived is no loss.
 pub(super) fn declared(opened: &Opened, counts: impl Fn(&Gap) -> bool) -> u64 {
-    let mut known = BTreeSet::new();
-    let mut is_new = |gap: &Gap| match &gap.lost {
-        Lost::Records { kid, first, last } if *kid != NAMELESS => {
-            known.insert((kid.clone(), *first, *last, gap.cause.clone()))
-        }
-        Lost::Records { .. } | Lost::Slots { .. } => true,
-    };
+    let (mut ranges, mut sum) = (Vec::new(), 0);
     let lost = |gap: &Gap| gap.readings.saturating_sub(arrived_of(opened, gap));
-    opened.gaps.iter().filter(|gap| counts(gap) && is_new(gap)).map(lost).sum()
+    for gap in opened.gaps.iter().filter(|gap| counts(gap)) {
+        match &gap.lost {
+            Lost::Records { kid, first, last } if *kid != NAMELESS => {
+                ranges.push((kid, gap.cause.as_str(), *last == SEQ_LAST, *first, Reverse(*last), lost(gap)));
+            }
+            Lost::Records { .. } | Lost::Slots { .. } => sum += lost(gap),
+        }
+    }
+    ranges.sort_unstable();
+    // Each comes behind those that it may lie in.
+    ranges.dedup_by(|(kid, cause, whole, first, last, _), (of, its_cause, its_whole, start, end, _)| {
+        (kid, cause, whole) == (of, its_cause, its_whole) && *first >= *start && last.0 <= end.0
+    });
+    sum + ranges.iter().map(|(.., readings)| readings).sum::<u64>()
 }
 
 /// Readings that arrived although they may have been lost.
